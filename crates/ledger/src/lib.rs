@@ -1,0 +1,14 @@
+//! The durable record of runs: journals, tasks, leases, timers, queues, budgets.
+//!
+//! This crate holds the port ([`Ledger`]), the contract suite that every
+//! implementation passes (feature `contract`), and the embedded implementation.
+//! It never looks inside a payload: journal events, outcomes and task payloads
+//! are bytes whose meaning belongs to the engine and the services.
+
+mod error;
+mod port;
+mod types;
+
+pub use error::LedgerError;
+pub use port::Ledger;
+pub use types::*;

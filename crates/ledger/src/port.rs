@@ -1,0 +1,98 @@
+//! The port: what every ledger does, whatever it is built on.
+
+use crate::{
+    Cancelled, Commit, Completion, Heard, Held, Leased, LeaseRequest, LedgerError, Recorded,
+    RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
+};
+use async_trait::async_trait;
+use baton_workflow::{BodyRef, RunId, Spend, TenantId};
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+
+/// Journals, tasks, leases, timers, tenants' queues and budgets, kept so that a write
+/// which was acknowledged survives the death of any process.
+///
+/// Rules that hold for every operation:
+/// - Time is the ledger's, never the caller's.
+/// - A call is validated before the first write: an error means that nothing changed,
+///   except [`LedgerError::Unavailable`], after which the call may be repeated as it was.
+/// - A call writes all of it or nothing of it, and answers after it is durable.
+/// - Work per call is bounded by [`crate::BATCH_MAX`].
+/// - A write under a token that is not the task's present one is refused with
+///   [`LedgerError::LeaseLost`]; one under the token that finished the task answers
+///   [`Recorded::AlreadyDone`].
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Sets what a tenant is entitled to. Tenants never set have [`TenantTerms::default`].
+    async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError>;
+
+    /// Records a new root run with its first tasks. After the answer it will be carried
+    /// out, whoever dies. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
+    /// large, a task number twice, a run id in use).
+    async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError>;
+
+    /// Takes up to `max` tasks from the queues of `classes`, waiting up to `wait_ms` for
+    /// a first one. Among tenants: stride scheduling in virtual time over the class
+    /// (`pass += cost * 1000 / weight`; on waking `max(own, now)`). Within a tenant:
+    /// priority, then age. A tenant at its `leased_max` is passed over until a lease of
+    /// it ends. A task of a cancelled or ended tree, other than `decide`, is not handed
+    /// out: it is dropped into its run's mail as `Lost { dropped: true }`.
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError>;
+
+    /// Extends leases by `ttl_ms` from now; answers for each held task, in order.
+    async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError>;
+
+    /// Sets `amount` aside from the root's budget for a call that this attempt is about to
+    /// make. Several reservations of one attempt add up. `BudgetSpent` if what was spent
+    /// and what is reserved would exceed the budget together.
+    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError>;
+
+    /// Turns `reserved` (part of this attempt's reservation) into `spent`, before the
+    /// attempt is complete. Spending more than was reserved is recorded as it is.
+    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError>;
+
+    /// Records a task's outcome once, settles what the attempt still has reserved by
+    /// `completion.spend`, puts the outcome into the run's mail, and sees to it that
+    /// exactly one `decide` task is outstanding. For tasks other than `decide`. If the run
+    /// has ended, only the spend is recorded.
+    async fn complete(&self, held: &Held, completion: Completion)
+    -> Result<Recorded, LedgerError>;
+
+    /// The Conductor's only write, under the lease of a `decide` task; see [`Commit`].
+    /// Queues another `decide` if mail came in after `mail_seen`. `JournalMoved` when
+    /// `journal_len` is not the journal's length.
+    async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError>;
+
+    /// Delivers due timers and takes expired leases back, up to `max` of each; anybody
+    /// may call it at any time. An expired attempt's reservation is settled in full. A
+    /// task leased [`crate::ATTEMPTS_MAX`] times completes itself as `Lost`.
+    async fn tick(&self, max: usize) -> Result<Ticked, LedgerError>;
+
+    /// Asks for a run, with all its children, to be ended: one write, whatever its size.
+    async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError>;
+
+    /// The run as it is now, with journal entries behind position `from` (0: all).
+    async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError>;
+
+    /// Everything that happens to a run from journal position `from` on: past entries,
+    /// then one observation for each task held at the moment, then whatever comes, until
+    /// the end. A watcher that is too slow gets `Unavailable` and may watch again from
+    /// where it was; entries are never skipped.
+    async fn watch(
+        &self,
+        run: &RunId,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Watched, LedgerError>>, LedgerError>;
+
+    /// A tenant's root runs, newest first, at most `limit` (1 to 1000), older than
+    /// `before` where given.
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        limit: usize,
+        before: Option<&RunId>,
+    ) -> Result<Vec<RunSummary>, LedgerError>;
+
+    /// A stored text of this tenant.
+    async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError>;
+}

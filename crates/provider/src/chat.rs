@@ -1,0 +1,167 @@
+//! A call to a model, in the terms of OpenAI's Chat Completions.
+
+use baton_workflow::{Price, Spend};
+use serde::{Deserialize, Serialize};
+
+/// Who says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Standing instructions; `developer` is its newer name.
+    #[serde(alias = "developer")]
+    System,
+    /// The user.
+    User,
+    /// A model.
+    Assistant,
+}
+
+/// What is said: plain text, or parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// Plain text.
+    Text(String),
+    /// Text and images, in order.
+    Parts(Vec<Part>),
+}
+
+/// A part of what is said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image.
+    ImageUrl {
+        /// Where it is.
+        image_url: ImageUrl,
+    },
+}
+
+/// Where an image is: an `https:` or a `data:` URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUrl {
+    /// The URL.
+    pub url: String,
+    /// `auto`, `low` or `high`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What.
+    pub content: Content,
+}
+
+impl Message {
+    /// A message of plain text.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, content: Content::Text(text.into()) }
+    }
+
+    /// Its text, images left out.
+    pub fn plain(&self) -> String {
+        match &self.content {
+            Content::Text(text) => text.clone(),
+            Content::Parts(parts) => {
+                let texts = parts.iter().filter_map(|part| match part {
+                    Part::Text { text } => Some(text.as_str()),
+                    Part::ImageUrl { .. } => None,
+                });
+                texts.collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
+    /// Whether an image is part of it.
+    pub fn has_image(&self) -> bool {
+        match &self.content {
+            Content::Text(_) => false,
+            Content::Parts(parts) => parts.iter().any(|p| matches!(p, Part::ImageUrl { .. })),
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The model's name at the provider.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// Most tokens to write.
+    pub output_tokens_max: u32,
+    /// Randomness, 0 to 2; the provider's default where not given.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling, 0 to 1.
+    pub top_p: Option<f64>,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+    /// For providers that can repeat an answer.
+    pub seed: Option<i64>,
+    /// The same for every attempt at the same work, so that a provider can join them.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It was done.
+    Stop,
+    /// It reached its limit of tokens.
+    Length,
+    /// The provider's filter stopped it.
+    ContentFilter,
+}
+
+/// Tokens of one call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Read, cached ones included.
+    pub tokens_in: u64,
+    /// Of those, read from the provider's cache.
+    pub cached_in: u64,
+    /// Written, reasoning included.
+    pub tokens_out: u64,
+    /// Of those, reasoning.
+    pub reasoning_out: u64,
+}
+
+impl Usage {
+    /// What the call spent at this price.
+    pub fn spend(&self, price: Price) -> Spend {
+        let (tokens_in, tokens_out) = (self.tokens_in, self.tokens_out);
+        Spend { usd: price.cost(tokens_in, tokens_out), tokens_in, tokens_out, calls: 1 }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Why.
+    pub finish: Finish,
+    /// Tokens, if the provider said.
+    pub usage: Option<Usage>,
+    /// The model that answered, in the provider's words.
+    pub model: String,
+}
+
+/// One thing that happens in a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChatEvent {
+    /// More of the answer; never empty.
+    Text(String),
+    /// More of the reasoning; never empty.
+    Reasoning(String),
+    /// The end.
+    Finished(Finished),
+}

@@ -1,0 +1,24 @@
+//! The port to language models: one streamed call, its usage, its ways to fail.
+
+mod chat;
+mod error;
+
+pub use chat::{
+    ChatEvent, ChatRequest, Content, Finish, Finished, ImageUrl, Message, Part, Role, Usage,
+};
+pub use error::{Phase, ProviderError};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+
+/// The events of one call, in order: deltas, then exactly one [`ChatEvent::Finished`].
+/// An error ends the stream. Dropping it ends the call.
+pub type ChatStream = BoxStream<'static, Result<ChatEvent, ProviderError>>;
+
+/// One account at one service that runs models.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// Makes one call, without retries: who calls decides about those. Returns when the
+    /// provider has accepted the call; what happens then comes in the stream.
+    async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError>;
+}

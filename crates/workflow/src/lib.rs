@@ -1,0 +1,24 @@
+//! The nouns of a run.
+//!
+//! Pure: no IO, no clock, no async, no randomness. Every other crate speaks in
+//! these types, so each of them is valid by construction: what exists was checked.
+
+mod access;
+mod agent;
+mod budget;
+mod id;
+mod limits;
+mod money;
+mod plan;
+mod time;
+mod verdict;
+
+pub use access::Access;
+pub use agent::{AgentCard, Pool, PoolError};
+pub use budget::{Budget, BudgetError, Resource, Spend};
+pub use id::{AgentId, BodyRef, IdError, RunId, StepId, TaskId, TenantId};
+pub use limits::Limits;
+pub use money::{Price, Usd, UsdError};
+pub use plan::{Selection, Step, Violation, Workflow};
+pub use time::Timestamp;
+pub use verdict::{Verdict, VerdictKind};
