@@ -1,0 +1,40 @@
+//! The state machine of a run.
+//!
+//! Pure: no IO, no clock, no async, no randomness, and no text: prompts and answers
+//! are names of bodies. A run is a fold of its journal ([`Run::apply`]); what happens
+//! next is a function of that fold and the time ([`Run::decide`]). Recovery after a
+//! crash is the same fold.
+//!
+//! # Transition table
+//!
+//! | stage | leaves when | for |
+//! | --- | --- | --- |
+//! | `Planning` | the policy's workflow was read, or a strategy was adopted | `Working` |
+//! | | the policy says that the answer stands, or fails in a later round | `Over` |
+//! | `Working` | every step is done and the workflow votes | `Voting` |
+//! | | every step is done and the run is checked | `Checking` |
+//! | | every step is done and nothing checks | `Over` |
+//! | | a step failed for good (and no other can answer in its place) | `Over` |
+//! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
+//! | | the vote is known or cannot be had, and nothing checks | `Over` |
+//! | `Checking` | the check failed and another round is allowed | `Planning` |
+//! | | the check passed, abstained, or cannot be had; or no round is left | `Over` |
+//! | any but `Over` | cancellation, deadline, a budget that holds no further call | `Over` |
+//!
+//! Whatever else arrives in whatever stage changes nothing but the bill.
+
+mod afford;
+mod decide;
+mod end;
+mod event;
+mod run;
+mod spec;
+
+pub use decide::{
+    Assignment, Decision, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment,
+    WorkAssignment,
+};
+pub use end::{Answer, End, Reason, Status};
+pub use event::{Event, Input, Outcome, PlanSource};
+pub use run::{Closing, PlanningState, Run, Stage, StepState};
+pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};

@@ -1,0 +1,86 @@
+//! How a run ends: exactly once, with an answer or with a name for what went wrong.
+
+use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId};
+use serde::{Deserialize, Serialize};
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// What kind of end.
+    pub status: Status,
+    /// Why it ended here.
+    pub reason: Reason,
+    /// The answer: present when `Completed` or `Incomplete`.
+    pub answer: Option<Answer>,
+    /// What the finished tasks consumed.
+    pub spend: Spend,
+    /// Workflows that were begun.
+    pub rounds: u16,
+}
+
+/// The kinds of end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The last workflow was carried out, and nothing contradicts its answer.
+    Completed,
+    /// The best answer so far; the reason says what is missing.
+    Incomplete,
+    /// No answer.
+    Failed,
+    /// Cancelled before there was one.
+    Cancelled,
+}
+
+/// Why a run ended where it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Reason {
+    /// The check passed.
+    Accepted,
+    /// Nothing checks this run, or the check abstained or could not be had.
+    Unchecked,
+    /// The policy looked at the answer and let it stand.
+    Stands,
+    /// The check failed and no round is left, or no better workflow could be had.
+    NotAccepted {
+        /// What the verifier said.
+        feedback: String,
+    },
+    /// The budget holds no further call.
+    BudgetSpent {
+        /// What would have been exceeded.
+        resource: Resource,
+    },
+    /// The time is over.
+    DeadlinePassed,
+    /// A step failed with every agent it was given to.
+    StepFailed {
+        /// Which.
+        step: StepId,
+        /// The last failure's stable name.
+        failure: String,
+        /// The last failure in words.
+        message: String,
+    },
+    /// Somebody asked for it.
+    Cancelled {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// An answer, by the step that gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text.
+    pub output: BodyRef,
+    /// Of which round.
+    pub round: u16,
+    /// Of which step.
+    pub step: StepId,
+    /// By whom.
+    pub agent: AgentId,
+    /// Whether the agent ran into its limit of tokens.
+    pub truncated: bool,
+}

@@ -1,0 +1,166 @@
+//! What stands in a journal: what came in, and what was decided.
+
+use crate::{End, Plan, RunSpec};
+use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// One entry of a run's journal. Adding a variant or an optional field keeps old
+/// journals readable; nothing else does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first entry.
+    Submitted {
+        /// What is asked.
+        spec: Box<RunSpec>,
+    },
+    /// Something came in.
+    Heard {
+        /// What.
+        input: Input,
+    },
+    /// The policy was asked for a workflow.
+    PlanAsked {
+        /// The task created.
+        task: u32,
+        /// For this round, from 0.
+        round: u16,
+        /// The most that one call can consume.
+        bound: Spend,
+    },
+    /// A workflow was taken that no policy wrote.
+    Adopted {
+        /// For this round.
+        round: u16,
+        /// The workflow.
+        plan: Plan,
+        /// Where it comes from.
+        source: PlanSource,
+    },
+    /// A step was given to an agent.
+    StepDispatched {
+        /// The task created.
+        task: u32,
+        /// Of this round.
+        round: u16,
+        /// The step.
+        step: StepId,
+        /// Who has to do it.
+        agent: AgentId,
+        /// Tokens it may write: bounded by limit, agent and budget.
+        output_tokens_max: u32,
+        /// The most that one call can consume.
+        bound: Spend,
+    },
+    /// A vote or a check was asked for.
+    VerifyAsked {
+        /// The task created.
+        task: u32,
+        /// Of this round.
+        round: u16,
+        /// The steps whose outputs are the candidates.
+        candidates: Vec<StepId>,
+        /// Tokens that a judge may write.
+        output_tokens_max: u32,
+        /// The most that one call can consume; nothing for checks that call no model.
+        bound: Spend,
+    },
+    /// The last entry.
+    Ended {
+        /// How.
+        end: End,
+    },
+}
+
+/// Where an adopted workflow comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanSource {
+    /// The request or the configuration names this strategy.
+    Strategy(String),
+    /// The policy failed: the strategy that stands in for it.
+    Fallback(String),
+}
+
+/// What can come in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Input {
+    /// A task was completed.
+    Outcome {
+        /// Which.
+        task: u32,
+        /// With what.
+        outcome: Outcome,
+        /// All its attempts consumed.
+        spend: Spend,
+        /// Whether a part of `spend` is an upper bound.
+        estimated: bool,
+    },
+    /// A task was never completed: its holders died, or it was dropped unworked.
+    Lost {
+        /// Which.
+        task: u32,
+        /// All its attempts may have consumed.
+        spend: Spend,
+    },
+    /// The run's time is over.
+    DeadlinePassed,
+    /// Somebody wants the run to end.
+    CancelAsked {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// What came of a task, in the words of the service that carried it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The policy wrote a workflow.
+    Planned {
+        /// It.
+        plan: Plan,
+        /// How often it had to be sent back for repair.
+        repairs: u16,
+        /// From the first call to the last word, in milliseconds.
+        ms: u64,
+    },
+    /// The policy wrote that the answer stands.
+    Stands,
+    /// The policy's replies could not be read.
+    Unreadable {
+        /// Complaints about the last reply.
+        complaints: Vec<String>,
+    },
+    /// A step is done.
+    Worked {
+        /// Its output.
+        output: BodyRef,
+        /// Whether the agent stopped because it reached its limit of tokens.
+        truncated: bool,
+        /// From the call to the last token, in milliseconds.
+        ms: u64,
+    },
+    /// A vote or a check is done.
+    Verified {
+        /// What it says.
+        verdict: Verdict,
+        /// In milliseconds.
+        ms: u64,
+    },
+    /// The infrastructure failed; says nothing about plan, step or answer.
+    Failed {
+        /// A stable name, such as `rate_limited`.
+        code: String,
+        /// In words.
+        message: String,
+    },
+    /// The budget did not hold the call.
+    BudgetSpent {
+        /// What would have been exceeded.
+        resource: Resource,
+    },
+    /// The holder was told to stop.
+    Abandoned,
+}

@@ -1,0 +1,135 @@
+//! What a run is asked to do, fixed at its submission.
+
+use baton_workflow::{
+    AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId, Workflow,
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything that the state machine needs to know of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The conversation to be answered, as a body.
+    pub request: BodyRef,
+    /// The most that may be consumed.
+    pub budget: Budget,
+    /// Bounds on plans and repetitions.
+    pub limits: Limits,
+    /// The agents that may be used, in the order of the pool.
+    pub agents: Vec<AgentTerms>,
+    /// Where workflows come from.
+    pub planning: Planning,
+    /// How the answer is checked, if it is.
+    pub check: Option<Check>,
+    /// Whether agents must take images.
+    pub images: bool,
+}
+
+/// What the state machine knows of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentTerms {
+    /// Who.
+    pub id: AgentId,
+    /// List price.
+    pub price: Price,
+    /// Tokens it can read and write in one call.
+    pub context_tokens: u32,
+    /// Tokens it can write in one call.
+    pub output_tokens: u32,
+    /// Whether it can be shown images.
+    pub images: bool,
+}
+
+impl From<&AgentCard> for AgentTerms {
+    fn from(card: &AgentCard) -> Self {
+        Self {
+            id: card.id.clone(),
+            price: card.price,
+            context_tokens: card.context_tokens,
+            output_tokens: card.output_tokens,
+            images: card.images,
+        }
+    }
+}
+
+/// Where workflows come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planning {
+    /// A named strategy, made into a workflow at submission.
+    Strategy {
+        /// Its name.
+        name: String,
+        /// The workflow.
+        plan: Plan,
+    },
+    /// The policy: a language model that writes workflows.
+    Policy {
+        /// Its terms; for the bill and the budget.
+        model: AgentTerms,
+        /// Taken instead when the policy cannot be read or reached.
+        fallback: Plan,
+        /// The fallback's name.
+        fallback_name: String,
+    },
+}
+
+/// A workflow without its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The workflow with its words, as a body of JSON.
+    pub workflow: BodyRef,
+    /// The state of the pool it was made for.
+    pub pool_version: String,
+    /// Its steps.
+    pub steps: Vec<StepShape>,
+    /// Where the answer comes from.
+    pub selection: Selection,
+}
+
+/// A step without its words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepShape {
+    /// Who does it.
+    pub agent: AgentId,
+    /// Which earlier steps it sees.
+    pub sees: Vec<StepId>,
+}
+
+impl Plan {
+    /// The shape of a valid workflow whose words are stored as `workflow`.
+    pub fn of(flow: &Workflow, workflow: BodyRef) -> Self {
+        let shape = |(place, step): (usize, &baton_workflow::Step)| StepShape {
+            agent: step.agent.clone(),
+            sees: step.access.visible(StepId(place as u16)),
+        };
+        Self {
+            workflow,
+            pool_version: flow.pool_version().to_owned(),
+            steps: flow.steps().iter().enumerate().map(shape).collect(),
+            selection: flow.selection(),
+        }
+    }
+
+    /// Steps whose output no other step sees.
+    pub fn leaves(&self) -> impl Iterator<Item = StepId> + '_ {
+        (0..self.steps.len() as u16)
+            .map(StepId)
+            .filter(|leaf| !self.steps.iter().any(|step| step.sees.contains(leaf)))
+    }
+}
+
+/// How an answer is checked before it is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Check {
+    /// Equal, as text or as a number, to what the request says is right.
+    Answer {
+        /// What is right.
+        expected: String,
+    },
+    /// A model judges the answer.
+    Judge {
+        /// The judge's terms.
+        model: AgentTerms,
+    },
+}

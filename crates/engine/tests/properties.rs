@@ -1,0 +1,323 @@
+//! Whatever happens, in whatever order, however often: a run ends at most once, within
+//! its budget, and every step is done by one task at a time, after what it sees.
+
+use baton_engine::{
+    AgentTerms, Assignment, Check, Decision, End, Event, Input, Outcome, Plan, Planning, Run,
+    RunSpec, Status, StepShape,
+};
+use baton_workflow::{
+    AgentId, BodyRef, Budget, Limits, Price, Selection, Spend, StepId, Timestamp, Usd, Verdict,
+    VerdictKind,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn body(name: &str, len: u32) -> BodyRef {
+    BodyRef { hash: name.into(), len }
+}
+
+fn agent(name: &str, price: u64) -> AgentTerms {
+    AgentTerms {
+        id: AgentId::new(name).unwrap(),
+        price: Price { input: price, output: price * 4 },
+        context_tokens: 32_768,
+        output_tokens: 4096,
+        images: false,
+    }
+}
+
+fn agents() -> Vec<AgentTerms> {
+    vec![agent("a", 100_000), agent("b", 1_000_000), agent("c", 3_000_000)]
+}
+
+prop_compose! {
+    fn any_plan()(
+        shapes in prop::collection::vec((0..3_usize, any::<u8>()), 1..=5),
+        majority in any::<bool>(),
+    ) -> Plan {
+        let steps = shapes.iter().enumerate().map(|(place, (agent, mask))| StepShape {
+            agent: agents()[*agent].id.clone(),
+            sees: (0..place as u16).filter(|step| mask >> step & 1 == 1).map(StepId).collect(),
+        });
+        Plan {
+            workflow: body("flow", 300),
+            pool_version: "v1".into(),
+            steps: steps.collect(),
+            selection: if majority { Selection::Majority } else { Selection::Last },
+        }
+    }
+}
+
+prop_compose! {
+    fn any_spec()(
+        plan in any_plan(),
+        by_policy in any::<bool>(),
+        check in 0..3_u8,
+        calls in 1..12_u32,
+        tokens in 3_000..200_000_u64,
+        cents in 1..40_u64,
+        rounds_max in 1..4_u16,
+    ) -> RunSpec {
+        let planning = if by_policy {
+            Planning::Policy { model: agent("p", 500_000), fallback: plan, fallback_name: "direct".into() }
+        } else {
+            Planning::Strategy { name: "any".into(), plan }
+        };
+        RunSpec {
+            request: body("ask", 200),
+            budget: Budget { usd: Usd::from_pico(cents * 10_000_000_000), tokens, calls, seconds: 60, depth: 0 },
+            limits: Limits { rounds_max, ..Limits::default() },
+            agents: agents(),
+            planning,
+            check: match check {
+                0 => None,
+                1 => Some(Check::Answer { expected: "42".into() }),
+                _ => Some(Check::Judge { model: agent("j", 200_000) }),
+            },
+            images: false,
+        }
+    }
+}
+
+/// One thing the world does; numbers choose among what is possible at that moment.
+#[derive(Debug, Clone)]
+enum Act {
+    Finish { pick: usize, luck: u8, share: u8, plan: Plan },
+    Repeat { pick: usize },
+    Lose { pick: usize },
+    Nonsense { task: u32 },
+    Cancel,
+    Late,
+    Wait { ms: u64 },
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        20 => (any::<usize>(), any::<u8>(), any::<u8>(), any_plan())
+            .prop_map(|(pick, luck, share, plan)| Act::Finish { pick, luck, share, plan }),
+        3 => any::<usize>().prop_map(|pick| Act::Repeat { pick }),
+        2 => any::<usize>().prop_map(|pick| Act::Lose { pick }),
+        2 => (0..40_u32).prop_map(|task| Act::Nonsense { task }),
+        1 => Just(Act::Cancel),
+        1 => Just(Act::Late),
+        2 => (0..3_000_u64).prop_map(|ms| Act::Wait { ms }),
+    ]
+}
+
+/// A Conductor, a ledger and workers, reduced to what the state machine can notice.
+struct World {
+    run: Run,
+    journal: Vec<(Event, Timestamp)>,
+    now: Timestamp,
+    pending: BTreeMap<u32, (Assignment, Spend)>,
+    heard: Vec<Input>,
+    ends: Vec<End>,
+    budget: Budget,
+    dispatched: BTreeSet<u32>,
+    running_steps: BTreeMap<(u16, StepId), u32>,
+    done_steps: BTreeSet<(u16, StepId)>,
+}
+
+impl World {
+    fn new(spec: RunSpec) -> Self {
+        let (now, budget) = (Timestamp(1_000), spec.budget);
+        let first = Event::Submitted { spec: Box::new(spec) };
+        let run = Run::begin(&first, now).unwrap();
+        let mut world = Self {
+            run,
+            journal: vec![(first, now)],
+            now,
+            pending: BTreeMap::new(),
+            heard: Vec::new(),
+            ends: Vec::new(),
+            budget,
+            dispatched: BTreeSet::new(),
+            running_steps: BTreeMap::new(),
+            done_steps: BTreeSet::new(),
+        };
+        world.decide();
+        world
+    }
+
+    fn bound_of(event: &Event) -> Option<(u32, Spend)> {
+        match event {
+            Event::PlanAsked { task, bound, .. }
+            | Event::StepDispatched { task, bound, .. }
+            | Event::VerifyAsked { task, bound, .. } => Some((*task, *bound)),
+            Event::Submitted { .. }
+            | Event::Heard { .. }
+            | Event::Adopted { .. }
+            | Event::Ended { .. } => None,
+        }
+    }
+
+    fn decide(&mut self) {
+        let Decision { events, tasks, withdraw, end } = self.run.decide(self.now);
+        let mut tasks: BTreeMap<_, _> = tasks.into_iter().collect();
+        for event in events {
+            if let Event::StepDispatched { task, round, step, .. } = &event {
+                let (plan, _) = self.run.round(*round).unwrap();
+                for seen in &plan.steps[step.index()].sees {
+                    assert!(self.done_steps.contains(&(*round, *seen)), "step before its input");
+                }
+                let twice = self.running_steps.insert((*round, *step), *task);
+                assert_eq!(twice, None, "a step given out twice");
+            }
+            if let Some((task, bound)) = Self::bound_of(&event) {
+                assert!(self.dispatched.insert(task), "task number {task} used twice");
+                let assignment = tasks.remove(&task).expect("an assignment for each task");
+                self.pending.insert(task, (assignment, bound));
+            }
+            self.run.apply(&event);
+            self.journal.push((event, self.now));
+            let most = self.run.spent().plus(self.run.reserved());
+            assert_eq!(self.budget.exceeded_by(&most), None, "more promised than there is");
+        }
+        assert!(tasks.is_empty(), "a task that no event speaks of");
+        for task in withdraw {
+            assert!(self.pending.contains_key(&task), "withdrew what is not there");
+        }
+        self.ends.extend(end);
+        assert!(self.run.decide(self.now) == Decision::default(), "a decision decides once");
+    }
+
+    fn hear(&mut self, input: Input) {
+        self.heard.push(input.clone());
+        let event = Event::Heard { input };
+        self.run.apply(&event);
+        self.journal.push((event, self.now));
+        self.decide();
+        self.check();
+    }
+
+    fn check(&self) {
+        assert!(self.ends.len() <= 1, "ended twice");
+        assert_eq!(self.budget.exceeded_by(&self.run.spent()), None, "budget exceeded");
+        let mut again = Run::begin(&self.journal[0].0, self.journal[0].1).unwrap();
+        self.journal[1..].iter().for_each(|(event, _)| again.apply(event));
+        assert_eq!(again, self.run, "replay differs");
+        let text = serde_json::to_string(&self.journal.last().unwrap().0).unwrap();
+        let back: Event = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, self.journal.last().unwrap().0, "an event does not read back");
+        if self.ends.is_empty() {
+            assert!(!self.pending.is_empty(), "neither ended nor waiting for anything");
+        }
+    }
+
+    fn take(&mut self, pick: usize) -> Option<(u32, Assignment, Spend)> {
+        let task = *self.pending.keys().nth(pick % self.pending.len().max(1))?;
+        let (assignment, bound) = self.pending.remove(&task)?;
+        if let Assignment::Work(work) = &assignment {
+            self.running_steps.remove(&(work.round, work.step));
+        }
+        Some((task, assignment, bound))
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Finish { pick, luck, share, plan } => {
+                let Some((task, assignment, bound)) = self.take(pick) else { return };
+                let outcome = outcome_of(&assignment, luck, plan);
+                if let (Assignment::Work(work), Outcome::Worked { .. }) = (&assignment, &outcome) {
+                    self.done_steps.insert((work.round, work.step));
+                }
+                let part = |whole: u64| whole * u64::from(share) / 255;
+                let spend = Spend {
+                    usd: Usd::from_pico(part(bound.usd.pico())),
+                    tokens_in: part(bound.tokens_in),
+                    tokens_out: part(bound.tokens_out),
+                    calls: bound.calls,
+                };
+                self.hear(Input::Outcome { task, outcome, spend, estimated: false });
+            }
+            Act::Repeat { pick } => {
+                if let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() {
+                    self.hear(input);
+                }
+            }
+            Act::Lose { pick } => {
+                if let Some((task, _, bound)) = self.take(pick) {
+                    self.hear(Input::Lost { task, spend: bound });
+                }
+            }
+            Act::Nonsense { task } if !self.pending.contains_key(&task) => {
+                self.hear(Input::Outcome {
+                    task,
+                    outcome: Outcome::Stands,
+                    spend: Spend { calls: 99, ..Spend::ZERO },
+                    estimated: true,
+                });
+            }
+            Act::Nonsense { .. } => {}
+            Act::Cancel => self.hear(Input::CancelAsked { reason: "test".into() }),
+            Act::Late => self.hear(Input::DeadlinePassed),
+            Act::Wait { ms } => {
+                self.now = self.now.plus_ms(ms);
+                self.decide();
+            }
+        }
+    }
+}
+
+fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
+    let failed = || Outcome::Failed { code: "server_error".into(), message: "503".into() };
+    match (assignment, luck % 8) {
+        (_, 0) => failed(),
+        (_, 1) => Outcome::Abandoned,
+        (Assignment::Plan(_), 2) => Outcome::Stands,
+        (Assignment::Plan(_), 3) => Outcome::Unreadable { complaints: vec!["no lists".into()] },
+        (Assignment::Plan(_), _) => Outcome::Planned { plan, repairs: 0, ms: 5 },
+        (Assignment::Work(work), _) => Outcome::Worked {
+            output: body(&format!("out-{}-{}", work.round, work.step), 80),
+            truncated: false,
+            ms: 5,
+        },
+        (Assignment::Verify(verify), luck) => {
+            let kind = match luck {
+                2 => VerdictKind::Abstain,
+                3 => VerdictKind::Unavailable,
+                4 | 5 => VerdictKind::Fail,
+                _ => VerdictKind::Pass,
+            };
+            assert!(!verify.candidates.is_empty(), "a check of nothing");
+            let choice = verify.check.is_none().then_some(0);
+            let (feedback, verifier) = ("wrong".into(), "test/1".into());
+            Outcome::Verified {
+                verdict: Verdict { kind, score: Some(0.5), choice, feedback, verifier },
+                ms: 1,
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_anything(spec in any_spec(), acts in prop::collection::vec(any_act(), 1..60)) {
+        let mut world = World::new(spec);
+        world.check();
+        for act in acts {
+            world.act(act);
+        }
+        // Every run can be brought to its end by doing what is still asked for.
+        let good = Plan {
+            workflow: body("flow", 1),
+            pool_version: "v1".into(),
+            steps: vec![StepShape { agent: agents()[0].id.clone(), sees: vec![] }],
+            selection: Selection::Last,
+        };
+        let mut turns = 0;
+        while world.ends.is_empty() {
+            turns += 1;
+            prop_assert!(turns < 200, "does not end");
+            world.act(Act::Finish { pick: 0, luck: 7, share: 100, plan: good.clone() });
+        }
+        let end = &world.ends[0];
+        prop_assert_eq!(
+            end.answer.is_some(),
+            matches!(end.status, Status::Completed | Status::Incomplete)
+                || (end.status == Status::Cancelled && end.answer.is_some())
+        );
+    }
+}
