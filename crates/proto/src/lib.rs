@@ -1,0 +1,26 @@
+//! The gRPC wire: generated types, their services, errors across it.
+//!
+//! The only crate that names prost. Its types stop at the handler line that converts
+//! them; nothing behind a handler knows them.
+
+mod detail;
+
+pub use detail::{detail_of, status};
+
+/// The generated types, clients and servers of `proto/baton/v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; the documentation is in the .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("baton.v1");
+}
+
+/// Descriptions of all services, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Largest message taken or sent, in bytes: a conversation of 10 MB and its frame.
+pub const MESSAGE_BYTES_MAX: usize = 24 * 1024 * 1024;

@@ -90,6 +90,28 @@ impl Message {
     }
 }
 
+/// A conversation to be continued, as a run's request stores it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// What was said.
+    pub messages: Vec<Message>,
+    /// Randomness, 0 to 2; the provider's default where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Texts that end the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// For providers that can repeat an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// Most tokens of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens_max: Option<u32>,
+}
+
 /// One call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {

@@ -4,7 +4,8 @@ mod chat;
 mod error;
 
 pub use chat::{
-    ChatEvent, ChatRequest, Content, Finish, Finished, ImageUrl, Message, Part, Role, Usage,
+    ChatEvent, ChatRequest, Content, Conversation, Finish, Finished, ImageUrl, Message, Part, Role,
+    Usage,
 };
 pub use error::{Phase, ProviderError};
 

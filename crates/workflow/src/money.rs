@@ -5,9 +5,7 @@ use std::{fmt, iter::Sum, ops::Add};
 
 /// An amount in picodollars (10^-12 USD). A token at a price of one micro-dollar
 /// per million tokens costs exactly one of them, so no product is ever rounded.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usd(u64);
 

@@ -208,10 +208,8 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let wrong = check(vec![
-            step("zed", " ", Access::None),
-            step("a", "look ahead", some(&[1, 7])),
-        ]);
+        let wrong =
+            check(vec![step("zed", " ", Access::None), step("a", "look ahead", some(&[1, 7]))]);
         assert_eq!(
             wrong.unwrap_err(),
             [

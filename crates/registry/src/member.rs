@@ -1,0 +1,108 @@
+//! Who is alive: processes that announce themselves, and whoever looks for them.
+
+use crate::Settings;
+use async_trait::async_trait;
+use baton_workflow::AgentId;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What a process serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// HTTP for users.
+    Gateway,
+    /// Plans and decisions.
+    Conductor,
+    /// Steps.
+    WorkerAgent,
+    /// Checks.
+    Verifier,
+}
+
+/// A process that serves something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Unique; the holder's name in the ledger's observations.
+    pub holder: String,
+    /// What it serves.
+    pub kind: Kind,
+    /// Where its gRPC server listens, such as `http://127.0.0.1:4317`.
+    pub address: String,
+    /// The agents it hosts, for worker-agents.
+    pub agents: Vec<AgentId>,
+}
+
+/// Why the registry did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// It cannot be reached; what was known before still holds.
+    #[error("the registry did not answer: {0}")]
+    Unavailable(String),
+}
+
+impl RegistryError {
+    /// Whether the same call can succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+        }
+    }
+}
+
+/// Membership and configuration, as last known.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Makes a process known until it is withdrawn, or dies.
+    async fn announce(&self, member: Member) -> Result<(), RegistryError>;
+
+    /// Takes a process back.
+    async fn withdraw(&self, holder: &str) -> Result<(), RegistryError>;
+
+    /// The processes of one kind that are alive, in a stable order.
+    fn members(&self, kind: Kind) -> Vec<Member>;
+
+    /// The configuration in force.
+    fn settings(&self) -> Arc<Settings>;
+}
+
+/// The registry of a single process: membership in memory, configuration given.
+#[derive(Debug)]
+pub struct InProcess {
+    members: Mutex<BTreeMap<String, Member>>,
+    settings: Arc<Settings>,
+}
+
+impl InProcess {
+    /// Nobody yet, and this configuration.
+    pub fn new(settings: Settings) -> Self {
+        Self { members: Mutex::default(), settings: Arc::new(settings) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Member>> {
+        // A map is whole between any two of its operations, whoever panicked.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Registry for InProcess {
+    async fn announce(&self, member: Member) -> Result<(), RegistryError> {
+        self.lock().insert(member.holder.clone(), member);
+        Ok(())
+    }
+
+    async fn withdraw(&self, holder: &str) -> Result<(), RegistryError> {
+        self.lock().remove(holder);
+        Ok(())
+    }
+
+    fn members(&self, kind: Kind) -> Vec<Member> {
+        self.lock().values().filter(|member| member.kind == kind).cloned().collect()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.clone()
+    }
+}
