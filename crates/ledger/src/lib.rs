@@ -6,9 +6,11 @@
 //! are bytes whose meaning belongs to the engine and the services.
 
 mod error;
+mod lessee;
 mod port;
 mod types;
 
 pub use error::LedgerError;
+pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use types::*;

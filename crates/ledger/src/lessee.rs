@@ -1,0 +1,270 @@
+//! Holding tasks: leases them, keeps the leases alive, and tells a handler when to stop.
+//!
+//! A service gives a [`Handler`]; this loop gives it tasks, never more at a time than
+//! it may hold, and cancels a task's token when its lease is lost, when it is no longer
+//! wanted, or when the process stops and its time to drain is over.
+
+use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError};
+use async_trait::async_trait;
+use baton_workflow::TaskId;
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a lease lasts without a heartbeat. Long against a pause of the process,
+/// short against the patience of a user whose worker died.
+const TTL_MS: u64 = 30_000;
+/// Time between heartbeats: several may be lost, and a cancellation is heard soon.
+const BEAT_MS: u64 = 2_500;
+/// How long one request for tasks waits.
+const WAIT_MS: u64 = 10_000;
+/// First and longest pause after the ledger did not answer.
+const PAUSE_MS: (u64, u64) = (50, 2_000);
+/// How long handlers may go on after the process was told to stop.
+const DRAIN_MS: u64 = 10_000;
+/// A holder stops itself this long before its lease ends by its own clock.
+const MARGIN_MS: u64 = 3_000;
+
+/// What a service does with a task.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Carries out one task and records its outcome. Must return soon after `stop` is
+    /// cancelled; what it writes under a lost lease is refused by the ledger.
+    async fn handle(&self, leased: Leased, stop: CancellationToken);
+}
+
+/// Which tasks to hold.
+#[derive(Debug, Clone)]
+pub struct Lessee {
+    /// Names the process.
+    pub holder: String,
+    /// Queues to take from.
+    pub classes: Vec<Class>,
+    /// Tasks held at the same time.
+    pub held_max: usize,
+}
+
+#[derive(Default)]
+struct Holding {
+    tasks: Mutex<HashMap<TaskId, Lease>>,
+}
+
+struct Lease {
+    held: Held,
+    stop: CancellationToken,
+    ends: Instant,
+}
+
+impl Lessee {
+    /// Leases and handles tasks until `stop` is cancelled and the handlers are done.
+    pub async fn run(
+        self,
+        ledger: Arc<dyn Ledger>,
+        handler: Arc<dyn Handler>,
+        stop: CancellationToken,
+    ) {
+        let holding = Arc::new(Holding::default());
+        let beating = CancellationToken::new();
+        let beat = tokio::spawn(beat(ledger.clone(), holding.clone(), beating.clone()));
+        let tracker = TaskTracker::new();
+        self.lease_until(&ledger, &handler, &holding, &tracker, &stop).await;
+        tracker.close();
+        let drained = Duration::from_millis(DRAIN_MS);
+        if tokio::time::timeout(drained, tracker.wait()).await.is_err() {
+            holding.stop_all();
+            tracker.wait().await;
+        }
+        beating.cancel();
+        if let Err(error) = beat.await {
+            tracing::error!(%error, "heartbeats ended badly");
+        }
+    }
+
+    async fn lease_until(
+        &self,
+        ledger: &Arc<dyn Ledger>,
+        handler: &Arc<dyn Handler>,
+        holding: &Arc<Holding>,
+        tracker: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let room = Arc::new(Semaphore::new(self.held_max.max(1)));
+        let mut pause = PAUSE_MS.0;
+        let mut request = self.request();
+        loop {
+            let Some(permits) = stop.run_until_cancelled(permits(&room)).await else { return };
+            request.max = permits.len();
+            // Not abandoned at a stop: a lease that was granted unseen would have to expire.
+            let asked = ledger.lease(request.clone());
+            let leased = tokio::select! {
+                leased = asked => leased,
+                () = stop.cancelled() => return,
+            };
+            match leased {
+                Ok(leased) => {
+                    pause = PAUSE_MS.0;
+                    request = self.request();
+                    for (task, permit) in leased.into_iter().zip(permits) {
+                        start(task, permit, handler, holding, tracker);
+                    }
+                }
+                Err(error) => {
+                    if !matches!(error, LedgerError::Unavailable(_)) {
+                        request = self.request();
+                    }
+                    tracing::warn!(%error, classes = ?self.classes, "cannot lease");
+                    let pausing = tokio::time::sleep(Duration::from_millis(pause));
+                    if stop.run_until_cancelled(pausing).await.is_none() {
+                        return;
+                    }
+                    pause = (pause * 2).min(PAUSE_MS.1);
+                }
+            }
+        }
+    }
+
+    /// A new request: repeated unchanged it gives the same tasks.
+    fn request(&self) -> LeaseRequest {
+        static REQUESTS: AtomicU64 = AtomicU64::new(0);
+        let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+        let name = blake3::hash(format!("{}/{number}", self.holder).as_bytes());
+        let mut id = [0; 8];
+        id.copy_from_slice(&name.as_bytes()[..8]);
+        LeaseRequest {
+            holder: self.holder.clone(),
+            classes: self.classes.clone(),
+            max: 1,
+            ttl_ms: TTL_MS,
+            wait_ms: WAIT_MS,
+            request: u64::from_le_bytes(id),
+        }
+    }
+}
+
+/// One permit at least, and as many more as are free.
+async fn permits(room: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
+    let mut permits = Vec::new();
+    // The semaphore is never closed.
+    if let Ok(first) = room.clone().acquire_owned().await {
+        permits.push(first);
+    }
+    while permits.len() < BATCH_MAX {
+        match room.clone().try_acquire_owned() {
+            Ok(permit) => permits.push(permit),
+            Err(_) => break,
+        }
+    }
+    permits
+}
+
+fn start(
+    leased: Leased,
+    permit: OwnedSemaphorePermit,
+    handler: &Arc<dyn Handler>,
+    holding: &Arc<Holding>,
+    tracker: &TaskTracker,
+) {
+    let stop = CancellationToken::new();
+    let held = Held { task: leased.task.clone(), token: leased.token };
+    let task = held.task.clone();
+    let ends = Instant::now() + Duration::from_millis(TTL_MS - MARGIN_MS);
+    holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
+    let (handler, holding) = (handler.clone(), holding.clone());
+    tracker.spawn(async move {
+        let _release = Release { task, holding, _permit: permit };
+        handler.handle(leased, stop).await;
+    });
+}
+
+/// Lets go of a task however its handler ends, by a panic too.
+struct Release {
+    task: TaskId,
+    holding: Arc<Holding>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        self.holding.lock().remove(&self.task);
+    }
+}
+
+impl Holding {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Lease>> {
+        // The map is whole between any two of its operations, whoever panicked.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop_all(&self) {
+        self.lock().values().for_each(|lease| lease.stop.cancel());
+    }
+
+    fn held(&self) -> Vec<Held> {
+        let now = Instant::now();
+        let tasks = self.lock();
+        tasks.values().filter(|lease| lease.ends <= now).for_each(|lease| lease.stop.cancel());
+        tasks.values().map(|lease| lease.held.clone()).collect()
+    }
+
+    fn heard(&self, held: &[Held], answers: &[Heard], asked_at: Instant) {
+        let mut tasks = self.lock();
+        for (held, answer) in held.iter().zip(answers) {
+            let Some(lease) = tasks.get_mut(&held.task).filter(|l| l.held.token == held.token)
+            else {
+                continue;
+            };
+            match answer {
+                Heard::Extended => {
+                    lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
+                }
+                Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+            }
+        }
+    }
+}
+
+async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(BEAT_MS));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let held = holding.held();
+        for batch in held.chunks(BATCH_MAX) {
+            let asked_at = Instant::now();
+            match ledger.heartbeat(batch, TTL_MS).await {
+                Ok(answers) => holding.heard(batch, &answers, asked_at),
+                Err(error) => tracing::warn!(%error, "heartbeat failed"),
+            }
+        }
+    }
+}
+
+/// Repeats a write that the ledger did not answer, until it does or `stop` is cancelled:
+/// repeating under the same token is safe, giving up would lose what was paid for.
+pub async fn persist<T, F, W>(stop: &CancellationToken, mut write: F) -> Result<T, LedgerError>
+where
+    F: FnMut() -> W,
+    W: Future<Output = Result<T, LedgerError>>,
+{
+    let mut pause = PAUSE_MS.0;
+    loop {
+        match write().await {
+            Err(LedgerError::Unavailable(reason)) => {
+                tracing::warn!(reason, "the ledger did not answer, trying again");
+                let pausing = tokio::time::sleep(Duration::from_millis(pause));
+                if stop.run_until_cancelled(pausing).await.is_none() {
+                    return Err(LedgerError::Unavailable(reason));
+                }
+                pause = (pause * 2).min(PAUSE_MS.1);
+            }
+            answer => return answer,
+        }
+    }
+}
