@@ -199,7 +199,7 @@ async fn one_call(
                     }
                     let known = finished.usage.is_some();
                     let usage =
-                        finished.usage.unwrap_or_else(|| estimate(&call.request.messages, &text));
+                        finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
                     return Ok((Reply { text, finish: finished.finish, usage }, known));
                 }
             }
@@ -234,7 +234,7 @@ fn content_tokens(content: &Content) -> u64 {
 }
 
 /// What a reply used at most, when the provider does not say.
-fn estimate(messages: &[Message], text: &str) -> Usage {
-    let tokens_out = text.len() as u64;
-    Usage { tokens_in: tokens_in_max(messages), tokens_out, ..Usage::default() }
+fn estimate(request: &ChatRequest, text: &str) -> Usage {
+    let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
+    Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
 }
