@@ -1,1 +1,18 @@
+//! The one door from Baton to models served over HTTP.
+//!
+//! It speaks Chat Completions as OpenAI defined them and as vLLM, Ollama, llama.cpp and the
+//! routers really answer them. It makes one call and reports precisely how that went:
+//! retries and failover belong to the caller. No other crate names `reqwest`.
 
+mod body;
+mod clock;
+mod failure;
+mod options;
+mod provider;
+mod reader;
+mod secret;
+mod wire;
+
+pub use options::{HttpProviderOptions, MaxTokensField, OptionsError, ReplyLimits, Timeouts};
+pub use provider::HttpProvider;
+pub use secret::{Secret, SecretError};
