@@ -161,11 +161,7 @@ impl Caller {
     }
 }
 
-async fn reserve(
-    purse: &Purse,
-    bound: Spend,
-    stop: &CancellationToken,
-) -> Result<(), CallFailure> {
+async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
     let Purse::Lease(ledger, held) = purse else { return Ok(()) };
     match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
         Ok(()) => Ok(()),
@@ -198,8 +194,7 @@ async fn one_call(
                         return Err(ProviderError::Empty);
                     }
                     let known = finished.usage.is_some();
-                    let usage =
-                        finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
+                    let usage = finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
                     return Ok((Reply { text, finish: finished.finish, usage }, known));
                 }
             }

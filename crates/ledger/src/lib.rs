@@ -10,6 +10,7 @@ mod lessee;
 mod port;
 mod types;
 
+pub use bytes::Bytes;
 pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;

@@ -3,8 +3,10 @@
 //! The only crate that names prost. Its types stop at the handler line that converts
 //! them; nothing behind a handler knows them.
 
+mod chat;
 mod detail;
 
+pub use chat::WireError;
 pub use detail::{detail_of, status};
 
 /// The generated types, clients and servers of `proto/baton/v1`.

@@ -3,10 +3,8 @@
 mod chat;
 mod error;
 
-pub use chat::{
-    ChatEvent, ChatRequest, Content, Conversation, Finish, Finished, ImageUrl, Message, Part, Role,
-    Usage,
-};
+pub use baton_workflow::{Content, Conversation, ImageUrl, Message, Part, Role};
+pub use chat::{ChatEvent, ChatRequest, Finish, Finished, Usage};
 pub use error::{Phase, ProviderError};
 
 use async_trait::async_trait;

@@ -33,6 +33,28 @@ pub struct Workflow {
     pool_version: String,
 }
 
+/// A workflow as it is stored and shown: the words, without the promise that they are
+/// valid for any pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// Where the answer comes from.
+    pub selection: Selection,
+    /// The state of the pool that the plan was made for.
+    pub pool_version: String,
+}
+
+impl From<&Workflow> for Words {
+    fn from(flow: &Workflow) -> Self {
+        Self {
+            steps: flow.steps.clone(),
+            selection: flow.selection,
+            pool_version: flow.pool_version.clone(),
+        }
+    }
+}
+
 /// One thing that keeps steps from being a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {

@@ -1,0 +1,206 @@
+//! The gRPC surface: tokens of steps in work, and calls that are not part of a run.
+
+use crate::WorkerAgent;
+use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use baton_proto::{status, v1};
+use baton_provider::{ChatRequest, Conversation, Finish, Message, ProviderError};
+use baton_workflow::{AgentCard, AgentId, RunId, TaskId};
+use std::pin::Pin;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+/// Parts of a direct reply that may wait for a slow reader before the call is slowed down.
+const DIRECT_PARTS_MAX: usize = 4096;
+
+type Stream<T> = Pin<Box<dyn futures_core::Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
+    type WatchStream = Stream<v1::Delta>;
+    type ChatStream = Stream<v1::DirectChatReply>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchStepRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let asked = request.into_inner();
+        let run = RunId::new(&asked.run).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let task = TaskId { run, number: asked.task };
+        let stream = self
+            .streams
+            .get(&task)
+            .ok_or_else(|| Status::not_found(format!("task {task} is not in work here")))?;
+        Ok(Response::new(Box::pin(async_stream::try_stream! {
+            let (mut call, mut text_at, mut reasoning_at) = (0, 0, 0);
+            loop {
+                let (now, mut more) = stream.read();
+                if now.call != call {
+                    (call, text_at, reasoning_at) = (now.call, 0, 0);
+                }
+                let text = now.text.get(text_at..).unwrap_or_default();
+                let reasoning = now.reasoning.get(reasoning_at..).unwrap_or_default();
+                if !text.is_empty() || !reasoning.is_empty() || now.done {
+                    yield v1::Delta {
+                        call,
+                        offset: text_at as u64,
+                        text: text.to_owned(),
+                        reasoning: reasoning.to_owned(),
+                        last: now.done,
+                    };
+                }
+                (text_at, reasoning_at) = (now.text.len(), now.reasoning.len());
+                if now.done || more.changed().await.is_err() {
+                    return;
+                }
+            }
+        })))
+    }
+
+    async fn chat(
+        &self,
+        request: Request<v1::DirectChatRequest>,
+    ) -> Result<Response<Self::ChatStream>, Status> {
+        let asked = request.into_inner();
+        let settings = self.registry.settings();
+        let id = AgentId::new(&asked.agent).ok();
+        let card = id.and_then(|id| settings.pool.get(&id).cloned());
+        let card = card.ok_or_else(|| {
+            let message = format!("there is no agent {:?}", asked.agent);
+            status(Code::NotFound, message, detail("model_not_found", Some("model")))
+        })?;
+        let conversation = Conversation::try_from(asked.conversation.unwrap_or_default())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if conversation.messages.iter().any(Message::has_image) && !card.images {
+            let message = format!("agent {} takes no images", card.id);
+            let detail = detail("images_not_supported", Some("messages"));
+            return Err(status(Code::InvalidArgument, message, detail));
+        }
+        Ok(Response::new(self.direct(card, conversation)))
+    }
+
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeReply>, Status> {
+        let settings = self.registry.settings();
+        let agents = settings.pool.agents().iter().map(|card| card.id.to_string()).collect();
+        Ok(Response::new(v1::DescribeReply { agents, holder: self.holder.clone() }))
+    }
+}
+
+impl WorkerAgent {
+    /// One call, streamed. It ends when the reader goes away. Retries end with the first
+    /// text: what was sent cannot be taken back.
+    fn direct(&self, card: AgentCard, conversation: Conversation) -> Stream<v1::DirectChatReply> {
+        let (sender, mut parts) = mpsc::channel::<v1::DirectChatReply>(DIRECT_PARTS_MAX);
+        let caller = self.caller.clone();
+        let output_tokens_max =
+            conversation.output_tokens_max.unwrap_or(u32::MAX).min(card.output_tokens);
+        Box::pin(async_stream::try_stream! {
+            let request = ChatRequest {
+                model: card.model.clone(),
+                messages: conversation.messages,
+                output_tokens_max,
+                temperature: conversation.temperature,
+                top_p: conversation.top_p,
+                stop: conversation.stop,
+                seed: conversation.seed,
+                idempotency_key: None,
+            };
+            let stop = CancellationToken::new();
+            let torn = stop.clone();
+            let call = Call { card: &card, request, deadline: None };
+            let mut sent = false;
+            let calling = caller.make(call, &Purse::Open, &stop, move |delta| {
+                let what = match delta {
+                    Delta::Begin { .. } => {
+                        if sent {
+                            torn.cancel();
+                        }
+                        return;
+                    }
+                    Delta::Text(more) => v1::direct_chat_reply::What::Text(more.to_owned()),
+                    Delta::Reasoning(more) => {
+                        v1::direct_chat_reply::What::Reasoning(more.to_owned())
+                    }
+                };
+                sent = true;
+                if sender.try_send(v1::DirectChatReply { what: Some(what) }).is_err() {
+                    torn.cancel();
+                }
+            });
+            tokio::pin!(calling);
+            let called = loop {
+                tokio::select! {
+                    biased;
+                    Some(part) = parts.recv() => yield part,
+                    called = &mut calling => break called,
+                }
+            };
+            while let Ok(part) = parts.try_recv() {
+                yield part;
+            }
+            yield end_of(called)?;
+        })
+    }
+}
+
+fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
+    let Called { result, spend, estimated } = called;
+    let reply = result.map_err(|failure| status_of(&failure))?;
+    let finish = match reply.finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+        Finish::ContentFilter => "content_filter",
+    };
+    let usage = v1::Usage {
+        tokens_in: spend.tokens_in,
+        tokens_out: spend.tokens_out,
+        calls: spend.calls,
+        usd_pico: spend.usd.pico(),
+        orchestration_tokens_in: 0,
+        orchestration_tokens_out: 0,
+        cached_tokens_in: reply.usage.cached_in,
+        reasoning_tokens_out: reply.usage.reasoning_out,
+    };
+    let end = v1::DirectChatEnd { finish: finish.into(), usage: Some(usage), estimated };
+    Ok(v1::DirectChatReply { what: Some(v1::direct_chat_reply::What::End(end)) })
+}
+
+fn detail(code: &str, param: Option<&str>) -> v1::ErrorDetail {
+    v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
+}
+
+fn status_of(failure: &CallFailure) -> Status {
+    match failure {
+        CallFailure::Provider(error) => {
+            let code = match error {
+                ProviderError::RateLimited { .. } => Code::ResourceExhausted,
+                ProviderError::Timeout { .. } => Code::DeadlineExceeded,
+                ProviderError::Refused { .. } => Code::InvalidArgument,
+                ProviderError::Connect { .. }
+                | ProviderError::Server { .. }
+                | ProviderError::Cut { .. }
+                | ProviderError::Malformed(_)
+                | ProviderError::Empty
+                | ProviderError::Auth { .. } => Code::Unavailable,
+            };
+            let mut detail = detail(&format!("provider_{}", error.code()), None);
+            detail.retry_after_ms = error.retry_after_ms();
+            status(code, error.to_string(), detail)
+        }
+        CallFailure::Stopped => {
+            let message = "the call was interrupted after text had been sent";
+            status(Code::Aborted, message, detail("stream_interrupted", None))
+        }
+        CallFailure::UnknownProvider(name) => {
+            let message = format!("provider {name} is not configured in this process");
+            status(Code::Internal, message, detail("unknown_provider", None))
+        }
+        CallFailure::BudgetSpent(resource) => {
+            let message = format!("the budget of {resource} holds no further call");
+            status(Code::FailedPrecondition, message, detail("budget_exceeded", None))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Carrying out one step: read what it may see, ask, record what came of it.
+
+use crate::{
+    WorkerAgent,
+    messages::{Rejected, Seen, messages},
+};
+use async_trait::async_trait;
+use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use baton_engine::{Assignment, Outcome, WorkAssignment};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
+use baton_provider::{ChatRequest, Conversation, Finish};
+use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+
+/// What a step is made of, read back from the ledger.
+struct Material {
+    conversation: Conversation,
+    seen: Vec<Seen>,
+    rejected: Option<Rejected>,
+    subtask: String,
+}
+
+/// Why a step could not be begun.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("the assignment is not one of a step: {0}")]
+    Assignment(String),
+    #[error("cannot read {what}: {source}")]
+    Body { what: &'static str, source: LedgerError },
+    #[error("{what} is not what was stored: {reason}")]
+    Content { what: &'static str, reason: String },
+}
+
+#[async_trait]
+impl Handler for WorkerAgent {
+    async fn handle(&self, leased: Leased, stop: CancellationToken) {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        let completion = self.work(&leased, &held, &stop).await;
+        // Told to stop or not: what was spent is recorded, if the lease still holds.
+        let patience = CancellationToken::new();
+        let recorded = persist(&patience, || self.ledger.complete(&held, completion.clone())).await;
+        if let Err(error) = recorded {
+            tracing::warn!(%error, task = %held.task, "a step's outcome was not recorded");
+        }
+    }
+}
+
+impl WorkerAgent {
+    async fn work(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
+        let work = match assignment(&leased.payload) {
+            Ok(work) => work,
+            Err(error) => return failed("unreadable", error.to_string()),
+        };
+        let material = match self.material(&leased.tenant, &work).await {
+            Ok(material) => material,
+            Err(error) => return failed("unreadable", error.to_string()),
+        };
+        let settings = self.registry.settings();
+        let Some(card) = settings.pool.get(&work.agent) else {
+            return failed("unknown_agent", format!("{} is not hosted here", work.agent));
+        };
+        let call = Call {
+            card,
+            request: request(card.model.clone(), &leased.task, &work, &material),
+            deadline: Some(instant_of(work.deadline)),
+        };
+        let began = Instant::now();
+        let purse = Purse::Lease(self.ledger.clone(), held.clone());
+        let stream = self.streams.open(&leased.task);
+        let called = self
+            .caller
+            .make(call, &purse, stop, |delta| match delta {
+                Delta::Begin { call } => stream.begin(call),
+                Delta::Text(more) => stream.text(more),
+                Delta::Reasoning(more) => stream.reasoning(more),
+            })
+            .await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        completion(called, ms)
+    }
+
+    async fn material(
+        &self,
+        tenant: &TenantId,
+        work: &WorkAssignment,
+    ) -> Result<Material, Unreadable> {
+        let conversation = self.text(tenant, "the conversation", &work.request).await?;
+        let conversation: Conversation = parse("the conversation", &conversation)?;
+        let words = self.text(tenant, "the workflow", &work.workflow).await?;
+        let words: Words = parse("the workflow", &words)?;
+        let step = |step: baton_workflow::StepId| {
+            words.steps.get(step.index()).ok_or_else(|| Unreadable::Content {
+                what: "the workflow",
+                reason: format!("it has no step {step}"),
+            })
+        };
+        let mut seen = Vec::new();
+        for (number, output) in &work.inputs {
+            let earlier = step(*number)?;
+            seen.push(Seen {
+                step: *number,
+                agent: earlier.agent.clone(),
+                subtask: earlier.subtask.clone(),
+                response: self.text(tenant, "an earlier output", output).await?,
+            });
+        }
+        let rejected = match &work.previous {
+            None => None,
+            Some(previous) => Some(Rejected {
+                response: self.text(tenant, "the last answer", &previous.output).await?,
+                feedback: previous.feedback.clone(),
+            }),
+        };
+        let subtask = step(work.step)?.subtask.clone();
+        Ok(Material { conversation, seen, rejected, subtask })
+    }
+
+    async fn text(
+        &self,
+        tenant: &TenantId,
+        what: &'static str,
+        body: &BodyRef,
+    ) -> Result<String, Unreadable> {
+        let bytes = self.ledger.body(tenant, body).await;
+        let bytes = bytes.map_err(|source| Unreadable::Body { what, source })?;
+        String::from_utf8(bytes.to_vec())
+            .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
+    }
+}
+
+fn assignment(payload: &[u8]) -> Result<WorkAssignment, Unreadable> {
+    match serde_json::from_slice(payload) {
+        Ok(Assignment::Work(work)) => Ok(work),
+        Ok(Assignment::Plan(_) | Assignment::Verify(_)) => {
+            Err(Unreadable::Assignment("it is for another service".into()))
+        }
+        Err(error) => Err(Unreadable::Assignment(error.to_string())),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {
+    serde_json::from_str(text)
+        .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
+}
+
+fn request(
+    model: String,
+    task: &TaskId,
+    work: &WorkAssignment,
+    material: &Material,
+) -> ChatRequest {
+    let Material { conversation, seen, rejected, subtask } = material;
+    let asked_max = conversation.output_tokens_max.filter(|_| work.is_answer);
+    ChatRequest {
+        model,
+        messages: messages(conversation, seen, rejected.as_ref(), subtask),
+        output_tokens_max: work.output_tokens_max.min(asked_max.unwrap_or(u32::MAX)),
+        temperature: conversation.temperature,
+        top_p: conversation.top_p,
+        // Stop texts are about the answer, not about what the team says to itself.
+        stop: if work.is_answer { conversation.stop.clone() } else { Vec::new() },
+        seed: conversation.seed,
+        idempotency_key: Some(task.to_string()),
+    }
+}
+
+fn completion(called: Called, ms: u64) -> Completion {
+    let Called { result, spend, estimated } = called;
+    let mut bodies = Vec::new();
+    let outcome = match result {
+        Ok(reply) => {
+            let output = Body::new(reply.text);
+            let name = output.name.clone();
+            bodies.push(output);
+            Outcome::Worked { output: name, truncated: reply.finish == Finish::Length, ms }
+        }
+        Err(CallFailure::Provider(error)) => {
+            Outcome::Failed { code: error.code().into(), message: error.to_string() }
+        }
+        Err(CallFailure::BudgetSpent(resource)) => Outcome::BudgetSpent { resource },
+        Err(CallFailure::Stopped) => Outcome::Abandoned,
+        Err(CallFailure::UnknownProvider(name)) => Outcome::Failed {
+            code: "unknown_provider".into(),
+            message: format!("provider {name} is not configured in this process"),
+        },
+    };
+    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+}
+
+fn failed(code: &str, message: String) -> Completion {
+    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
+}
+
+/// Outcomes are plain data: they always encode.
+fn encode(outcome: &Outcome) -> baton_ledger::Bytes {
+    serde_json::to_vec(outcome).unwrap_or_default().into()
+}
+
+/// The ledger's deadline on this process's clock: close enough, because the ledger ends
+/// the run itself when the time is over.
+fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now))
+}
