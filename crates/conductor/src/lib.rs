@@ -1,1 +1,90 @@
+//! The service that plans teams and decides what their runs do next.
+//!
+//! It owns no run: it leases `decide` and `plan` tasks like any other, folds the run's
+//! journal, decides, and commits. Killed at any point, another process does the same.
 
+mod ask;
+mod decide;
+mod known;
+mod plan;
+mod planning;
+mod report;
+mod service;
+
+use baton_call::Caller;
+use baton_ledger::{Class, Ledger, Lessee};
+use baton_proto::v1::conductor_server::ConductorServer;
+use baton_registry::Registry;
+use known::Known;
+use std::{sync::Arc, time::Duration};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Decisions under way at the same time: each is a read and a write of the ledger.
+const DECISIONS_MAX: usize = 64;
+/// Plans asked for at the same time, unless the policy's card says otherwise.
+const PLANS_MAX: usize = 64;
+/// Timers and expired leases looked after in one call.
+const TICK_MAX: usize = 256;
+/// Longest time between two looks at what is due.
+const TICK_MS_MAX: u64 = 1_000;
+
+/// The service. Clones share their state.
+#[derive(Clone)]
+pub struct Conductor {
+    holder: String,
+    ledger: Arc<dyn Ledger>,
+    registry: Arc<dyn Registry>,
+    caller: Caller,
+    known: Arc<Known>,
+}
+
+impl Conductor {
+    /// Plans and decides under the name `holder`.
+    pub fn new(
+        holder: String,
+        ledger: Arc<dyn Ledger>,
+        registry: Arc<dyn Registry>,
+        caller: Caller,
+    ) -> Self {
+        Self { holder, ledger, registry, caller, known: Arc::default() }
+    }
+
+    /// Decides, plans and looks after what is due, until `stop` is cancelled.
+    pub async fn run(&self, stop: CancellationToken) {
+        let actors = TaskTracker::new();
+        let lessee = |classes, held_max| Lessee { holder: self.holder.clone(), classes, held_max };
+        let decider = Arc::new(decide::Decider(self.clone()));
+        let decides = lessee(vec![Class::decide()], DECISIONS_MAX);
+        actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));
+        let planner = Arc::new(plan::Planner(self.clone()));
+        let plans = lessee(vec![Class::plan()], PLANS_MAX);
+        actors.spawn(plans.run(self.ledger.clone(), planner, stop.clone()));
+        actors.spawn(tick(self.ledger.clone(), stop));
+        actors.close();
+        actors.wait().await;
+    }
+
+    /// The gRPC service over the same state.
+    pub fn service(&self) -> ConductorServer<Self> {
+        ConductorServer::new(self.clone())
+            .max_decoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
+    }
+}
+
+/// Delivers what is due, when it is due; at the latest every [`TICK_MS_MAX`].
+async fn tick(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+    loop {
+        let pause = match ledger.tick(TICK_MAX).await {
+            Ok(ticked) => ticked.next_ms.unwrap_or(TICK_MS_MAX).clamp(1, TICK_MS_MAX),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look after what is due");
+                TICK_MS_MAX
+            }
+        };
+        let pausing = tokio::time::sleep(Duration::from_millis(pause));
+        if stop.run_until_cancelled(pausing).await.is_none() {
+            return;
+        }
+    }
+}

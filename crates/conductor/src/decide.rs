@@ -1,0 +1,110 @@
+//! Deciding: read what happened, decide, commit. Milliseconds, no IO but the ledger's.
+
+use crate::{
+    Conductor,
+    known::{FoldError, input_of},
+};
+use async_trait::async_trait;
+use baton_engine::{Assignment, Decision, Event, Input};
+use baton_ledger::{
+    Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, RunView, persist,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Lower comes first: what brings work in progress to its end goes before new work.
+const PRIORITY_VERIFY: u8 = 2;
+const PRIORITY_CORRECTIVE: u8 = 3;
+const PRIORITY_NEW: u8 = 5;
+
+/// Handles `decide` tasks.
+pub(crate) struct Decider(pub(crate) Conductor);
+
+#[async_trait]
+impl Handler for Decider {
+    async fn handle(&self, leased: Leased, stop: CancellationToken) {
+        match self.decide(&leased, &stop).await {
+            Ok(()) => {}
+            // Another process took over, or will when the lease ends.
+            Err(FoldError::Ledger(error)) => {
+                self.0.known.forget(&leased.task.run);
+                tracing::info!(%error, task = %leased.task, "a decision was not committed");
+            }
+            Err(error @ FoldError::Entry { .. }) => {
+                tracing::error!(%error, task = %leased.task, "a run cannot be decided");
+            }
+        }
+    }
+}
+
+impl Decider {
+    async fn decide(&self, leased: &Leased, stop: &CancellationToken) -> Result<(), FoldError> {
+        let Conductor { ledger, known, .. } = &self.0;
+        let id = &leased.task.run;
+        let (mut fold, view) = known.read(ledger.as_ref(), id).await?;
+        let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
+        events.iter().for_each(|event| fold.run.apply(event));
+        let decision = fold.run.decide(view.now);
+        decision.events.iter().for_each(|event| fold.run.apply(event));
+        let Decision { events: decided, tasks, withdraw, end } = decision;
+        events.extend(decided);
+        let commit = Commit {
+            task: leased.task.clone(),
+            token: leased.token,
+            journal_len: view.journal_len,
+            mail_seen: view.mails.last().map_or(0, |entry| entry.number),
+            events: events.iter().map(encode).collect(),
+            tasks: tasks.iter().map(|(number, assignment)| task(*number, assignment)).collect(),
+            timers: Vec::new(),
+            children: Vec::new(),
+            withdraw,
+            withdraw_children: Vec::new(),
+            end: end.as_ref().map(encode),
+            bodies: Vec::new(),
+        };
+        fold.len = view.journal_len + events.len() as u64;
+        let ended = commit.end.is_some();
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        match persist(stop, || ledger.commit(commit.clone())).await {
+            Ok(_) if ended => known.forget(id),
+            Ok(_) => known.keep(id, fold),
+            Err(error @ LedgerError::Invalid(_)) => {
+                tracing::error!(%error, task = %held.task, "the ledger refuses a decision");
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// What came in, as journal entries.
+fn heard(view: &RunView, cancelled: bool, ended: bool) -> Vec<Event> {
+    let mails = view.mails.iter().filter_map(|entry| input_of(&entry.mail));
+    let mut inputs: Vec<_> = mails.collect();
+    let asked = inputs.iter().any(|input| matches!(input, Input::CancelAsked { .. }));
+    if (cancelled || view.cancelled) && !asked && !ended {
+        inputs.push(Input::CancelAsked { reason: "the run above it was cancelled".into() });
+    }
+    inputs.into_iter().map(|input| Event::Heard { input }).collect()
+}
+
+/// Events and assignments are plain data: they always encode.
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+/// The task that carries an assignment.
+pub(crate) fn task(number: u32, assignment: &Assignment) -> NewTask {
+    let (class, round, tokens) = match assignment {
+        Assignment::Plan(plan) => (Class::plan(), plan.round, plan.output_tokens_max),
+        Assignment::Work(work) => (Class::work(&work.agent), work.round, work.output_tokens_max),
+        Assignment::Verify(verify) => (Class::verify(), verify.round, verify.output_tokens_max),
+    };
+    let priority = match assignment {
+        Assignment::Verify(_) => PRIORITY_VERIFY,
+        Assignment::Plan(_) | Assignment::Work(_) if round > 0 => PRIORITY_CORRECTIVE,
+        Assignment::Plan(_) | Assignment::Work(_) => PRIORITY_NEW,
+    };
+    let cost = u64::from(tokens.max(1));
+    NewTask { number, class, priority, cost, payload: encode(assignment) }
+}

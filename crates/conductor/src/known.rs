@@ -1,0 +1,118 @@
+//! Runs that were folded before, so that a decision reads only what is new.
+//!
+//! A journal is only ever appended to, so a fold of its beginning never goes stale; it
+//! can merely be forgotten.
+
+use baton_engine::{Event, Input, Outcome, Run};
+use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
+use baton_workflow::RunId;
+use lru::LruCache;
+use std::{
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Folded runs kept; each is a few kilobytes.
+const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// The folds that are kept.
+pub(crate) struct Known(Mutex<LruCache<RunId, Fold>>);
+
+/// A run, folded up to a position of its journal.
+#[derive(Clone)]
+pub(crate) struct Fold {
+    pub(crate) run: Run,
+    pub(crate) len: u64,
+}
+
+/// Why a journal could not be folded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FoldError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("entry {seq} of the journal of {run} cannot be read: {reason}")]
+    Entry { run: RunId, seq: u64, reason: String },
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(KNOWN_MAX)))
+    }
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, LruCache<RunId, Fold>> {
+        // The map is whole between any two of its operations, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keep(&self, id: &RunId, fold: Fold) {
+        self.lock().put(id.clone(), fold);
+    }
+
+    pub(crate) fn forget(&self, id: &RunId) {
+        self.lock().pop(id);
+    }
+
+    /// The run as it is now, with the ledger's view of it (whose entries are folded).
+    pub(crate) async fn read(
+        &self,
+        ledger: &dyn Ledger,
+        id: &RunId,
+    ) -> Result<(Fold, RunView), FoldError> {
+        let mut fold = self.lock().get(id).cloned();
+        loop {
+            let view = ledger.read(id, fold.as_ref().map_or(0, |fold| fold.len)).await?;
+            for entry in &view.entries {
+                fold = Some(folded(id, fold, entry)?);
+            }
+            match fold {
+                Some(fold) if fold.len >= view.journal_len => return Ok((fold, view)),
+                Some(_) if view.entries.is_empty() => {
+                    return Err(gap(id, view.journal_len, "the journal ends before its length"));
+                }
+                None => return Err(gap(id, 1, "the journal is empty")),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn gap(run: &RunId, seq: u64, reason: &str) -> FoldError {
+    FoldError::Entry { run: run.clone(), seq, reason: reason.into() }
+}
+
+fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold, FoldError> {
+    let event: Event = serde_json::from_slice(&entry.event)
+        .map_err(|error| gap(run, entry.seq, &error.to_string()))?;
+    let mut fold = match fold {
+        None => {
+            let run = Run::begin(&event, entry.at)
+                .ok_or_else(|| gap(run, entry.seq, "it does not begin a run"))?;
+            return Ok(Fold { run, len: entry.seq });
+        }
+        Some(fold) => fold,
+    };
+    fold.run.apply(&event);
+    fold.len = entry.seq;
+    Ok(fold)
+}
+
+/// What a mail means to the engine; none where it means nothing.
+pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
+    match mail {
+        Mail::Outcome { task, outcome, spend, estimated } => {
+            let outcome = serde_json::from_slice(outcome).unwrap_or_else(|error| {
+                let message = format!("the outcome cannot be read: {error}");
+                Outcome::Failed { code: "protocol".into(), message }
+            });
+            let (task, spend, estimated) = (*task, *spend, *estimated);
+            Some(Input::Outcome { task, outcome, spend, estimated })
+        }
+        Mail::Lost { task, spend, .. } => Some(Input::Lost { task: *task, spend: *spend }),
+        Mail::Timer { .. } => Some(Input::DeadlinePassed),
+        Mail::Cancel { reason } => Some(Input::CancelAsked { reason: reason.clone() }),
+        // The engine starts no child runs yet, so none can end.
+        Mail::ChildEnded { .. } => None,
+    }
+}

@@ -1,0 +1,181 @@
+//! Carrying out `plan` tasks: the policy is asked, its workflow stored and reported.
+
+use crate::{
+    Conductor,
+    decide::encode,
+    planning::{Asked, EarlierRound, Question, Unplanned, Written},
+};
+use async_trait::async_trait;
+use baton_call::{CallFailure, Purse};
+use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
+use baton_registry::{PolicySettings, Settings};
+use baton_workflow::{
+    AgentCard, BodyRef, Conversation, Pool, Role, Spend, TenantId, Timestamp, Words, Workflow,
+};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+
+/// Handles `plan` tasks.
+pub(crate) struct Planner(pub(crate) Conductor);
+
+#[async_trait]
+impl Handler for Planner {
+    async fn handle(&self, leased: Leased, stop: CancellationToken) {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        let completion = self.plan(&leased, &held, &stop).await;
+        let patience = CancellationToken::new();
+        let complete = || self.0.ledger.complete(&held, completion.clone());
+        if let Err(error) = persist(&patience, complete).await {
+            tracing::warn!(%error, task = %held.task, "a plan was not recorded");
+        }
+    }
+}
+
+impl Planner {
+    async fn plan(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
+        let assignment = match serde_json::from_slice(&leased.payload) {
+            Ok(Assignment::Plan(assignment)) => assignment,
+            Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
+                return failed("protocol", "the assignment is for another service".into());
+            }
+            Err(error) => return failed("protocol", error.to_string()),
+        };
+        let settings = self.0.registry.settings();
+        let Some(model) = policy(&settings) else {
+            return failed("no_policy", "no policy model is configured in this process".into());
+        };
+        let pool = settings.pool.filtered(|card| assignment.agents.contains(&card.id));
+        let (Ok(pool), Some(request)) = (
+            pool,
+            self.text(&leased.tenant, &assignment.request)
+                .await
+                .and_then(|text| serde_json::from_str::<Conversation>(&text).ok()),
+        ) else {
+            return failed("unreadable", "the request or its agents are not there".into());
+        };
+        let question = Question {
+            model,
+            task: task_text(&request),
+            pool: &pool,
+            limits: assignment.limits,
+            earlier: self.earlier(&leased.tenant, &assignment, &pool).await,
+            output_tokens_max: assignment.output_tokens_max,
+            deadline: Some(instant_of(assignment.deadline)),
+            key: leased.task.to_string(),
+            seed: request.seed,
+        };
+        let began = Instant::now();
+        let purse = Purse::Lease(self.0.ledger.clone(), held.clone());
+        let asked = self.0.ask_policy(&question, &purse, stop).await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        completion(asked, ms)
+    }
+
+    async fn earlier(
+        &self,
+        tenant: &TenantId,
+        assignment: &PlanAssignment,
+        pool: &Pool,
+    ) -> Option<EarlierRound> {
+        let PreviousRound { workflow, outputs, feedback } = assignment.previous.as_ref()?;
+        let words: Words = serde_json::from_str(&self.text(tenant, workflow).await?).ok()?;
+        let workflow =
+            Workflow::new(words.steps, words.selection, pool, &assignment.limits).ok()?;
+        let mut texts = Vec::new();
+        for output in outputs {
+            texts.push(match output {
+                Some(output) => self.text(tenant, output).await,
+                None => None,
+            });
+        }
+        Some(EarlierRound { workflow, outputs: texts, feedback: feedback.clone() })
+    }
+
+    async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Option<String> {
+        let bytes = self.0.ledger.body(tenant, body).await;
+        let bytes = bytes.inspect_err(|error| tracing::warn!(%error, "cannot read a body"));
+        String::from_utf8(bytes.ok()?.to_vec()).ok()
+    }
+}
+
+/// The model that plans, if one does.
+pub(crate) fn policy(settings: &Settings) -> Option<&AgentCard> {
+    match &settings.policy {
+        PolicySettings::Model(card) => Some(card),
+        PolicySettings::Strategy(_) => None,
+    }
+}
+
+/// The conversation as the policy is shown it: the last user message is the task, what
+/// was said before is its context.
+pub(crate) fn task_text(conversation: &Conversation) -> String {
+    let Some((last, before)) = conversation.messages.split_last() else { return String::new() };
+    if before.is_empty() {
+        return last.plain();
+    }
+    let mut text = String::from("Conversation so far:\n");
+    for message in before {
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        };
+        text.push_str(&format!("[{role}] {}\n", message.plain()));
+    }
+    text.push_str("\nNow:\n");
+    text.push_str(&last.plain());
+    text
+}
+
+/// A workflow's words, to be stored beside its shape.
+pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
+    let body = Body::new(encode(&Words::from(workflow)));
+    (Plan::of(workflow, body.name.clone()), body)
+}
+
+fn completion(asked: Asked, ms: u64) -> Completion {
+    let Asked { result, repairs, spend, estimated } = asked;
+    let mut bodies = Vec::new();
+    let outcome = match result {
+        Ok(Written::Workflow(workflow)) => {
+            let (plan, body) = stored(&workflow);
+            bodies.push(body);
+            Outcome::Planned { plan, repairs, ms }
+        }
+        Ok(Written::Stands) => Outcome::Stands,
+        Err(Unplanned::Complaints(complaints)) => {
+            let complaints = complaints.iter().map(ToString::to_string).collect();
+            Outcome::Unreadable { complaints }
+        }
+        Err(Unplanned::Failure(failure)) => match failure {
+            CallFailure::Provider(error) => {
+                Outcome::Failed { code: error.code().into(), message: error.to_string() }
+            }
+            CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },
+            CallFailure::Stopped => Outcome::Abandoned,
+            CallFailure::UnknownProvider(name) => Outcome::Failed {
+                code: "unknown_provider".into(),
+                message: format!("provider {name} is not configured in this process"),
+            },
+        },
+    };
+    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+}
+
+fn failed(code: &str, message: String) -> Completion {
+    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
+}
+
+/// The ledger's deadline on this process's clock: close enough, because the ledger ends
+/// the run itself when the time is over.
+fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now()))
+}
+
+/// This process's clock; only for what the ledger corrects.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}

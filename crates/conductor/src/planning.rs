@@ -1,0 +1,132 @@
+//! Asking the policy: render, call, read, and hand complaints back for repair.
+
+use crate::Conductor;
+use baton_call::{Call, CallFailure, Called, Purse};
+use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
+use baton_provider::{ChatRequest, Message, Role};
+use baton_workflow::{AgentCard, Limits, Pool, Spend, Workflow};
+use tokio_util::sync::CancellationToken;
+
+/// Tokens for a plan: three lists, with room for a model that thinks aloud first.
+pub(crate) const PLAN_TOKENS_MAX: u32 = 4096;
+
+/// What the policy is asked.
+pub(crate) struct Question<'a> {
+    pub(crate) model: &'a AgentCard,
+    pub(crate) task: String,
+    pub(crate) pool: &'a Pool,
+    pub(crate) limits: Limits,
+    pub(crate) earlier: Option<EarlierRound>,
+    pub(crate) output_tokens_max: u32,
+    pub(crate) deadline: Option<tokio::time::Instant>,
+    /// Names the calls, the same for every attempt at the same plan.
+    pub(crate) key: String,
+    pub(crate) seed: Option<i64>,
+}
+
+/// The round that a new plan should better.
+pub(crate) struct EarlierRound {
+    pub(crate) workflow: Workflow,
+    pub(crate) outputs: Vec<Option<String>>,
+    pub(crate) feedback: String,
+}
+
+/// What came of asking.
+pub(crate) struct Asked {
+    pub(crate) result: Result<Written, Unplanned>,
+    pub(crate) repairs: u16,
+    pub(crate) spend: Spend,
+    pub(crate) estimated: bool,
+}
+
+/// What the policy wrote.
+pub(crate) enum Written {
+    Workflow(Workflow),
+    Stands,
+}
+
+/// Why there is no plan.
+pub(crate) enum Unplanned {
+    Complaints(Vec<Complaint>),
+    Failure(CallFailure),
+}
+
+impl Conductor {
+    /// Asks once, and once more for each repair that the limits allow.
+    pub(crate) async fn ask_policy(
+        &self,
+        question: &Question<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+    ) -> Asked {
+        let first = prompt(question);
+        let mut prompt = first.clone();
+        let (mut spend, mut estimated, mut repairs) = (Spend::ZERO, false, 0);
+        loop {
+            let request = request(question, &prompt, repairs);
+            let call = Call { card: question.model, request, deadline: question.deadline };
+            let Called { result, spend: spent, estimated: guessed } =
+                self.caller.make(call, purse, stop, |_| {}).await;
+            spend = spend.plus(spent);
+            estimated |= guessed;
+            let reply = match result {
+                Ok(reply) => reply.text,
+                Err(failure) => {
+                    let result = Err(Unplanned::Failure(failure));
+                    return Asked { result, repairs, spend, estimated };
+                }
+            };
+            let complaints = match read(question, &reply) {
+                Ok(written) => return Asked { result: Ok(written), repairs, spend, estimated },
+                Err(complaints) => complaints,
+            };
+            tracing::info!(complaints = complaints.len(), repairs, "the plan cannot be read");
+            if repairs >= question.limits.repairs_max {
+                let result = Err(Unplanned::Complaints(complaints));
+                return Asked { result, repairs, spend, estimated };
+            }
+            repairs += 1;
+            prompt = baton_planner::repair(&first, &reply, &complaints);
+        }
+    }
+}
+
+fn prompt(question: &Question<'_>) -> Prompt {
+    let options =
+        RenderOptions { names: true, strengths: true, prices: true, ..RenderOptions::default() };
+    let Question { task, pool, limits, .. } = question;
+    let Some(EarlierRound { workflow, outputs, feedback }) = &question.earlier else {
+        return baton_planner::render(task, pool, limits, options, &[]);
+    };
+    let shown: Vec<_> = outputs
+        .iter()
+        .map(|output| output.as_deref().map_or(EarlierOutput::Missing, EarlierOutput::Text))
+        .collect();
+    let answer = outputs.iter().rev().flatten().next().map_or("", String::as_str);
+    let earlier = Earlier { workflow, outputs: &shown, answer, feedback };
+    baton_planner::render(task, pool, limits, options, &[earlier])
+}
+
+fn read(question: &Question<'_>, reply: &str) -> Result<Written, Vec<Complaint>> {
+    match baton_planner::read(reply, question.pool, &question.limits)? {
+        Plan::Workflow(workflow) => Ok(Written::Workflow(workflow)),
+        Plan::Stands if question.earlier.is_some() => Ok(Written::Stands),
+        stands @ Plan::Stands => stands.into_workflow(&question.limits).map(Written::Workflow),
+    }
+}
+
+fn request(question: &Question<'_>, prompt: &Prompt, repairs: u16) -> ChatRequest {
+    ChatRequest {
+        model: question.model.model.clone(),
+        messages: vec![
+            Message::text(Role::System, prompt.system.clone()),
+            Message::text(Role::User, prompt.user.clone()),
+        ],
+        output_tokens_max: question.output_tokens_max.min(PLAN_TOKENS_MAX),
+        temperature: None,
+        top_p: None,
+        stop: Vec::new(),
+        seed: question.seed,
+        idempotency_key: Some(format!("{}/{repairs}", question.key)),
+    }
+}
