@@ -5,12 +5,15 @@
 //! It never looks inside a payload: journal events, outcomes and task payloads
 //! are bytes whose meaning belongs to the engine and the services.
 
+mod check;
+mod embedded;
 mod error;
 mod lessee;
 mod port;
 mod types;
 
-pub use bytes::Bytes;
+pub use check::{check_heartbeat, check_list, check_reason};
+pub use embedded::EmbeddedLedger;
 pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
