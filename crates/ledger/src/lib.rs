@@ -12,6 +12,7 @@ mod lessee;
 mod port;
 mod types;
 
+pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
 pub use embedded::EmbeddedLedger;
 pub use error::LedgerError;

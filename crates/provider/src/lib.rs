@@ -2,10 +2,12 @@
 
 mod chat;
 mod error;
+mod retry;
 
 pub use baton_workflow::{Content, Conversation, ImageUrl, Message, Part, Role};
 pub use chat::{ChatEvent, ChatRequest, Finish, Finished, Usage};
 pub use error::{Phase, ProviderError};
+pub use retry::RetryPolicy;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;

@@ -266,7 +266,8 @@ mod tests {
         for right in ["Answer: 3 * 7 + 3 * 5", "Answer: 36", "Answer: (7 + 5) * 4"] {
             assert!(!graded(right), "{right}");
         }
-        for right in ["Answer: (7 + 5) * 3", "**Answer:** `3*(5+7) = 36`", "so:\n(5 + 7) × 3 = 36."] {
+        for right in ["Answer: (7 + 5) * 3", "**Answer:** `3*(5+7) = 36`", "so:\n(5 + 7) × 3 = 36."]
+        {
             assert!(graded(right), "{right}");
         }
     }

@@ -132,7 +132,8 @@ impl Puzzle for Arithmetic {
     }
 
     fn judge_plan(&self, plan: &str) -> Option<bool> {
-        let true_lines: Vec<_> = self.expr.working().iter().filter_map(|l| read_equation(l)).collect();
+        let true_lines: Vec<_> =
+            self.expr.working().iter().filter_map(|l| read_equation(l)).collect();
         let claimed: Vec<_> = plan.lines().filter_map(read_equation).collect();
         (!claimed.is_empty()).then(|| claimed.iter().all(|line| true_lines.contains(line)))
     }

@@ -200,9 +200,8 @@ impl Puzzle for Modular {
     fn judge_plan(&self, plan: &str) -> Option<bool> {
         let values = self.values(&self.steps);
         let claimed: Vec<(usize, i64)> = plan.lines().filter_map(read_line).collect();
-        let holds = |(step, x): &(usize, i64)| {
-            step.checked_sub(1).and_then(|at| values.get(at)) == Some(x)
-        };
+        let holds =
+            |(step, x): &(usize, i64)| step.checked_sub(1).and_then(|at| values.get(at)) == Some(x);
         (!claimed.is_empty()).then(|| claimed.iter().all(holds))
     }
 }

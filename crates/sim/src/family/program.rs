@@ -75,9 +75,7 @@ impl Ending {
     fn apply(self, xs: Vec<i64>) -> Option<Output> {
         Some(match self {
             Self::List => Output::List(xs),
-            Self::Sum => {
-                Output::Number(xs.iter().try_fold(0_i64, |sum, x| sum.checked_add(*x))?)
-            }
+            Self::Sum => Output::Number(xs.iter().try_fold(0_i64, |sum, x| sum.checked_add(*x))?),
             Self::Count => Output::Number(xs.len() as i64),
             Self::Largest => Output::Number(xs.into_iter().max().unwrap_or(0)),
         })

@@ -28,8 +28,21 @@ pub(super) enum Kind {
 use Kind::*;
 
 const ALL: [Kind; 15] = [
-    KeepEven, KeepOdd, KeepAbove, KeepBelow, DropMultiples, Multiply, Add, Square, Reverse,
-    Ascending, Descending, Unique, TakeFirst, DropFirst, RunningSums,
+    KeepEven,
+    KeepOdd,
+    KeepAbove,
+    KeepBelow,
+    DropMultiples,
+    Multiply,
+    Add,
+    Square,
+    Reverse,
+    Ascending,
+    Descending,
+    Unique,
+    TakeFirst,
+    DropFirst,
+    RunningSums,
 ];
 
 impl Kind {
@@ -49,7 +62,9 @@ impl Kind {
             Unique => "remove duplicates, keeping the first of each",
             TakeFirst => "keep only the first {k} numbers",
             DropFirst => "drop the first {k} numbers",
-            RunningSums => "replace every number by the sum of all numbers up to it, itself included",
+            RunningSums => {
+                "replace every number by the sum of all numbers up to it, itself included"
+            }
         }
     }
 

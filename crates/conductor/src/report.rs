@@ -1,0 +1,549 @@
+//! What a run did, step by step, for people and programs: docs/guides/run-report.md.
+
+use crate::{ask::Label, known::FoldError};
+use baton_engine::{Check, End, Event, Input, Outcome, PlanSource, Planning, Reason, Status};
+use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary};
+use baton_planner::Estimate;
+use baton_proto::v1;
+use baton_workflow::{
+    AgentId, BodyRef, RunId, Spend, StepId, TenantId, Timestamp, Verdict, Words, Workflow,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Cost {
+    tokens_in: u64,
+    tokens_out: u64,
+    calls: u32,
+    usd: f64,
+}
+
+impl From<Spend> for Cost {
+    fn from(spend: Spend) -> Self {
+        let Spend { usd, tokens_in, tokens_out, calls } = spend;
+        Self { tokens_in, tokens_out, calls, usd: usd.dollars() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    id: RunId,
+    object: &'static str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    model: String,
+    submitted_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    rounds: Vec<Round>,
+    usage: Cost,
+    orchestration: Cost,
+    estimated: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Round {
+    round: u16,
+    /// `policy`, `strategy:NAME` or `fallback:NAME`.
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planning: Option<PlanningReport>,
+    selection: Option<baton_workflow::Selection>,
+    steps: Vec<StepReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<CheckReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanningReport {
+    status: &'static str,
+    repairs: u16,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    complaints: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    ms: u64,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+#[derive(Debug, Serialize)]
+struct StepReport {
+    step: StepId,
+    /// Who did it; who has to, as long as nobody did.
+    agent: AgentId,
+    subtask: String,
+    sees: Vec<StepId>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    ms: u64,
+    #[serde(flatten)]
+    cost: Cost,
+    attempts: Vec<AttemptReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptReport {
+    task: u32,
+    agent: AgentId,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckReport {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    ms: u64,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+/// What a task was for.
+enum Purpose {
+    Plan(usize),
+    Step(usize, StepId, AgentId),
+    Verify(usize, &'static str),
+}
+
+/// A report in the making.
+struct Builder<'a> {
+    ledger: &'a dyn Ledger,
+    tenant: &'a TenantId,
+    rounds: Vec<Round>,
+    tasks: BTreeMap<u32, Purpose>,
+    total: Spend,
+    orchestration: Spend,
+    estimated: bool,
+    checked: bool,
+    end: Option<(End, Timestamp)>,
+}
+
+/// A run as it is now.
+pub(crate) async fn get(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    id: &RunId,
+) -> Result<v1::GetReply, FoldError> {
+    let mut view = ledger.read(id, 0).await?;
+    if view.tenant != *tenant {
+        return Err(LedgerError::NoSuchRun(id.clone()).into());
+    }
+    let mut builder = Builder {
+        ledger,
+        tenant,
+        rounds: vec![Round::default()],
+        tasks: BTreeMap::new(),
+        total: Spend::ZERO,
+        orchestration: Spend::ZERO,
+        estimated: false,
+        checked: false,
+        end: None,
+    };
+    let mut from = 0;
+    while !view.entries.is_empty() {
+        for entry in &view.entries {
+            from = entry.seq;
+            builder.entry(id, entry).await?;
+        }
+        view = ledger.read(id, from).await?;
+    }
+    let label: Label = serde_json::from_slice(&view.label)
+        .unwrap_or(Label { model: String::new(), title: String::new() });
+    builder.reply(id, label, view.submitted_at).await
+}
+
+impl Builder<'_> {
+    async fn entry(&mut self, run: &RunId, entry: &JournalEntry) -> Result<(), FoldError> {
+        let event: Event = serde_json::from_slice(&entry.event).map_err(|error| {
+            FoldError::Entry { run: run.clone(), seq: entry.seq, reason: error.to_string() }
+        })?;
+        match event {
+            Event::Submitted { spec } => {
+                self.checked = spec.check.is_some();
+                let source = match &spec.planning {
+                    Planning::Strategy { name, .. } => format!("strategy:{name}"),
+                    Planning::Policy { .. } => "policy".into(),
+                };
+                self.rounds[0].source = source;
+                if let Some(Check::Judge { .. } | Check::Answer { .. }) = spec.check {
+                    self.checked = true;
+                }
+            }
+            Event::PlanAsked { task, round, .. } => {
+                let round = self.round(round);
+                self.tasks.insert(task, Purpose::Plan(round));
+            }
+            Event::Adopted { round, plan, source } => {
+                let round = self.round(round);
+                self.rounds[round].source = match source {
+                    PlanSource::Strategy(name) => format!("strategy:{name}"),
+                    PlanSource::Fallback(name) => format!("fallback:{name}"),
+                };
+                self.take_plan(round, &plan).await?;
+            }
+            Event::StepDispatched { task, round, step, agent, .. } => {
+                let round = self.round(round);
+                if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
+                    report.status = "running";
+                    report.agent = agent.clone();
+                }
+                self.tasks.insert(task, Purpose::Step(round, step, agent));
+            }
+            Event::VerifyAsked { task, round, candidates, .. } => {
+                let round = self.round(round);
+                let vote = candidates.len() > 1 || !self.checked;
+                let kind =
+                    if vote && self.rounds[round].checks.is_empty() { "vote" } else { "check" };
+                self.tasks.insert(task, Purpose::Verify(round, kind));
+            }
+            Event::Heard { input } => self.hear(input).await?,
+            Event::Ended { end } => self.end = Some((end, entry.at)),
+        }
+        Ok(())
+    }
+
+    fn round(&mut self, round: u16) -> usize {
+        let place = usize::from(round);
+        while self.rounds.len() <= place {
+            let round = self.rounds.len() as u16;
+            self.rounds.push(Round { round, source: "policy".into(), ..Round::default() });
+        }
+        place
+    }
+
+    async fn hear(&mut self, input: Input) -> Result<(), FoldError> {
+        let (task, outcome, spend, estimated) = match input {
+            Input::Outcome { task, outcome, spend, estimated } => (task, outcome, spend, estimated),
+            Input::Lost { task, spend } => {
+                let message = "every process that held the task died".into();
+                (task, Outcome::Failed { code: "lost".into(), message }, spend, true)
+            }
+            Input::DeadlinePassed | Input::CancelAsked { .. } => return Ok(()),
+        };
+        // Heard of before: on the bill already.
+        let Some(purpose) = self.tasks.remove(&task) else { return Ok(()) };
+        self.total = self.total.plus(spend);
+        self.estimated |= estimated;
+        match purpose {
+            Purpose::Plan(round) => {
+                self.orchestration = self.orchestration.plus(spend);
+                self.planned(round, &outcome, spend).await
+            }
+            Purpose::Verify(round, kind) => {
+                self.orchestration = self.orchestration.plus(spend);
+                self.checked(round, kind, outcome, spend);
+                Ok(())
+            }
+            Purpose::Step(round, step, agent) => {
+                self.worked(round, step, agent, task, &outcome, spend).await
+            }
+        }
+    }
+
+    async fn planned(
+        &mut self,
+        round: usize,
+        outcome: &Outcome,
+        spend: Spend,
+    ) -> Result<(), FoldError> {
+        let mut report = PlanningReport {
+            status: status_of(outcome),
+            repairs: 0,
+            complaints: Vec::new(),
+            failure: failure_of(outcome),
+            ms: 0,
+            cost: spend.into(),
+        };
+        match outcome {
+            Outcome::Planned { plan, repairs, ms } => {
+                (report.repairs, report.ms) = (*repairs, *ms);
+                self.take_plan(round, plan).await?;
+            }
+            Outcome::Unreadable { complaints } => report.complaints = complaints.clone(),
+            Outcome::Stands
+            | Outcome::Worked { .. }
+            | Outcome::Verified { .. }
+            | Outcome::Failed { .. }
+            | Outcome::BudgetSpent { .. }
+            | Outcome::Abandoned => {}
+        }
+        self.rounds[round].planning = Some(report);
+        Ok(())
+    }
+
+    fn checked(&mut self, round: usize, kind: &'static str, outcome: Outcome, spend: Spend) {
+        let failure = failure_of(&outcome);
+        let (verdict, ms) = match outcome {
+            Outcome::Verified { verdict, ms } => (Some(verdict), ms),
+            Outcome::Planned { .. }
+            | Outcome::Stands
+            | Outcome::Unreadable { .. }
+            | Outcome::Worked { .. }
+            | Outcome::Failed { .. }
+            | Outcome::BudgetSpent { .. }
+            | Outcome::Abandoned => (None, 0),
+        };
+        let report = CheckReport { kind, verdict, failure, ms, cost: spend.into() };
+        self.rounds[round].checks.push(report);
+    }
+
+    async fn worked(
+        &mut self,
+        round: usize,
+        step: StepId,
+        agent: AgentId,
+        task: u32,
+        outcome: &Outcome,
+        spend: Spend,
+    ) -> Result<(), FoldError> {
+        let text = match outcome {
+            Outcome::Worked { output, ms, .. } => Some((self.text(output).await?, *ms)),
+            Outcome::Planned { .. }
+            | Outcome::Stands
+            | Outcome::Unreadable { .. }
+            | Outcome::Verified { .. }
+            | Outcome::Failed { .. }
+            | Outcome::BudgetSpent { .. }
+            | Outcome::Abandoned => None,
+        };
+        let Some(report) = self.rounds[round].steps.get_mut(step.index()) else { return Ok(()) };
+        report.status = status_of(outcome);
+        report.cost.tokens_in += spend.tokens_in;
+        report.cost.tokens_out += spend.tokens_out;
+        report.cost.calls += spend.calls;
+        report.cost.usd += spend.usd.dollars();
+        if let Some((text, ms)) = text {
+            report.output = Some(text);
+            report.ms = ms;
+        }
+        report.attempts.push(AttemptReport {
+            task,
+            agent,
+            status: status_of(outcome).into(),
+            failure: failure_of(outcome),
+            cost: spend.into(),
+        });
+        Ok(())
+    }
+
+    async fn take_plan(
+        &mut self,
+        round: usize,
+        plan: &baton_engine::Plan,
+    ) -> Result<(), FoldError> {
+        let words: Option<Words> = serde_json::from_str(&self.text(&plan.workflow).await?).ok();
+        let subtask = |place: usize| {
+            let step = words.as_ref().and_then(|words| words.steps.get(place));
+            step.map(|step| step.subtask.clone()).unwrap_or_default()
+        };
+        let steps = plan.steps.iter().enumerate().map(|(place, shape)| StepReport {
+            step: StepId(place as u16),
+            agent: shape.agent.clone(),
+            subtask: subtask(place),
+            sees: shape.sees.clone(),
+            status: "waiting",
+            output: None,
+            ms: 0,
+            cost: Cost::default(),
+            attempts: Vec::new(),
+        });
+        self.rounds[round].steps = steps.collect();
+        self.rounds[round].selection = Some(plan.selection);
+        Ok(())
+    }
+
+    async fn text(&self, body: &BodyRef) -> Result<String, FoldError> {
+        let bytes = self.ledger.body(self.tenant, body).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn reply(
+        self,
+        id: &RunId,
+        label: Label,
+        submitted_at: Timestamp,
+    ) -> Result<v1::GetReply, FoldError> {
+        let answered = self.end.as_ref().and_then(|(end, _)| end.answer.as_ref());
+        let answer = match answered {
+            Some(answer) => Some(self.text(&answer.output).await?),
+            None => None,
+        };
+        let truncated = answered.is_some_and(|answer| answer.truncated);
+        let status = self.end.as_ref().map_or("running", |(end, _)| status_name(end.status));
+        let reason = self.end.as_ref().map(|(end, _)| end.reason.clone());
+        let report = Report {
+            id: id.clone(),
+            object: "baton.run",
+            status,
+            reason: reason.clone(),
+            model: label.model,
+            submitted_at,
+            ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
+            answer: answer.clone(),
+            rounds: self.rounds,
+            usage: self.total.into(),
+            orchestration: self.orchestration.into(),
+            estimated: self.estimated,
+        };
+        let usage = v1::Usage {
+            tokens_in: self.total.tokens_in,
+            tokens_out: self.total.tokens_out,
+            calls: self.total.calls,
+            usd_pico: self.total.usd.pico(),
+            orchestration_tokens_in: self.orchestration.tokens_in,
+            orchestration_tokens_out: self.orchestration.tokens_out,
+            cached_tokens_in: 0,
+            reasoning_tokens_out: 0,
+        };
+        let (reason_code, reason) = reason.as_ref().map(reason_words).unwrap_or_default();
+        Ok(v1::GetReply {
+            run: id.to_string(),
+            status: status.into(),
+            answer,
+            truncated,
+            usage: Some(usage),
+            report_json: crate::decide::encode(&report),
+            reason,
+            reason_code,
+        })
+    }
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Completed => "completed",
+        Status::Incomplete => "incomplete",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+/// A reason's stable name and its sentence.
+fn reason_words(reason: &Reason) -> (String, String) {
+    let (code, words) = match reason {
+        Reason::Accepted => ("accepted", "the check passed".into()),
+        Reason::Unchecked => ("unchecked", "nothing checked the answer".into()),
+        Reason::Stands => ("stands", "the policy let the answer stand".into()),
+        Reason::NotAccepted { feedback } => {
+            ("not_accepted", format!("the check did not accept the answer: {feedback}"))
+        }
+        Reason::BudgetSpent { resource } => {
+            ("budget_spent", format!("the budget of {resource} holds no further call"))
+        }
+        Reason::DeadlinePassed => ("deadline_passed", "the run's time was over".into()),
+        Reason::StepFailed { step, failure, message } => {
+            ("step_failed", format!("step {step} failed with every agent ({failure}): {message}"))
+        }
+        Reason::Cancelled { reason } => ("cancelled", format!("cancelled: {reason}")),
+    };
+    (code.into(), words)
+}
+
+fn status_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Planned { .. } | Outcome::Worked { .. } | Outcome::Verified { .. } => "done",
+        Outcome::Stands => "stands",
+        Outcome::Unreadable { .. } => "unreadable",
+        Outcome::Failed { .. } => "failed",
+        Outcome::BudgetSpent { .. } => "budget_spent",
+        Outcome::Abandoned => "abandoned",
+    }
+}
+
+fn failure_of(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
+        Outcome::BudgetSpent { resource } => {
+            Some(format!("the budget of {resource} holds no further call"))
+        }
+        Outcome::Planned { .. }
+        | Outcome::Stands
+        | Outcome::Unreadable { .. }
+        | Outcome::Worked { .. }
+        | Outcome::Verified { .. }
+        | Outcome::Abandoned => None,
+    }
+}
+
+/// A run in a list.
+pub(crate) fn line(summary: &RunSummary) -> Bytes {
+    #[derive(Serialize)]
+    struct Line {
+        id: RunId,
+        object: &'static str,
+        status: &'static str,
+        model: String,
+        title: String,
+        submitted_at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ended_at: Option<Timestamp>,
+        usage: Cost,
+    }
+    let label: Option<Label> = serde_json::from_slice(&summary.label).ok();
+    let end: Option<End> = summary.end.as_ref().and_then(|end| serde_json::from_slice(end).ok());
+    let (model, title) = label.map(|label| (label.model, label.title)).unwrap_or_default();
+    crate::decide::encode(&Line {
+        id: summary.run.clone(),
+        object: "baton.run",
+        status: end.map_or("running", |end| status_name(end.status)),
+        model,
+        title,
+        submitted_at: summary.submitted_at,
+        ended_at: summary.ended_at,
+        usage: summary.spent.into(),
+    })
+}
+
+/// A workflow with what it may cost, before it is carried out.
+pub(crate) fn plan(
+    workflow: &Workflow,
+    estimate: &Estimate,
+    planning: Spend,
+    repairs: u16,
+) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Planned {
+        object: &'static str,
+        workflow: Words,
+        steps: Vec<Step>,
+        at_most: Cost,
+        typical: Cost,
+        planning: Cost,
+        repairs: u16,
+    }
+    #[derive(Serialize)]
+    struct Step {
+        step: StepId,
+        agent: AgentId,
+        at_most: Cost,
+        typical: Cost,
+    }
+    let steps = estimate.steps.iter().map(|step| Step {
+        step: step.step,
+        agent: step.agent.clone(),
+        at_most: step.at_most.into(),
+        typical: step.typical.into(),
+    });
+    Planned {
+        object: "baton.plan",
+        workflow: workflow.into(),
+        steps: steps.collect(),
+        at_most: estimate.at_most.into(),
+        typical: estimate.typical.into(),
+        planning: planning.into(),
+        repairs,
+    }
+}

@@ -1,0 +1,279 @@
+//! The gRPC surface.
+
+use crate::{
+    Conductor,
+    ask::Ask,
+    decide::{encode, task},
+    known::FoldError,
+    plan::{now, policy, task_text},
+    planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
+    report,
+};
+use baton_call::Purse;
+use baton_engine::{Event, Run};
+use baton_ledger::{Cancelled, LedgerError, NewTimer, Observation, Submission, Submitted, Watched};
+use baton_proto::{status, v1};
+use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Workflow};
+use futures::StreamExt as _;
+use std::pin::Pin;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+/// Runs in one list, unless the request says otherwise, and at most.
+const LIST_DEFAULT: u32 = 20;
+const LIST_MAX: u32 = 1000;
+
+type WatchStream = Pin<Box<dyn futures_core::Stream<Item = Result<v1::WatchReply, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl v1::conductor_server::Conductor for Conductor {
+    type WatchStream = WatchStream;
+
+    async fn submit(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::SubmitReply>, Status> {
+        let traceparent = request.metadata().get("traceparent");
+        let traceparent = traceparent.and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let wire = request.into_inner();
+        let key = wire.idempotency_key.clone();
+        let ask = Ask::new(wire, &self.registry.settings())?;
+        let submission = submission(ask, key, traceparent)?;
+        let (run, known) = match self.ledger.submit(submission).await.map_err(refused)? {
+            Submitted::New(run) => (run, false),
+            Submitted::Known(run) => (run, true),
+        };
+        tracing::info!(%run, known, "submitted");
+        Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
+    }
+
+    async fn plan(
+        &self,
+        request: Request<v1::SubmitRequest>,
+    ) -> Result<Response<v1::PlanReply>, Status> {
+        let settings = self.registry.settings();
+        let ask = Ask::new(request.into_inner(), &settings)?;
+        if let Some(workflow) = &ask.workflow {
+            let plan_json = planned(workflow, &ask.pool, &ask.limits, &ask, Spend::ZERO, 0)?;
+            return Ok(Response::new(v1::PlanReply { plan_json }));
+        }
+        let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
+        let question = Question {
+            model,
+            task: task_text(&ask.conversation),
+            pool: &ask.pool,
+            limits: ask.limits,
+            earlier: None,
+            output_tokens_max: PLAN_TOKENS_MAX,
+            deadline: None,
+            key: format!("plan/{}", ask.digest),
+            seed: ask.conversation.seed,
+        };
+        let stop = CancellationToken::new();
+        let asked = self.ask_policy(&question, &Purse::Open, &stop).await;
+        let workflow = match asked.result {
+            Ok(Written::Workflow(workflow)) => workflow,
+            Ok(Written::Stands) => return Err(Status::internal("a first answer cannot stand")),
+            Err(unplanned) => return Err(no_plan(&unplanned)),
+        };
+        let plan_json =
+            planned(&workflow, &ask.pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
+        Ok(Response::new(v1::PlanReply { plan_json }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<v1::GetRequest>,
+    ) -> Result<Response<v1::GetReply>, Status> {
+        let asked = request.into_inner();
+        let (tenant, run) = names(&asked.tenant, &asked.run)?;
+        report::get(self.ledger.as_ref(), &tenant, &run).await.map(Response::new).map_err(unread)
+    }
+
+    async fn list(
+        &self,
+        request: Request<v1::ListRequest>,
+    ) -> Result<Response<v1::ListReply>, Status> {
+        let asked = request.into_inner();
+        let tenant =
+            TenantId::new(&asked.tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let before = asked.before.as_deref().map(RunId::new).transpose();
+        let before = before.map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let limit = if asked.limit == 0 { LIST_DEFAULT } else { asked.limit.min(LIST_MAX) };
+        let runs = self.ledger.list(&tenant, limit as usize, before.as_ref()).await;
+        let runs_json = runs.map_err(refused)?.iter().map(report::line).collect();
+        Ok(Response::new(v1::ListReply { runs_json }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<WatchStream>, Status> {
+        let asked = request.into_inner();
+        let (tenant, run) = names(&asked.tenant, &asked.run)?;
+        self.own(&tenant, &run).await?;
+        let watched = self.ledger.watch(&run, asked.from).await.map_err(refused)?;
+        Ok(Response::new(Box::pin(watched.map(|item| item.map(watch_reply).map_err(refused)))))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelRequest>,
+    ) -> Result<Response<v1::CancelReply>, Status> {
+        let asked = request.into_inner();
+        let (tenant, run) = names(&asked.tenant, &asked.run)?;
+        self.own(&tenant, &run).await?;
+        let state = match self.ledger.cancel(&run, &asked.reason).await.map_err(refused)? {
+            Cancelled::Asked => v1::cancel_reply::State::Asked,
+            Cancelled::AlreadyAsked => v1::cancel_reply::State::AlreadyAsked,
+            Cancelled::AlreadyEnded => v1::cancel_reply::State::AlreadyEnded,
+        };
+        Ok(Response::new(v1::CancelReply { state: state.into() }))
+    }
+}
+
+impl Conductor {
+    /// A run of another tenant is not there.
+    async fn own(&self, tenant: &TenantId, run: &RunId) -> Result<(), Status> {
+        let view = self.ledger.read(run, u64::MAX).await.map_err(refused)?;
+        if view.tenant != *tenant {
+            return Err(refused(LedgerError::NoSuchRun(run.clone())));
+        }
+        Ok(())
+    }
+}
+
+fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
+    let tenant = TenantId::new(tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
+    // A malformed id names no run.
+    let run = RunId::new(run)
+        .map_err(|e| status(Code::NotFound, e.to_string(), detail("run_not_found", Some("run"))))?;
+    Ok((tenant, run))
+}
+
+/// The submission carries the first decision, so that a run is under way once it is
+/// recorded.
+fn submission(
+    ask: Ask,
+    key: Option<String>,
+    traceparent: Option<String>,
+) -> Result<Submission, Status> {
+    let id = RunId::new(format!("run_{}", uuid::Uuid::now_v7().simple()))
+        .map_err(|error| Status::internal(error.to_string()))?;
+    let label = ask.label_bytes();
+    let budget = ask.spec.budget;
+    let first = Event::Submitted { spec: Box::new(ask.spec) };
+    let run = Run::begin(&first, now()).ok_or_else(|| Status::internal("no run begins so"))?;
+    let decision = run.decide(now());
+    if decision.end.is_some() {
+        let message = "the budget does not hold even the first call: raise baton.budget";
+        return Err(status(
+            Code::InvalidArgument,
+            message,
+            detail("budget_too_small", Some("baton.budget")),
+        ));
+    }
+    let events = std::iter::once(&first).chain(&decision.events).map(encode).collect();
+    let deadline = NewTimer { name: "deadline".into(), after_ms: u64::from(budget.seconds) * 1000 };
+    Ok(Submission {
+        tenant: ask.tenant,
+        run: id,
+        key,
+        digest: ask.digest,
+        budget,
+        events,
+        tasks: decision.tasks.iter().map(|(number, a)| task(*number, a)).collect(),
+        timers: vec![deadline],
+        bodies: ask.bodies,
+        traceparent,
+        label,
+    })
+}
+
+fn planned(
+    workflow: &Workflow,
+    pool: &Pool,
+    limits: &Limits,
+    ask: &Ask,
+    planning: Spend,
+    repairs: u16,
+) -> Result<bytes::Bytes, Status> {
+    let bytes = encode(&ask.conversation).len() as u64;
+    let estimate = baton_planner::estimate(workflow, pool, bytes / 4, limits)
+        .map_err(|error| Status::internal(error.to_string()))?;
+    Ok(encode(&report::plan(workflow, &estimate, planning, repairs)))
+}
+
+fn no_plan(unplanned: &Unplanned) -> Status {
+    match unplanned {
+        Unplanned::Complaints(complaints) => {
+            let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+            let message = format!("the policy's plan cannot be read: {}", complaints.join("; "));
+            status(Code::FailedPrecondition, message, detail("plan_invalid", None))
+        }
+        Unplanned::Failure(failure) => {
+            let message = format!("the policy cannot be asked: {failure:?}");
+            status(Code::Unavailable, message, detail("policy_unavailable", None))
+        }
+    }
+}
+
+fn detail(code: &str, param: Option<&str>) -> v1::ErrorDetail {
+    v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
+}
+
+fn unread(error: FoldError) -> Status {
+    match error {
+        FoldError::Ledger(error) => refused(error),
+        FoldError::Entry { .. } => Status::internal(error.to_string()),
+    }
+}
+
+/// A ledger's refusal, as the caller is told.
+fn refused(error: LedgerError) -> Status {
+    let message = error.to_string();
+    match error {
+        LedgerError::NoSuchRun(_) => {
+            status(Code::NotFound, message, detail("run_not_found", Some("run")))
+        }
+        LedgerError::QueueFull { retry_after_ms, .. } => {
+            let mut detail = detail("queue_full", None);
+            detail.retry_after_ms = Some(retry_after_ms);
+            status(Code::ResourceExhausted, message, detail)
+        }
+        LedgerError::KeyReused(_) => {
+            let detail = detail("idempotency_key_reused", Some("Idempotency-Key"));
+            status(Code::InvalidArgument, message, detail)
+        }
+        LedgerError::Invalid(_) => {
+            status(Code::InvalidArgument, message, detail("invalid_request", None))
+        }
+        LedgerError::Unavailable(_) => {
+            status(Code::Unavailable, message, detail("ledger_unavailable", None))
+        }
+        LedgerError::LeaseLost
+        | LedgerError::JournalMoved { .. }
+        | LedgerError::NoSuchBody(_)
+        | LedgerError::BudgetSpent(_)
+        | LedgerError::Unusable(_) => Status::internal(message),
+    }
+}
+
+fn watch_reply(watched: Watched) -> v1::WatchReply {
+    use v1::watch_reply::What;
+    let what = match watched {
+        Watched::Entry(entry) => What::Entry(v1::JournalEntry {
+            seq: entry.seq,
+            at_ms: entry.at.0,
+            event_json: entry.event,
+        }),
+        Watched::Observed(Observation::Leased { task, class, attempt, holder }) => {
+            What::Leased(v1::Leased { task, attempt, holder, class: class.as_str().into() })
+        }
+        Watched::Observed(Observation::Expired { task, attempt }) => {
+            What::Expired(v1::Expired { task, attempt })
+        }
+        Watched::Ended(_) => What::Ended(v1::Ended {}),
+    };
+    v1::WatchReply { what: Some(what) }
+}
