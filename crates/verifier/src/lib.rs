@@ -1,1 +1,58 @@
+//! The service that checks answers: against a known answer, by majority, by a judge.
+//!
+//! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod answer;
+mod judge;
+mod service;
+mod text;
+mod verify;
+mod vote;
+
+use baton_call::Caller;
+use baton_ledger::{Class, Ledger, Lessee};
+use baton_proto::v1::verifier_server::VerifierServer;
+use baton_registry::Registry;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Checks under way at the same time; a judge's own limits hold at its provider.
+const CHECKS_MAX: usize = 64;
+
+/// The service. Clones share their state.
+#[derive(Clone)]
+pub struct Verifier {
+    holder: String,
+    ledger: Arc<dyn Ledger>,
+    registry: Arc<dyn Registry>,
+    caller: Caller,
+}
+
+impl Verifier {
+    /// Checks under the name `holder`.
+    pub fn new(
+        holder: String,
+        ledger: Arc<dyn Ledger>,
+        registry: Arc<dyn Registry>,
+        caller: Caller,
+    ) -> Self {
+        Self { holder, ledger, registry, caller }
+    }
+
+    /// Leases and carries out checks until `stop` is cancelled.
+    pub async fn run(&self, stop: CancellationToken) {
+        let lessee = Lessee {
+            holder: self.holder.clone(),
+            classes: vec![Class::verify()],
+            held_max: CHECKS_MAX,
+        };
+        lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+    }
+
+    /// The gRPC service over the same state.
+    pub fn service(&self) -> VerifierServer<Self> {
+        VerifierServer::new(self.clone())
+            .max_decoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
+    }
+}

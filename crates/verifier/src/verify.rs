@@ -1,0 +1,140 @@
+//! Carrying out `verify` tasks.
+
+use crate::{Verifier, answer, judge, vote};
+use async_trait::async_trait;
+use baton_call::{Call, CallFailure, Called, Purse};
+use baton_engine::{Assignment, Check, Outcome};
+use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
+use baton_provider::ChatRequest;
+use baton_workflow::{AgentId, BodyRef, Conversation, Spend, TenantId, Verdict, VerdictKind};
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A verdict and what it cost.
+pub(crate) struct Checked {
+    pub(crate) verdict: Verdict,
+    pub(crate) spend: Spend,
+    pub(crate) estimated: bool,
+}
+
+impl From<Verdict> for Checked {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, spend: Spend::ZERO, estimated: false }
+    }
+}
+
+#[async_trait]
+impl Handler for Verifier {
+    async fn handle(&self, leased: Leased, stop: CancellationToken) {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        let began = Instant::now();
+        let checked = self.check(&leased, &held, &stop).await;
+        let Checked { verdict, spend, estimated } =
+            checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let outcome = Outcome::Verified { verdict, ms };
+        let outcome = serde_json::to_vec(&outcome).unwrap_or_default().into();
+        let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
+        let patience = CancellationToken::new();
+        let complete = || self.ledger.complete(&held, completion.clone());
+        if let Err(error) = persist(&patience, complete).await {
+            tracing::warn!(%error, task = %held.task, "a verdict was not recorded");
+        }
+    }
+}
+
+impl Verifier {
+    async fn check(
+        &self,
+        leased: &Leased,
+        held: &Held,
+        stop: &CancellationToken,
+    ) -> Result<Checked, String> {
+        let asked = match serde_json::from_slice(&leased.payload) {
+            Ok(Assignment::Verify(asked)) => asked,
+            Ok(Assignment::Plan(_) | Assignment::Work(_)) => {
+                return Err("the assignment is for another service".into());
+            }
+            Err(error) => return Err(format!("the assignment cannot be read: {error}")),
+        };
+        let mut candidates = Vec::new();
+        for candidate in &asked.candidates {
+            let text = self.text(&leased.tenant, candidate).await;
+            candidates.push(text.map_err(|error| error.to_string())?);
+        }
+        let first = candidates.first().cloned().unwrap_or_default();
+        match &asked.check {
+            None => Ok(vote::majority(&candidates).into()),
+            Some(Check::Answer { expected }) => Ok(answer::check(expected, &first).into()),
+            Some(Check::Judge { model }) => {
+                let request = self.text(&leased.tenant, &asked.request).await;
+                let request = request.map_err(|error| error.to_string())?;
+                let said: Conversation =
+                    serde_json::from_str(&request).map_err(|error| error.to_string())?;
+                let question = said.messages.last().map(|last| last.plain()).unwrap_or_default();
+                let purse = Purse::Lease(self.ledger.clone(), held.clone());
+                let output_tokens_max = asked.output_tokens_max;
+                let key = Some(leased.task.to_string());
+                let judged =
+                    self.judge(&model.id, &question, &first, output_tokens_max, key, &purse, stop);
+                Ok(judged.await)
+            }
+        }
+    }
+
+    /// Asks a model of the pool to judge.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one question, used once each")]
+    pub(crate) async fn judge(
+        &self,
+        agent: &AgentId,
+        question: &str,
+        candidate: &str,
+        output_tokens_max: u32,
+        key: Option<String>,
+        purse: &Purse,
+        stop: &CancellationToken,
+    ) -> Checked {
+        let settings = self.registry.settings();
+        let Some(card) = settings.pool.get(agent) else {
+            return unavailable("judge.binary/1", format!("there is no agent {agent}")).into();
+        };
+        let request = ChatRequest {
+            model: card.model.clone(),
+            messages: judge::messages(question, candidate),
+            output_tokens_max,
+            temperature: None,
+            top_p: None,
+            stop: Vec::new(),
+            seed: None,
+            idempotency_key: key,
+        };
+        let call = Call { card, request, deadline: None };
+        let Called { result, spend, estimated } = self.caller.make(call, purse, stop, |_| {}).await;
+        let verdict = match result {
+            Ok(reply) => judge::read(&reply.text, agent.as_str()),
+            Err(failure) => unavailable("judge.binary/1", words(&failure)),
+        };
+        Checked { verdict, spend, estimated }
+    }
+
+    async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {
+        let bytes = self.ledger.body(tenant, body).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn words(failure: &CallFailure) -> String {
+    match failure {
+        CallFailure::Provider(error) => error.to_string(),
+        CallFailure::BudgetSpent(resource) => {
+            format!("the budget of {resource} holds no further call")
+        }
+        CallFailure::Stopped => "the check was told to stop".into(),
+        CallFailure::UnknownProvider(name) => format!("provider {name} is not configured"),
+    }
+}
+
+pub(crate) fn unavailable(verifier: &str, feedback: String) -> Verdict {
+    let verifier = verifier.into();
+    Verdict { kind: VerdictKind::Unavailable, score: None, choice: None, feedback, verifier }
+}
