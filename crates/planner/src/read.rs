@@ -15,8 +15,6 @@ use cursor::Cursor;
 
 /// Longest reply that is read, in bytes: several times what a model writes at most.
 pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
-/// Most complaints about one reply; a reply with more needs no longer list to be refused.
-const COMPLAINTS_MAX: usize = 50;
 
 /// What a Conductor wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,27 +68,10 @@ fn read_counting(reply: &str, pool: &Pool, limits: &Limits) -> (Result<Plan, Vec
         let expected = "the three lists once, each closed".to_owned();
         return (Err(vec![about_reply(found, expected)]), cursor.moves());
     }
-    let plan = judge::judge(found, pool, limits).map_err(bounded);
+    let plan = judge::judge(found, pool, limits);
     (plan, cursor.moves())
 }
 
 fn about_reply(found: String, expected: String) -> Complaint {
     Complaint { part: PlanPart::Reply, entry: None, found, expected }
-}
-
-/// At most [`COMPLAINTS_MAX`]; the last one then says how many there are.
-fn bounded(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
-    let all = complaints.len();
-    if all > COMPLAINTS_MAX {
-        complaints.truncate(COMPLAINTS_MAX - 1);
-        let left_out = all - complaints.len();
-        let found = format!("{left_out} more entries that are wrong");
-        complaints.push(Complaint {
-            part: PlanPart::Plan,
-            entry: None,
-            found,
-            expected: "none".into(),
-        });
-    }
-    complaints
 }

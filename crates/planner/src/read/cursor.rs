@@ -1,9 +1,9 @@
 //! A place in the reply that counts how often it moves.
 
-/// Moves granted per byte of the reply. Nested lists are entered at most
-/// `NESTING_MAX` times over, in each of a few ways to pair the quotes, so honest
-/// replies need fewer than 4; the rest is for tangled prose.
-const MOVES_PER_BYTE: u64 = 32;
+/// Moves granted per byte of the reply. A plan amid prose takes between 1 and 3. A list
+/// that never ends is read up to the end of the reply before it is known for prose, and
+/// a reply may hold about this many of those; nobody who means a plan writes more.
+const MOVES_PER_BYTE: u64 = 16;
 /// Moves granted on top, so that short replies need no thought.
 const MOVES_FREE: u64 = 1024;
 

@@ -7,16 +7,18 @@ use crate::{Complaint, PlanPart};
 use baton_workflow::{Access, AgentId, Limits, Pool, Selection, Step, StepId, Violation, Workflow};
 use std::collections::BTreeSet;
 
+/// Most complaints listed about one reply: more would not help to repair it.
+const COMPLAINTS_MAX: usize = 50;
 /// What the three lists look like, for the model that did not write them.
 const LISTS: &str = "model_id = [...], subtasks = [\"...\"], access_list = [...]";
 
 /// The plan that was found, or all that keeps it from being one.
 pub(super) fn judge(found: Found, pool: &Pool, limits: &Limits) -> Result<Plan, Vec<Complaint>> {
-    let mut judge = Judge { pool, limits, wrong: Vec::new() };
+    let mut judge = Judge { pool, limits, wrong: Vec::new(), left_out: 0 };
     if let Some(close) = found.open_reasoning {
         let expected = format!("{close} and the plan behind it");
         judge.complain(PlanPart::Reply, None, "reasoning that does not end", expected);
-        return Err(judge.wrong);
+        return Err(judge.complaints());
     }
     let broken_steps = found.broken_steps;
     match found.complete {
@@ -31,7 +33,7 @@ pub(super) fn judge(found: Found, pool: &Pool, limits: &Limits) -> Result<Plan, 
         None => {
             let slots = [found.model_id, found.subtasks, found.access_list];
             judge.incomplete(slots, broken_steps);
-            Err(judge.wrong)
+            Err(judge.complaints())
         }
     }
 }
@@ -40,6 +42,8 @@ struct Judge<'a> {
     pool: &'a Pool,
     limits: &'a Limits,
     wrong: Vec<Complaint>,
+    /// Complaints beyond [`COMPLAINTS_MAX`].
+    left_out: usize,
 }
 
 impl Judge<'_> {
@@ -50,8 +54,21 @@ impl Judge<'_> {
         found: impl Into<String>,
         expected: impl Into<String>,
     ) {
+        if self.wrong.len() == COMPLAINTS_MAX {
+            self.left_out += 1;
+            return;
+        }
         let (found, expected) = (found.into(), expected.into());
         self.wrong.push(Complaint { part, entry, found, expected });
+    }
+
+    /// All complaints; a last one says how many are not listed.
+    fn complaints(mut self) -> Vec<Complaint> {
+        if self.left_out > 0 {
+            let (found, expected) = (format!("{} more faults", self.left_out), "none".into());
+            self.wrong.push(Complaint { part: PlanPart::Plan, entry: None, found, expected });
+        }
+        self.wrong
     }
 
     /// Some of the three lists are missing or broken; the others are judged all the same.
@@ -278,7 +295,7 @@ impl Judge<'_> {
         }
         let selection = self.selection(extra.selection.as_ref());
         if !self.wrong.is_empty() {
-            return Err(self.wrong);
+            return Err(self.complaints());
         }
         // Nothing was wrong, so nothing was left out: there was no step to begin with.
         if steps.is_empty() {
