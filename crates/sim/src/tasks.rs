@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn an_expression_must_use_the_numbers_and_reach_the_target() {
         let graded = |reply| check(Check::Expression { numbers: vec![3, 7, 5], target: 36 }, reply);
-        for right in ["Answer: 3 * 7 + 3 * 5", "Answer: 36", "Answer: (7 + 5) * 4"] {
-            assert!(!graded(right), "{right}");
+        for wrong in ["Answer: 3 * 7 + 3 * 5", "Answer: 36", "Answer: (7 + 5) * 4"] {
+            assert!(!graded(wrong), "{wrong}");
         }
         for right in ["Answer: (7 + 5) * 3", "**Answer:** `3*(5+7) = 36`", "so:\n(5 + 7) × 3 = 36."] {
             assert!(graded(right), "{right}");
