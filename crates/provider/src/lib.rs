@@ -2,11 +2,13 @@
 
 mod chat;
 mod error;
+mod retry;
 
 pub use chat::{
     ChatEvent, ChatRequest, Content, Finish, Finished, ImageUrl, Message, Part, Role, Usage,
 };
 pub use error::{Phase, ProviderError};
+pub use retry::{RETRY_AFTER_MS_MAX, RetryPolicy};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;

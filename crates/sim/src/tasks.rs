@@ -229,7 +229,7 @@ mod tests {
                 let wrong = problem.wrong(&mut draws);
                 prop_assert!(!task.check.accepts(&wrong.answer), "{:?} {:?}", task, wrong);
             }
-            prop_assert!(!task.check.accepts(&puzzle.blunder().answer));
+            prop_assert!(!task.check.accepts(&puzzle.blunder()));
             prop_assert_eq!(puzzle.judge_plan(&puzzle.plan().join("\n")), Some(true));
             let bad = puzzle.bad_plan(&mut draws).join("\n");
             prop_assert_eq!(puzzle.judge_plan(&bad), Some(false), "{} {}", task.prompt, bad);

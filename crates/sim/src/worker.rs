@@ -150,8 +150,7 @@ impl Work<'_> {
         let wrong: Vec<&Seen> = sight.answers.iter().filter(|answer| !answer.right).collect();
         let copies = self.roles_count() && lot.chance(self.parameters.effects().copy_wrong);
         if copies && let Some(last) = wrong.last() {
-            let working = vec!["I follow the earlier result, which looks sound.".to_owned()];
-            return Attempt { working, answer: last.text.clone() };
+            return self.problem.reaching(last.text.clone());
         }
         self.problem.wrong(&mut lot)
     }
