@@ -7,7 +7,7 @@ mod retry;
 pub use baton_workflow::{Content, Conversation, ImageUrl, Message, Part, Role};
 pub use chat::{ChatEvent, ChatRequest, Finish, Finished, Usage};
 pub use error::{Phase, ProviderError};
-pub use retry::RetryPolicy;
+pub use retry::{RETRY_AFTER_MS_MAX, RetryPolicy};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;

@@ -229,7 +229,7 @@ mod tests {
                 let wrong = problem.wrong(&mut draws);
                 prop_assert!(!task.check.accepts(&wrong.answer), "{:?} {:?}", task, wrong);
             }
-            prop_assert!(!task.check.accepts(&puzzle.blunder().answer));
+            prop_assert!(!task.check.accepts(&puzzle.blunder()));
             prop_assert_eq!(puzzle.judge_plan(&puzzle.plan().join("\n")), Some(true));
             let bad = puzzle.bad_plan(&mut draws).join("\n");
             prop_assert_eq!(puzzle.judge_plan(&bad), Some(false), "{} {}", task.prompt, bad);
@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn an_expression_must_use_the_numbers_and_reach_the_target() {
         let graded = |reply| check(Check::Expression { numbers: vec![3, 7, 5], target: 36 }, reply);
-        for right in ["Answer: 3 * 7 + 3 * 5", "Answer: 36", "Answer: (7 + 5) * 4"] {
-            assert!(!graded(right), "{right}");
+        for wrong in ["Answer: 3 * 7 + 3 * 5", "Answer: 36", "Answer: (7 + 5) * 4"] {
+            assert!(!graded(wrong), "{wrong}");
         }
         for right in ["Answer: (7 + 5) * 3", "**Answer:** `3*(5+7) = 36`", "so:\n(5 + 7) × 3 = 36."]
         {

@@ -112,9 +112,18 @@ impl Puzzle for Arithmetic {
         (value != self.value).then(|| attempt(&wrong, value))
     }
 
-    fn blunder(&self) -> Attempt {
-        let answer = self.value.wrapping_add(1).to_string();
-        Attempt { working: vec!["I count it up in one go.".into()], answer }
+    fn blunder(&self) -> String {
+        self.value.wrapping_add(1).to_string()
+    }
+
+    fn retrace(&self, answer: &str) -> Vec<String> {
+        let mut lines = self.expr.working();
+        if let Some((start, _)) = lines.pop().and_then(|last| {
+            last.rsplit_once('=').map(|(start, end)| (start.to_owned(), end.to_owned()))
+        }) {
+            lines.push(format!("{start}= {answer}"));
+        }
+        lines
     }
 
     fn plan(&self) -> Vec<String> {

@@ -182,11 +182,12 @@ impl Puzzle for Countdown {
         wrong.value().map(|_| Self::attempt(&wrong))
     }
 
-    fn blunder(&self) -> Attempt {
-        Attempt {
-            working: vec!["I see no way with all of the numbers.".into()],
-            answer: self.target.to_string(),
-        }
+    fn blunder(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn retrace(&self, answer: &str) -> Vec<String> {
+        Expr::read(answer).map(|expr| expr.working()).unwrap_or_default()
     }
 
     fn plan(&self) -> Vec<String> {

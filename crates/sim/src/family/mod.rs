@@ -96,7 +96,10 @@ pub(crate) trait Puzzle {
     /// A plausible mistake; `None` if no slip among these lots changed the answer.
     fn slip(&self, draws: &mut Draws) -> Option<Attempt>;
     /// A wrong answer that always exists.
-    fn blunder(&self) -> Attempt;
+    fn blunder(&self) -> String;
+    /// A way that seems to lead to an answer, whatever it is: who copies a mistake says so
+    /// as little as who makes one.
+    fn retrace(&self, answer: &str) -> Vec<String>;
     /// The way to the solution without its end, line by line.
     fn plan(&self) -> Vec<String>;
     /// The same with a mistake in it.
@@ -168,7 +171,12 @@ impl Problem {
         let (puzzle, check) = (self.puzzle(), self.puzzle().check());
         let slips = (0..SLIPS_MAX).filter_map(|_| puzzle.slip(draws));
         let mut wrong = slips.filter(|attempt| !check.accepts(&attempt.answer));
-        wrong.next().unwrap_or_else(|| puzzle.blunder())
+        wrong.next().unwrap_or_else(|| self.reaching(puzzle.blunder()))
+    }
+
+    /// An answer with a way to it.
+    pub(crate) fn reaching(&self, answer: String) -> Attempt {
+        Attempt { working: self.puzzle().retrace(&answer), answer }
     }
 
     pub(crate) fn task(&self) -> Task {

@@ -169,9 +169,15 @@ impl Puzzle for Modular {
         (attempt.answer != self.value().to_string()).then_some(attempt)
     }
 
-    fn blunder(&self) -> Attempt {
-        let answer = ((self.value() + 1) % self.modulus).to_string();
-        Attempt { working: vec!["I go through the steps in one go.".into()], answer }
+    fn blunder(&self) -> String {
+        ((self.value() + 1) % self.modulus).to_string()
+    }
+
+    fn retrace(&self, answer: &str) -> Vec<String> {
+        let mut lines = self.right().working;
+        lines.pop();
+        lines.push(format!("after step {}: x = {answer}", self.steps.len()));
+        lines
     }
 
     fn plan(&self) -> Vec<String> {

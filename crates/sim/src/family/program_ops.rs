@@ -170,7 +170,8 @@ impl Op {
             let low = match kind {
                 TakeFirst | DropFirst => 0,
                 DropMultiples => 1,
-                _other => i64::MIN,
+                KeepEven | KeepOdd | KeepAbove | KeepBelow | Multiply | Add | Square | Reverse
+                | Ascending | Descending | Unique | RunningSums => i64::MIN,
             };
             k.filter(|k| *k >= low).map(|k| Self { kind, k })
         })

@@ -1,0 +1,152 @@
+//! The simulated, UNTRAINED Conductor: three lists, sometimes badly written.
+//!
+//! It knows the agents only from the lines of its prompt, guesses how hard the question is
+//! from its length, and chooses among workflows without knowing which of them pay.
+
+use crate::{
+    draw::Draws,
+    family::Problem,
+    parameters,
+    reading::Said,
+    workflows::{Lists, Shape},
+};
+
+/// What a prompt says to a Conductor.
+pub(crate) struct Brief {
+    agents: Vec<Agent>,
+    family: Option<crate::Family>,
+    question_bytes: usize,
+    repair: bool,
+}
+
+struct Agent {
+    number: usize,
+    description: String,
+}
+
+/// Names of two of the three lists: a prompt that has both asks for a workflow.
+const LISTS: [&str; 2] = ["model_id", "access_list"];
+/// The word by which a prompt sends a plan back.
+const COMPLAINT: &str = "complaint";
+/// How far off the length of a question is read, in bytes (one standard deviation).
+const LENGTH_NOISE_BYTES: f64 = 40.0;
+
+impl Brief {
+    /// Reads a prompt that asks for a workflow; `None` for any other.
+    pub(crate) fn find(messages: &[Said], problem: Option<&Problem>) -> Option<Self> {
+        let asks = |list| messages.iter().any(|message| message.text.contains(list));
+        let agents = agents(messages);
+        if agents.is_empty() || !LISTS.into_iter().all(asks) {
+            return None;
+        }
+        let last = messages.last()?;
+        let question_bytes = problem.map_or(last.text.len(), |p| p.puzzle().prompt().len());
+        let repair = last.text.to_lowercase().contains(COMPLAINT);
+        let family = problem.map(Problem::family);
+        Some(Self { agents, family, question_bytes, repair })
+    }
+
+    /// The reply.
+    pub(crate) fn plan(
+        &self,
+        parameters: &parameters::Conductor,
+        malformed_rate: Option<f64>,
+        draws: &mut Draws,
+    ) -> String {
+        let length = self.question_bytes as f64 + LENGTH_NOISE_BYTES * draws.normal();
+        let shape = Shape::draw(length > parameters.hard_bytes as f64, draws);
+        let agents = shape.steps().iter().map(|_| self.agent(parameters.reads_strengths, draws));
+        let lists = Lists::new(agents.collect(), shape);
+        let rate = if self.repair {
+            parameters.malformed_again_rate.min(malformed_rate.unwrap_or(1.0))
+        } else {
+            malformed_rate.unwrap_or(parameters.malformed_rate)
+        };
+        if !draws.chance(rate) {
+            return lists.clean();
+        }
+        if draws.chance(0.5) { lists.dirty(draws) } else { lists.wrong(draws) }
+    }
+
+    /// Anybody, or somebody whose description names what the question is about.
+    fn agent(&self, reads_strengths: f64, draws: &mut Draws) -> usize {
+        let fitting: Vec<&Agent> = self.agents.iter().filter(|agent| self.fits(agent)).collect();
+        if !fitting.is_empty() && draws.chance(reads_strengths) {
+            return draws.pick(&fitting).number;
+        }
+        draws.pick(&self.agents).number
+    }
+
+    fn fits(&self, agent: &Agent) -> bool {
+        let Some(family) = self.family else { return false };
+        let words: &[&str] = match family {
+            crate::Family::Arithmetic => &["arithmetic", "math", "everything"],
+            crate::Family::Modular => &["modular", "math", "everything"],
+            crate::Family::Countdown => &["countdown", "search", "puzzle", "everything"],
+            crate::Family::Program => &["programming in", "python", "code", "everything"],
+        };
+        words.iter().any(|word| agent.description.contains(word))
+    }
+}
+
+/// Lines such as `Model 0: …` or `- Agent 0 …`. Examples come with agents of their own: a
+/// number that does not rise begins another list, and the last list counts.
+fn agents(messages: &[Said]) -> Vec<Agent> {
+    let mut agents: Vec<Agent> = Vec::new();
+    for line in messages.iter().flat_map(|message| message.text.lines()) {
+        let Some(agent) = agent(line) else { continue };
+        if agents.last().is_some_and(|last| last.number >= agent.number) {
+            agents.clear();
+        }
+        agents.push(agent);
+    }
+    agents
+}
+
+fn agent(line: &str) -> Option<Agent> {
+    let lower = line.trim_start_matches(['-', '*', '#', ' ', '\t', '`']).to_lowercase();
+    let rest = lower.strip_prefix("model ").or_else(|| lower.strip_prefix("agent "))?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let number = rest[..digits].parse().ok()?;
+    Some(Agent { number, description: rest[digits..].to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Difficulty, Family, Parameters, reading::Speaker, tasks::generate};
+
+    fn brief(question: &str, more: &str) -> Option<Brief> {
+        let text = format!(
+            "Example:\nAgent 0\nAgent 7\n\nReply with model_id, subtasks and access_list.\n- Model 0: cheap\n- Model 1: arithmetic\n- Model 2: python code\n\n{question}{more}"
+        );
+        let said = [Said { speaker: Speaker::User, text }];
+        Brief::find(&said, Problem::find(question).as_ref())
+    }
+
+    #[test]
+    fn only_a_prompt_with_agents_and_lists_asks_for_a_workflow() {
+        let question = generate(Family::Arithmetic, Difficulty::ALL[0], 0).prompt;
+        let found = brief(&question, "").unwrap();
+        let numbers: Vec<usize> = found.agents.iter().map(|agent| agent.number).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert!(found.fits(&found.agents[1]) && !found.fits(&found.agents[2]));
+        assert!(!found.repair);
+        assert!(brief(&question, "\nComplaints: step 3").unwrap().repair);
+        let said = [Said { speaker: Speaker::User, text: question }];
+        assert!(Brief::find(&said, None).is_none());
+    }
+
+    #[test]
+    fn plans_are_clean_when_nothing_is_malformed() {
+        let found = brief("Why?", "").unwrap();
+        let parameters = Parameters::built_in();
+        for seed in 0..200 {
+            let mut draws = Draws::of(&["test", &seed.to_string()]);
+            let plan = found.plan(parameters.conductor(), Some(0.0), &mut draws);
+            for list in ["model_id = [", "subtasks = [\"", "access_list = [["] {
+                assert_eq!(plan.matches(list).count(), 1, "{plan}");
+            }
+        }
+    }
+}
