@@ -1,0 +1,345 @@
+//! Decides whether what was written is a workflow, and if not, everything against it.
+
+use super::Plan;
+use super::literal::{Fault, Literal, NESTING_MAX};
+use super::scan::{Extra, Found, Slot, Written};
+use crate::{Complaint, PlanPart};
+use baton_workflow::{Access, AgentId, Limits, Pool, Selection, Step, StepId, Violation, Workflow};
+use std::collections::BTreeSet;
+
+/// What the three lists look like, for the model that did not write them.
+const LISTS: &str = "model_id = [...], subtasks = [\"...\"], access_list = [...]";
+
+/// The plan that was found, or all that keeps it from being one.
+pub(super) fn judge(found: Found, pool: &Pool, limits: &Limits) -> Result<Plan, Vec<Complaint>> {
+    let mut judge = Judge { pool, limits, wrong: Vec::new() };
+    if let Some(close) = found.open_reasoning {
+        let expected = format!("{close} and the plan behind it");
+        judge.complain(PlanPart::Reply, None, "reasoning that does not end", expected);
+        return Err(judge.wrong);
+    }
+    let broken_steps = found.broken_steps;
+    match found.complete {
+        Some(Written::Lists { model_id, subtasks, access_list, extra }) => {
+            let drafts = judge.lists(&model_id, &subtasks, &access_list);
+            judge.finish(drafts, &extra)
+        }
+        Some(Written::Steps { steps, extra }) => {
+            let drafts = judge.steps(&steps);
+            judge.finish(drafts, &extra)
+        }
+        None => {
+            let slots = [found.model_id, found.subtasks, found.access_list];
+            judge.incomplete(slots, broken_steps);
+            Err(judge.wrong)
+        }
+    }
+}
+
+struct Judge<'a> {
+    pool: &'a Pool,
+    limits: &'a Limits,
+    wrong: Vec<Complaint>,
+}
+
+impl Judge<'_> {
+    fn complain(
+        &mut self,
+        part: PlanPart,
+        entry: Option<usize>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        let (found, expected) = (found.into(), expected.into());
+        self.wrong.push(Complaint { part, entry, found, expected });
+    }
+
+    /// Some of the three lists are missing or broken; the others are judged all the same.
+    fn incomplete(&mut self, slots: [Slot; 3], broken_steps: bool) {
+        if slots.iter().all(Option::is_none) {
+            if broken_steps {
+                let expected = "a JSON object that is closed: {\"steps\": [...]}";
+                self.complain(PlanPart::Steps, None, "a list that cannot be read", expected);
+            } else {
+                self.complain(PlanPart::Reply, None, "no plan", LISTS);
+            }
+            return;
+        }
+        let parts = [PlanPart::ModelId, PlanPart::Subtasks, PlanPart::AccessList];
+        for (part, slot) in parts.into_iter().zip(slots) {
+            match slot {
+                Some(Ok(list)) => {
+                    for (place, entry) in self.entries(part, &list).iter().enumerate() {
+                        self.entry(part, place, entry);
+                    }
+                }
+                Some(Err(Fault::NotClosed)) => {
+                    self.complain(part, None, "a list that does not end", "a closing bracket");
+                }
+                Some(Err(Fault::TooDeep)) => {
+                    let expected = format!("brackets nested at most {NESTING_MAX} deep");
+                    self.complain(part, None, "too many opening brackets", expected);
+                }
+                None => self.complain(part, None, "no such list", format!("{part} = [...]")),
+            }
+        }
+    }
+
+    /// One entry of one of the three lists, where there is no step to put it in.
+    fn entry(&mut self, part: PlanPart, place: usize, entry: &Literal) {
+        match part {
+            PlanPart::ModelId => drop(self.agent(part, place, entry)),
+            PlanPart::Subtasks => drop(self.subtask(part, place, entry)),
+            PlanPart::AccessList => drop(self.access(part, place, entry)),
+            PlanPart::Reply
+            | PlanPart::Plan
+            | PlanPart::Steps
+            | PlanPart::StepAgent
+            | PlanPart::StepSubtask
+            | PlanPart::StepAccess
+            | PlanPart::Selection => {}
+        }
+    }
+
+    fn lists(&mut self, model_id: &Literal, subtasks: &Literal, access: &Literal) -> Vec<Step> {
+        let agents = self.entries(PlanPart::ModelId, model_id);
+        let subtasks = self.entries(PlanPart::Subtasks, subtasks);
+        let access = self.entries(PlanPart::AccessList, access);
+        let lengths = [agents.len(), subtasks.len(), access.len()];
+        let most = lengths.into_iter().max().unwrap_or(0);
+        if lengths.iter().any(|length| *length != most) {
+            let found = format!(
+                "{} entries in model_id, {} in subtasks, {} in access_list",
+                lengths[0], lengths[1], lengths[2]
+            );
+            self.complain(PlanPart::Plan, None, found, "one entry for each step in every list");
+        }
+        self.count(most);
+        let mut steps = Vec::new();
+        for place in 0..most {
+            let agent = agents.get(place).and_then(|e| self.agent(PlanPart::ModelId, place, e));
+            let subtask =
+                subtasks.get(place).and_then(|e| self.subtask(PlanPart::Subtasks, place, e));
+            let access =
+                access.get(place).and_then(|e| self.access(PlanPart::AccessList, place, e));
+            if let (Some(agent), Some(subtask), Some(access)) = (agent, subtask, access) {
+                steps.push(Step { agent, subtask, access });
+            }
+        }
+        steps
+    }
+
+    fn steps(&mut self, steps: &Literal) -> Vec<Step> {
+        let entries = match steps {
+            Literal::List(entries) => entries.as_slice(),
+            other => {
+                self.complain(PlanPart::Steps, None, other.shown(), "a list of objects");
+                return Vec::new();
+            }
+        };
+        self.count(entries.len());
+        let steps = entries.iter().enumerate();
+        steps.filter_map(|(place, entry)| self.step(place, entry)).collect()
+    }
+
+    fn step(&mut self, place: usize, entry: &Literal) -> Option<Step> {
+        let Literal::Object(pairs) = entry else {
+            let expected = "an object with agent, subtask and access";
+            self.complain(PlanPart::Steps, Some(place), entry.shown(), expected);
+            return None;
+        };
+        let known = ["agent", "subtask", "access"];
+        let mut values = [None, None, None];
+        for (key, value) in pairs {
+            let slot = known.iter().position(|name| name == key).and_then(|i| values.get_mut(i));
+            match slot {
+                Some(slot @ None) => *slot = Some(value),
+                Some(Some(_)) => {
+                    let found = format!("the key {key} twice");
+                    self.complain(PlanPart::Steps, Some(place), found, "every key once");
+                }
+                None => {
+                    let found = format!("the key {}", Literal::Text(key.clone()).shown());
+                    let expected = "only agent, subtask and access";
+                    self.complain(PlanPart::Steps, Some(place), found, expected);
+                }
+            }
+        }
+        let [agent, subtask, access] = values.map(|value| value.unwrap_or(&Literal::Nothing));
+        let agent = self.agent(PlanPart::StepAgent, place, agent);
+        let subtask = self.subtask(PlanPart::StepSubtask, place, subtask);
+        let access = self.access(PlanPart::StepAccess, place, access);
+        Some(Step { agent: agent?, subtask: subtask?, access: access? })
+    }
+
+    /// The entries of a list; of its one entry, where the brackets are doubled.
+    fn entries<'l>(&mut self, part: PlanPart, list: &'l Literal) -> &'l [Literal] {
+        let Literal::List(entries) = list else {
+            self.complain(part, None, list.shown(), "a list");
+            return &[];
+        };
+        match entries.as_slice() {
+            // In an access list `[["all"]]` is one step's entry; only a list of lists
+            // inside can have been meant as the whole.
+            [Literal::List(inner)]
+                if part != PlanPart::AccessList
+                    || inner.iter().any(|entry| matches!(entry, Literal::List(_))) =>
+            {
+                inner
+            }
+            entries => entries,
+        }
+    }
+
+    fn count(&mut self, steps: usize) {
+        let max = self.limits.steps_max;
+        if steps > usize::from(max) {
+            let expected = format!("1 to {max}");
+            self.complain(PlanPart::Plan, None, format!("{steps} steps"), expected);
+        }
+    }
+
+    fn agent(&mut self, part: PlanPart, place: usize, entry: &Literal) -> Option<AgentId> {
+        let agents = self.pool.agents();
+        let agent = match entry {
+            Literal::Word(word) => ordinal(word).and_then(|ordinal| agents.get(ordinal)),
+            Literal::Text(id) => AgentId::new(id).ok().and_then(|id| self.pool.get(&id)),
+            Literal::List(_) | Literal::Object(_) | Literal::BadText(_) | Literal::Nothing => None,
+        };
+        if agent.is_none() {
+            let last = agents.len().saturating_sub(1);
+            let expected = match last {
+                0 => "the number of an agent, of which there is only 0".to_owned(),
+                last => format!("the number of an agent, 0 to {last}"),
+            };
+            self.complain(part, Some(place), entry.shown(), expected);
+        }
+        agent.map(|agent| agent.id.clone())
+    }
+
+    fn subtask(&mut self, part: PlanPart, place: usize, entry: &Literal) -> Option<String> {
+        let Literal::Text(text) = entry else {
+            self.complain(part, Some(place), entry.shown(), "an instruction in quotes");
+            return None;
+        };
+        let max = self.limits.subtask_bytes_max;
+        if text.trim().is_empty() {
+            self.complain(part, Some(place), "an empty text", "an instruction");
+            return None;
+        }
+        if text.len() > max as usize {
+            let found = format!("{} bytes", text.len());
+            self.complain(part, Some(place), found, format!("at most {max}"));
+            return None;
+        }
+        Some(text.clone())
+    }
+
+    fn access(&mut self, part: PlanPart, place: usize, entry: &Literal) -> Option<Access> {
+        let positions = match entry {
+            all if is_all(all) => return Some(Access::All),
+            Literal::List(entries) => match entries.as_slice() {
+                [] => return Some(Access::None),
+                [all] if is_all(all) => return Some(Access::All),
+                positions => positions,
+            },
+            Literal::Object(_)
+            | Literal::Text(_)
+            | Literal::BadText(_)
+            | Literal::Word(_)
+            | Literal::Nothing => {
+                let expected = "[], [\"all\"] or a list of earlier positions";
+                self.complain(part, Some(place), entry.shown(), expected);
+                return None;
+            }
+        };
+        let mut seen = BTreeSet::new();
+        let mut all_earlier = true;
+        for position in positions {
+            match earlier(position, place) {
+                Some(step) => {
+                    seen.insert(step);
+                }
+                None => {
+                    all_earlier = false;
+                    let found = position.shown();
+                    self.complain(part, Some(place), found, positions_before(place));
+                }
+            }
+        }
+        all_earlier.then_some(Access::Some(seen))
+    }
+
+    fn finish(mut self, steps: Vec<Step>, extra: &Extra) -> Result<Plan, Vec<Complaint>> {
+        for key in &extra.strange {
+            let found = format!("the key {} too much", Literal::Text(key.clone()).shown());
+            let expected = "either steps, or model_id, subtasks and access_list, each once";
+            self.complain(PlanPart::Plan, None, found, expected);
+        }
+        let selection = self.selection(extra.selection.as_ref());
+        if !self.wrong.is_empty() {
+            return Err(self.wrong);
+        }
+        // Nothing was wrong, so nothing was left out: there was no step to begin with.
+        if steps.is_empty() {
+            return Ok(Plan::Stands);
+        }
+        let workflow = Workflow::new(steps, selection, self.pool, self.limits);
+        workflow.map(Plan::Workflow).map_err(|wrong| wrong.iter().map(complaint).collect())
+    }
+
+    fn selection(&mut self, written: Option<&Literal>) -> Selection {
+        match written {
+            None => return Selection::Last,
+            Some(Literal::Text(text)) if text == "last" => return Selection::Last,
+            Some(Literal::Text(text)) if text == "majority" => return Selection::Majority,
+            Some(other) => {
+                let expected = "\"last\" or \"majority\"";
+                self.complain(PlanPart::Selection, None, other.shown(), expected);
+            }
+        }
+        Selection::Last
+    }
+}
+
+/// A whole number written plainly: no sign, point, exponent or leading zero.
+fn ordinal(word: &str) -> Option<usize> {
+    let digits = word.bytes().all(|b| b.is_ascii_digit());
+    let plain = digits && (word == "0" || !word.starts_with('0'));
+    if plain { word.parse().ok() } else { None }
+}
+
+fn earlier(position: &Literal, place: usize) -> Option<StepId> {
+    let Literal::Word(word) = position else { return None };
+    let step = ordinal(word).filter(|step| *step < place)?;
+    u16::try_from(step).ok().map(StepId)
+}
+
+fn positions_before(place: usize) -> String {
+    match place {
+        0 => "[] or [\"all\"], because no step comes before step 0".into(),
+        1 => "the position of an earlier step, which can only be 0".into(),
+        _ => format!("the position of an earlier step, 0 to {}", place - 1),
+    }
+}
+
+fn is_all(entry: &Literal) -> bool {
+    match entry {
+        Literal::Text(text) | Literal::Word(text) => text.trim().eq_ignore_ascii_case("all"),
+        Literal::List(_) | Literal::Object(_) | Literal::BadText(_) | Literal::Nothing => false,
+    }
+}
+
+/// The workflow's own checks have the last word, should these ever fall behind them.
+fn complaint(violation: &Violation) -> Complaint {
+    let (part, entry) = match violation {
+        Violation::NoSteps { .. } | Violation::TooManySteps { .. } => (PlanPart::Plan, None),
+        Violation::UnknownAgent { step, .. } => (PlanPart::ModelId, Some(*step)),
+        Violation::EmptySubtask { step } | Violation::LongSubtask { step, .. } => {
+            (PlanPart::Subtasks, Some(*step))
+        }
+        Violation::NotEarlier { step, .. } => (PlanPart::AccessList, Some(*step)),
+    };
+    let (found, expected) = (violation.to_string(), "a workflow that can be run".into());
+    Complaint { part, entry, found, expected }
+}
