@@ -12,7 +12,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, Leased, LeaseRequest, Ledger,
+    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
     LedgerError, READ_MAX, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms,
     Ticked, Watched,
 };
@@ -51,8 +51,7 @@ impl RedisLedger {
         store.adopt(0).await?;
         let waker = Arc::new(Waker::default());
         let stop = CancellationToken::new();
-        let (serving, base, stopped) =
-            (waker.clone(), store.base().to_owned(), stop.child_token());
+        let (serving, base, stopped) = (waker.clone(), store.base().to_owned(), stop.child_token());
         tokio::spawn(async move { serving.serve(client, base, stopped).await });
         Ok(Self { store, waker, _stop: stop.drop_guard() })
     }
@@ -222,11 +221,7 @@ impl Ledger for RedisLedger {
         self.write(Name::Settle, arguments).await.map(|_| ())
     }
 
-    async fn complete(
-        &self,
-        held: &Held,
-        completion: Completion,
-    ) -> Result<Recorded, LedgerError> {
+    async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
         completion.check(held)?;
         let arguments = Arguments::new()
             .held(&held.task, &held.token)
@@ -278,11 +273,8 @@ impl Ledger for RedisLedger {
     }
 
     async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError> {
-        let arguments = Arguments::new()
-            .bytes(run.as_str())
-            .number(from)
-            .count(READ_MAX)
-            .count(BATCH_MAX);
+        let arguments =
+            Arguments::new().bytes(run.as_str()).number(from).count(READ_MAX).count(BATCH_MAX);
         let mut reply = self.of_run(Name::Read, run, arguments).await?;
         view(&mut reply)
     }
@@ -322,9 +314,7 @@ impl Ledger for RedisLedger {
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         let key = format!("{}body:{tenant}:{}", self.store.base(), body.hash);
         match self.store.command(redis::cmd("GET").arg(key)).await? {
-            redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => {
-                Ok(bytes.into())
-            }
+            redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
             _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
         }
     }
@@ -368,11 +358,7 @@ fn commit_arguments(commit: &Commit) -> Result<Arguments, LedgerError> {
     let children: Result<Vec<RunId>, LedgerError> = children.map(|&n| child_id(n)).collect();
     let children = children?;
     let children: Vec<&str> = children.iter().map(RunId::as_str).collect();
-    Ok(arguments
-        .texts(&tasks)
-        .texts(&children)
-        .maybe(commit.end.as_ref())
-        .bodies(&commit.bodies))
+    Ok(arguments.texts(&tasks).texts(&children).maybe(commit.end.as_ref()).bodies(&commit.bodies))
 }
 
 fn view(reply: &mut Reply) -> Result<RunView, LedgerError> {

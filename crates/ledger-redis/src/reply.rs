@@ -1,8 +1,6 @@
 //! Reading the answer of a script: a status, then a flat list of byte strings.
 
-use baton_ledger::{
-    Class, JournalEntry, LedgerError, Mail, MailEntry, Observation, Token,
-};
+use baton_ledger::{Class, JournalEntry, LedgerError, Mail, MailEntry, Observation, Token};
 use baton_workflow::{Budget, RunId, Spend, TenantId, Timestamp, Usd};
 use bytes::Bytes;
 use redis::Value;
