@@ -26,7 +26,9 @@ pub enum LedgerError {
     #[error("there is no body {0} for this tenant")]
     NoSuchBody(String),
     /// The tenant has as much waiting as it may. Come again later.
-    #[error("the tenant has {queued} unfinished runs, the most it may: come again in {retry_after_ms} ms")]
+    #[error(
+        "the tenant has {queued} unfinished runs, the most it may: come again in {retry_after_ms} ms"
+    )]
     QueueFull {
         /// Unfinished runs of the tenant.
         queued: u64,

@@ -5,10 +5,14 @@
 //! It never looks inside a payload: journal events, outcomes and task payloads
 //! are bytes whose meaning belongs to the engine and the services.
 
+mod check;
+mod embedded;
 mod error;
 mod port;
 mod types;
 
+pub use check::{check_heartbeat, check_list, check_reason};
+pub use embedded::EmbeddedLedger;
 pub use error::LedgerError;
 pub use port::Ledger;
 pub use types::*;

@@ -1,7 +1,7 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, Leased, LeaseRequest, LedgerError, Recorded,
+    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Recorded,
     RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
@@ -55,8 +55,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// `completion.spend`, puts the outcome into the run's mail, and sees to it that
     /// exactly one `decide` task is outstanding. For tasks other than `decide`. If the run
     /// has ended, only the spend is recorded.
-    async fn complete(&self, held: &Held, completion: Completion)
-    -> Result<Recorded, LedgerError>;
+    async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError>;
 
     /// The Conductor's only write, under the lease of a `decide` task; see [`Commit`].
     /// Queues another `decide` if mail came in after `mail_seen`. `JournalMoved` when

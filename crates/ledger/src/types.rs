@@ -13,6 +13,12 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Leases of one task before it completes itself as [`Mail::Lost`].
 pub const ATTEMPTS_MAX: u32 = 5;
+/// The number of every `decide` task. The ledger makes these itself, and a run has at
+/// most one at a time, so they share a number that engines, which count from 1, never use.
+pub const DECIDE_TASK: u32 = 0;
+/// Longest name of a timer, a holder, an idempotency key, a digest, a class or a
+/// `traceparent`, in bytes.
+pub const NAME_BYTES_MAX: usize = 1024;
 
 /// The queue a task waits in: `decide`, `plan`, `verify`, or `work/AGENT`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,9 +80,9 @@ impl Body {
 /// A task to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask {
-    /// Its number within the run: above all earlier ones.
+    /// Its number within the run, from 1: above those of all earlier writes.
     pub number: u32,
-    /// The queue it waits in.
+    /// The queue it waits in; not `decide`, whose tasks are made by the ledger alone.
     pub class: Class,
     /// 0 (first) to 9 (last) among the tasks of one tenant.
     pub priority: u8,

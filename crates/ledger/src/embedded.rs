@@ -1,0 +1,160 @@
+//! The ledger in this process: one thread, one file, or none.
+
+mod row;
+mod state;
+mod store;
+mod watch;
+mod writer;
+
+use crate::{
+    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
+    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched, check,
+};
+use async_trait::async_trait;
+use baton_workflow::{BodyRef, RunId, Spend, TenantId};
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use state::State;
+use std::sync::{Arc, OnceLock};
+use store::Store;
+use tokio::sync::{mpsc, oneshot};
+use writer::{Ask, Reply, Writer};
+
+/// Operations that wait for the writer; whoever comes next waits to be let in.
+const ASKS_MAX: usize = 4096;
+
+/// A handle to a ledger in this process. The ledger stops when it is closed, or when its
+/// last handle is dropped.
+#[derive(Clone)]
+pub struct EmbeddedLedger {
+    asks: mpsc::Sender<Ask>,
+    broken: Arc<OnceLock<String>>,
+}
+
+impl EmbeddedLedger {
+    /// A ledger that lives as long as its handles, for tests and trials.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`] when no thread can be started.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        Self::start(State::new(1), Box::new(store::Memory::default()))
+    }
+
+    fn start(state: State, store: Box<dyn Store>) -> Result<Self, LedgerError> {
+        let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(unusable)?;
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let broken = Arc::new(OnceLock::new());
+        let writer = Writer::new(state, store, broken.clone());
+        let thread = std::thread::Builder::new().name("ledger".into());
+        let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
+        spawned.map_err(unusable)?;
+        Ok(Self { asks, broken })
+    }
+
+    /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
+    /// whoever still waits gets [`LedgerError::Unavailable`].
+    pub async fn close(&self) {
+        let (closed, done) = oneshot::channel();
+        if self.asks.send(Ask::Close(closed)).await.is_ok() {
+            // An error means that it was closed by somebody else: the same to us.
+            let _ = done.await;
+        }
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        if self.asks.send(ask(reply)).await.is_err() {
+            return Err(match self.broken.get() {
+                Some(why) => LedgerError::Unusable(why.clone()),
+                None => LedgerError::Unavailable("it is closed".into()),
+            });
+        }
+        answer.await.unwrap_or_else(|_| {
+            let why = self.broken.get().map_or("it was closed", String::as_str);
+            Err(LedgerError::Unavailable(why.to_owned()))
+        })
+    }
+
+    async fn show(&self, run: &RunId, from: u64) -> Result<watch::Shown, LedgerError> {
+        self.ask(|reply| Ask::Watch(run.clone(), from, reply)).await
+    }
+}
+
+#[async_trait]
+impl Ledger for EmbeddedLedger {
+    async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError> {
+        terms.check()?;
+        self.ask(|reply| Ask::SetTenant(tenant.clone(), terms, reply)).await
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
+        submission.check()?;
+        self.ask(|reply| Ask::Submit(Box::new(submission), reply)).await
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError> {
+        request.check()?;
+        self.ask(|reply| Ask::Lease(request, reply)).await
+    }
+
+    async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError> {
+        check::check_heartbeat(held)?;
+        self.ask(|reply| Ask::Heartbeat(held.to_vec(), ttl_ms, reply)).await
+    }
+
+    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Reserve(held.clone(), amount, reply)).await
+    }
+
+    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Settle(held.clone(), reserved, spent, reply)).await
+    }
+
+    async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
+        completion.check(held)?;
+        self.ask(|reply| Ask::Complete(held.clone(), completion, reply)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
+        commit.check()?;
+        self.ask(|reply| Ask::Commit(Box::new(commit), reply)).await
+    }
+
+    async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
+        self.ask(|reply| Ask::Tick(max, reply)).await
+    }
+
+    async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {
+        check::check_reason(reason)?;
+        self.ask(|reply| Ask::Cancel(run.clone(), reason.to_owned(), reply)).await
+    }
+
+    async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError> {
+        self.ask(|reply| Ask::Read(run.clone(), from, reply)).await
+    }
+
+    async fn watch(
+        &self,
+        run: &RunId,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Watched, LedgerError>>, LedgerError> {
+        let shown = self.show(run, from).await?;
+        Ok(watch::follow(self.clone(), run.clone(), from, shown))
+    }
+
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        limit: usize,
+        before: Option<&RunId>,
+    ) -> Result<Vec<RunSummary>, LedgerError> {
+        check::check_list(limit)?;
+        self.ask(|reply| Ask::List(tenant.clone(), limit, before.cloned(), reply)).await
+    }
+
+    async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
+        self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+}

@@ -1,0 +1,157 @@
+//! Rows of the file: their keys, and their form as bytes.
+//!
+//! Keys start with a letter for the kind of row. Identifiers hold no zero byte, so a zero
+//! ends each of them, and numbers are big-endian: the rows of a run lie together, in order.
+
+use super::state::{Head, Progress, TaskHead, TaskProgress};
+use crate::{JournalEntry, LedgerError, MailEntry, TenantTerms};
+use baton_workflow::{RunId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The form of all rows. A file of another form is refused.
+pub(super) const FORMAT: u32 = 1;
+
+/// The epoch of the latest opening.
+pub(super) const EPOCH: &[u8] = b"0epoch";
+/// The form in which the file was written.
+pub(super) const FORMAT_KEY: &[u8] = b"0format";
+
+/// One row to be written, or to be deleted where there is no value.
+pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// The kinds of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// [`TenantTerms`], by tenant.
+    Tenant,
+    /// [`Head`] of any run.
+    Head,
+    /// [`Progress`] of a run that is held in memory.
+    Live,
+    /// [`Progress`] of a run whose tree is finished.
+    Finished,
+    /// [`TaskHead`] of a task that is not finished.
+    TaskHead,
+    /// [`TaskProgress`] of any task.
+    Task,
+    /// [`JournalEntry`].
+    Journal,
+    /// [`MailEntry`].
+    Mail,
+    /// When a timer is due, by its name.
+    Timer,
+    /// [`Known`], by tenant and idempotency key.
+    Key,
+    /// Id of a root run, by tenant and order of submission.
+    Root,
+    /// Bytes, by tenant and name.
+    Body,
+}
+
+impl Kind {
+    fn letter(self) -> u8 {
+        match self {
+            Self::Tenant => b'n',
+            Self::Head => b'h',
+            Self::Live => b'l',
+            Self::Finished => b'f',
+            Self::TaskHead => b'w',
+            Self::Task => b't',
+            Self::Journal => b'j',
+            Self::Mail => b'm',
+            Self::Timer => b'd',
+            Self::Key => b'k',
+            Self::Root => b'r',
+            Self::Body => b'b',
+        }
+    }
+}
+
+/// What an idempotency key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Of the request.
+    pub(super) digest: String,
+    /// The run that it made.
+    pub(super) run: RunId,
+}
+
+/// All rows of a kind start with this.
+pub(super) fn kind(kind: Kind) -> Vec<u8> {
+    vec![kind.letter()]
+}
+
+/// The row of a run or tenant, or what all its rows of the kind start with.
+pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(id.len() + 10);
+    key.push(kind.letter());
+    key.extend_from_slice(id.as_bytes());
+    key.push(0);
+    key
+}
+
+/// A row of a run that has a number.
+pub(super) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
+    let mut key = of(kind, run.as_str());
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// A row of a run or tenant that has a name.
+pub(super) fn named(kind: Kind, id: &str, name: &str) -> Vec<u8> {
+    let mut key = of(kind, id);
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// A tenant's place for a root run in lists.
+pub(super) fn root(tenant: &TenantId, order: u64) -> Vec<u8> {
+    let mut key = of(Kind::Root, tenant.as_str());
+    key.extend_from_slice(&order.to_be_bytes());
+    key
+}
+
+/// The text behind the kind and, where given, behind the id of a key.
+pub(super) fn text_behind(key: &[u8], prefix: usize) -> Result<&str, LedgerError> {
+    let text = key.get(prefix..).and_then(|rest| std::str::from_utf8(rest).ok());
+    text.ok_or_else(|| corrupt("a key that is no text"))
+}
+
+/// The number at the end of a key.
+pub(super) fn number_of(key: &[u8]) -> Result<u64, LedgerError> {
+    let end = key.last_chunk::<8>().ok_or_else(|| corrupt("a key without its number"))?;
+    Ok(u64::from_be_bytes(*end))
+}
+
+/// What rows hold: the closed list of types that have a form as bytes.
+pub(super) trait Row: Serialize + DeserializeOwned {}
+impl Row for Head {}
+impl Row for Progress {}
+impl Row for TaskHead {}
+impl Row for TaskProgress {}
+impl Row for JournalEntry {}
+impl Row for MailEntry {}
+impl Row for TenantTerms {}
+impl Row for Timestamp {}
+impl Row for Known {}
+impl Row for RunId {}
+impl Row for u32 {}
+impl Row for u64 {}
+
+/// A row's value as bytes.
+pub(super) fn encode<T: Row>(row: &T) -> Result<Vec<u8>, LedgerError> {
+    postcard::to_stdvec(row)
+        .map_err(|error| LedgerError::Unusable(format!("a row cannot be written: {error}")))
+}
+
+/// A row's value from bytes.
+pub(super) fn decode<T: Row>(bytes: &[u8]) -> Result<T, LedgerError> {
+    postcard::from_bytes(bytes).map_err(|error| corrupt(&error.to_string()))
+}
+
+/// The file holds what this program never writes.
+pub(super) fn corrupt(what: &str) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "the ledger's file is corrupt ({what}): restore it from a backup, or move it away to start empty"
+    ))
+}

@@ -1,0 +1,77 @@
+//! Money: set aside before a call, spent after it, summed up along the ancestors.
+
+use super::{Proof, Standing, State};
+use crate::{Held, LedgerError};
+use baton_workflow::{RunId, Spend, TaskId};
+
+impl State {
+    /// See [`crate::Ledger::reserve`].
+    pub(crate) fn reserve(&mut self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
+        let (root, mine) = self.reservation(held)?;
+        if let Some(run) = self.runs.get_mut(&root) {
+            let reserved = run.reserved.plus(amount);
+            let total = run.progress.spent.plus(reserved);
+            if let Some(resource) = run.head.budget.exceeded_by(&total) {
+                return Err(LedgerError::BudgetSpent(resource));
+            }
+            run.reserved = reserved;
+        }
+        self.set_reservation(held, mine.plus(amount));
+        Ok(())
+    }
+
+    /// See [`crate::Ledger::settle`]. An attempt gives back no more than it has set aside.
+    pub(crate) fn settle(
+        &mut self,
+        held: &Held,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        let (_, mine) = self.reservation(held)?;
+        let rest = mine.minus(reserved);
+        self.set_reservation(held, rest);
+        self.release(&held.task.run, mine.minus(rest));
+        self.charge(&held.task, spent, false);
+        Ok(())
+    }
+
+    /// The root of a held task, and what its attempt has set aside.
+    fn reservation(&self, held: &Held) -> Result<(RunId, Spend), LedgerError> {
+        let run = self.run(&held.task.run).ok_or(LedgerError::LeaseLost)?;
+        let task = run.tasks.get(&held.task.number).ok_or(LedgerError::LeaseLost)?;
+        match (task.progress.standing.proof(&held.token), task.progress.standing) {
+            (Proof::Holds, Standing::Leased(_, mine)) => Ok((run.head.root.clone(), mine)),
+            (Proof::Holds | Proof::Finished | Proof::Stale, _) => Err(LedgerError::LeaseLost),
+        }
+    }
+
+    fn set_reservation(&mut self, held: &Held, amount: Spend) {
+        if let Some(task) = self.task_mut(&held.task) {
+            task.progress.standing = Standing::Leased(held.token, amount);
+        }
+    }
+
+    /// What was set aside in a run's tree is free again.
+    pub(super) fn release(&mut self, id: &RunId, amount: Spend) {
+        let Some(root) = self.run(id).map(|run| run.head.root.clone()) else { return };
+        if let Some(run) = self.runs.get_mut(&root) {
+            run.reserved = run.reserved.minus(amount);
+        }
+    }
+
+    /// Books a spend on a task, its run and all above it.
+    pub(super) fn charge(&mut self, id: &TaskId, spend: Spend, estimated: bool) {
+        if let Some(task) = self.task_mut(id) {
+            task.progress.spent = task.progress.spent.plus(spend);
+            task.progress.estimated |= estimated;
+        }
+        if spend == Spend::ZERO {
+            return;
+        }
+        let mut above = Some(id.run.clone());
+        while let Some(run) = above.and_then(|id| self.run_mut(&id)) {
+            run.progress.spent = run.progress.spent.plus(spend);
+            above = run.head.parent.as_ref().map(|(parent, _)| parent.clone());
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Leases: handed out, kept alive, taken back.
+
+use super::{Lease, Proof, Standing, State, Task};
+use crate::{
+    ATTEMPTS_MAX, BATCH_MAX, Class, DECIDE_TASK, Heard, Held, LeaseRequest, Leased, LedgerError,
+    Mail, Observation, Token, Watched,
+};
+use baton_workflow::{Spend, TaskId, Timestamp};
+
+impl State {
+    /// See [`crate::Ledger::lease`]; answers at once, with nothing where nothing waits.
+    pub(crate) fn lease(
+        &mut self,
+        now: Timestamp,
+        request: &LeaseRequest,
+    ) -> Result<Vec<Leased>, LedgerError> {
+        let earlier = self.requests.get(&request.request).cloned().unwrap_or_default();
+        if !earlier.is_empty() {
+            return Ok(earlier.iter().filter_map(|id| self.leased(id)).collect());
+        }
+        let mut taken = Vec::new();
+        let mut dropped = 0;
+        loop {
+            let before = taken.len() + dropped;
+            // One of each class in turn, so that a busy class does not starve the others.
+            for class in &request.classes {
+                if taken.len() == request.max {
+                    return Ok(taken);
+                }
+                if dropped == BATCH_MAX {
+                    self.queues.stir(class);
+                    return Ok(taken);
+                }
+                let Some(id) = self.queues.next(class) else { continue };
+                if *class != Class::decide() && self.is_cancelled(&id.run) {
+                    self.drop_task(now, &id)?;
+                    dropped += 1;
+                } else if let Some(leased) = self.hand_out(now, request, class, &id) {
+                    taken.push(leased);
+                }
+            }
+            if taken.len() + dropped == before {
+                return Ok(taken);
+            }
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        now: Timestamp,
+        request: &LeaseRequest,
+        class: &Class,
+        id: &TaskId,
+    ) -> Option<Leased> {
+        let (epoch, nonce) = (self.epoch, self.count());
+        let until = now.plus_ms(request.ttl_ms);
+        let run = self.run(&id.run)?;
+        let (tenant, root) = (run.head.tenant.clone(), run.head.root.clone());
+        self.queues.take(class, &tenant);
+        let task = self.task_mut(id)?;
+        task.progress.attempt += 1;
+        let attempt = task.progress.attempt;
+        let token = Token { epoch, attempt, nonce };
+        task.progress.standing = Standing::Leased(token, Spend::ZERO);
+        let holder = request.holder.clone();
+        task.lease = Some(Lease { until, holder: holder.clone(), request: request.request });
+        self.leases.insert((until, id.clone()));
+        self.requests.entry(request.request).or_default().push(id.clone());
+        if let Some(root) = self.runs.get_mut(&root) {
+            root.pending += 1;
+        }
+        let observed =
+            Observation::Leased { task: id.number, class: class.clone(), attempt, holder };
+        self.notices.push((id.run.clone(), Watched::Observed(observed)));
+        self.leased(id)
+    }
+
+    /// A held task, as its holder is told.
+    fn leased(&self, id: &TaskId) -> Option<Leased> {
+        let (run, task) = (self.run(&id.run)?, self.task(id)?);
+        let Standing::Leased(token, _) = task.progress.standing else { return None };
+        Some(Leased {
+            task: id.clone(),
+            class: task.head.class.clone(),
+            token,
+            tenant: run.head.tenant.clone(),
+            root: run.head.root.clone(),
+            payload: task.head.payload.clone(),
+            traceparent: run.head.traceparent.clone(),
+            cancelled: self.is_cancelled(&id.run),
+        })
+    }
+
+    /// See [`crate::Ledger::heartbeat`].
+    pub(crate) fn heartbeat(&mut self, now: Timestamp, held: &[Held], ttl_ms: u64) -> Vec<Heard> {
+        held.iter().map(|held| self.hear(now, held, ttl_ms)).collect()
+    }
+
+    /// A lease lives in memory alone, so extending it changes no row.
+    fn hear(&mut self, now: Timestamp, held: &Held, ttl_ms: u64) -> Heard {
+        let id = &held.task;
+        let Some(run) = self.runs.get_mut(&id.run) else { return Heard::Lost };
+        let Some(task) = run.tasks.get_mut(&id.number) else { return Heard::Lost };
+        let proof = task.progress.standing.proof(&held.token);
+        let (Proof::Holds, Some(lease)) = (proof, &mut task.lease) else { return Heard::Lost };
+        let until = now.plus_ms(ttl_ms);
+        self.leases.remove(&(lease.until, id.clone()));
+        self.leases.insert((until, id.clone()));
+        lease.until = until;
+        let unwanted = task.progress.withdrawn || run.progress.ended.is_some();
+        // A decision is not to be abandoned: it is what ends a run that is cancelled.
+        if id.number != DECIDE_TASK && (unwanted || self.is_cancelled(&id.run)) {
+            Heard::Abandon
+        } else {
+            Heard::Extended
+        }
+    }
+
+    /// Ends the lease of a task in every index; the task itself is the caller's to change.
+    /// Gives what the attempt still has set aside.
+    pub(super) fn unlease(&mut self, id: &TaskId) -> Spend {
+        let Some(run) = self.runs.get_mut(&id.run) else { return Spend::ZERO };
+        let (tenant, root) = (run.head.tenant.clone(), run.head.root.clone());
+        let Some(Task { head, progress, lease }) = run.tasks.get_mut(&id.number) else {
+            return Spend::ZERO;
+        };
+        self.queues.release(&head.class, &tenant);
+        let reserved = match progress.standing {
+            Standing::Leased(_, reserved) => reserved,
+            Standing::Queued | Standing::Done(_) | Standing::Gone => Spend::ZERO,
+        };
+        if let Some(lease) = lease.take() {
+            self.leases.remove(&(lease.until, id.clone()));
+            if let Some(tasks) = self.requests.get_mut(&lease.request) {
+                tasks.retain(|task| task != id);
+                if tasks.is_empty() {
+                    self.requests.remove(&lease.request);
+                }
+            }
+        }
+        self.release(&id.run, reserved);
+        self.settled_one(&root);
+        reserved
+    }
+
+    /// Takes a lease back. What its attempt had set aside may have been spent, so it is
+    /// booked in full.
+    pub(super) fn expire(&mut self, now: Timestamp, id: &TaskId) -> Result<(), LedgerError> {
+        let reserved = self.unlease(id);
+        self.charge(id, reserved, reserved != Spend::ZERO);
+        let Some(run) = self.runs.get(&id.run) else { return Ok(()) };
+        let Some(task) = run.tasks.get(&id.number) else { return Ok(()) };
+        let attempt = task.progress.attempt;
+        let expired = Observation::Expired { task: id.number, attempt };
+        self.notices.push((id.run.clone(), Watched::Observed(expired)));
+        if run.progress.ended.is_some() {
+            self.finish_task(id, Standing::Gone);
+        } else if task.progress.withdrawn {
+            self.lose(now, id, true)?;
+        } else if attempt >= ATTEMPTS_MAX {
+            self.lose(now, id, false)?;
+        } else {
+            let (head, tenant) = (&task.head, &run.head.tenant);
+            self.queues.push(&head.class, tenant, (head.priority, head.age), id.clone(), head.cost);
+            if let Some(task) = self.task_mut(id) {
+                task.progress.standing = Standing::Queued;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a queued task out because nobody wants it any more.
+    pub(super) fn drop_task(&mut self, now: Timestamp, id: &TaskId) -> Result<(), LedgerError> {
+        self.vanish(id);
+        self.lose(now, id, true)
+    }
+
+    /// A task is over without an outcome: its run gets to know.
+    fn lose(&mut self, now: Timestamp, id: &TaskId, dropped: bool) -> Result<(), LedgerError> {
+        self.finish_task(id, Standing::Gone);
+        let spend = self.task(id).map(|task| task.progress.spent).unwrap_or_default();
+        self.mail(now, &id.run, Mail::Lost { task: id.number, dropped, spend })
+    }
+}

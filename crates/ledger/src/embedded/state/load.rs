@@ -1,0 +1,192 @@
+//! What was under way when the file was last closed, or its process died.
+
+use super::{Head, Progress, Run, Standing, State, Task, TaskHead, TaskProgress};
+use crate::{
+    LedgerError,
+    embedded::{
+        row::{self, Kind, Known, corrupt, decode},
+        store::Store,
+    },
+};
+use baton_workflow::{RunId, Spend, TaskId, TenantId, Timestamp};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Rows read at a time.
+const PAGE: usize = 1024;
+
+impl State {
+    /// Reads all trees that are not finished. Leases from before are void: each is taken
+    /// back as if it had expired.
+    pub(crate) fn load(store: &dyn Store, epoch: u64, now: Timestamp) -> Result<Self, LedgerError> {
+        let mut state = Self::new(epoch);
+        each(store, &row::kind(Kind::Tenant), |key, value| {
+            let tenant = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
+            state.queues.set_terms(&id(TenantId::new(tenant))?, decode(value)?);
+            Ok(())
+        })?;
+        let mut live = Vec::new();
+        each(store, &row::kind(Kind::Live), |key, value| {
+            let run = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
+            live.push((id(RunId::new(run))?, decode(value)?));
+            Ok(())
+        })?;
+        for (id, progress) in live {
+            state.load_run(store, id, progress)?;
+        }
+        state.join_trees(store)?;
+        state.requeue(now)?;
+        Ok(state)
+    }
+
+    fn load_run(
+        &mut self,
+        store: &dyn Store,
+        id: RunId,
+        progress: Progress,
+    ) -> Result<(), LedgerError> {
+        let name = id.as_str();
+        let head = store.get(&row::of(Kind::Head, name))?;
+        let head: Head = decode(&head.ok_or_else(|| corrupt("a run without its head"))?)?;
+        let (mut journal, mut mails) = (Vec::new(), VecDeque::new());
+        each(store, &row::of(Kind::Journal, name), |_, value| {
+            journal.push(decode(value)?);
+            Ok(())
+        })?;
+        each(store, &row::of(Kind::Mail, name), |_, value| {
+            mails.push_back(decode(value)?);
+            Ok(())
+        })?;
+        let mut timers: BTreeMap<String, Timestamp> = BTreeMap::new();
+        let prefix = row::of(Kind::Timer, name);
+        each(store, &prefix, |key, value| {
+            timers.insert(row::text_behind(key, prefix.len())?.to_owned(), decode(value)?);
+            Ok(())
+        })?;
+        let mut heads = BTreeMap::new();
+        each(store, &row::of(Kind::TaskHead, name), |key, value| {
+            heads.insert(row::number_of(key)?, decode::<TaskHead>(value)?);
+            Ok(())
+        })?;
+        let mut tasks = BTreeMap::new();
+        each(store, &row::of(Kind::Task, name), |key, value| {
+            let number = row::number_of(key)?;
+            let progress: TaskProgress = decode(value)?;
+            let head = heads.remove(&number).unwrap_or_else(over);
+            let number = u32::try_from(number).map_err(|_| corrupt("a task's number"))?;
+            tasks.insert(number, Task { head, progress, lease: None });
+            Ok(())
+        })?;
+        self.timers.extend(timers.iter().map(|(name, due)| (*due, id.clone(), name.clone())));
+        let run = Run {
+            head,
+            progress,
+            journal,
+            mails,
+            tasks,
+            timers,
+            children: BTreeMap::new(),
+            reserved: Spend::ZERO,
+            pending: 0,
+        };
+        self.runs.insert(id, run);
+        Ok(())
+    }
+
+    /// Restores what runs know of each other.
+    fn join_trees(&mut self, store: &dyn Store) -> Result<(), LedgerError> {
+        let ids: Vec<RunId> = self.runs.keys().cloned().collect();
+        for id in ids {
+            let Some(run) = self.runs.get(&id) else { continue };
+            let (head, ended) = (run.head.clone(), run.progress.ended.is_some());
+            let mut pending = u64::from(!ended);
+            let mut reserved = Spend::ZERO;
+            for task in run.tasks.values() {
+                if let Standing::Leased(_, amount) = task.progress.standing {
+                    pending += 1;
+                    reserved = reserved.plus(amount);
+                }
+            }
+            let root = self.runs.get_mut(&head.root);
+            let root = root.ok_or_else(|| corrupt("a run without its root"))?;
+            root.pending += pending;
+            root.reserved = root.reserved.plus(reserved);
+            match head.parent {
+                Some((parent, number)) => {
+                    let parent = self.runs.get_mut(&parent);
+                    let parent = parent.ok_or_else(|| corrupt("a run without its parent"))?;
+                    parent.children.insert(number, id);
+                }
+                None => {
+                    let roots = self.roots.entry(head.tenant.clone()).or_default();
+                    roots.by_order.insert(head.order, id);
+                    roots.unended += u64::from(!ended);
+                    self.load_key(store, &head.tenant, head.key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_key(
+        &mut self,
+        store: &dyn Store,
+        tenant: &TenantId,
+        key: Option<String>,
+    ) -> Result<(), LedgerError> {
+        let Some(key) = key else { return Ok(()) };
+        let known = store.get(&row::named(Kind::Key, tenant.as_str(), &key))?;
+        let known: Known = decode(&known.ok_or_else(|| corrupt("a key without its run"))?)?;
+        self.keys.insert((tenant.clone(), key), known);
+        Ok(())
+    }
+
+    /// Puts what waited back into its queue, and takes back what was leased.
+    fn requeue(&mut self, now: Timestamp) -> Result<(), LedgerError> {
+        let mut leased = Vec::new();
+        for (run_id, run) in &self.runs {
+            for (number, task) in &run.tasks {
+                let id = TaskId { run: run_id.clone(), number: *number };
+                let head = &task.head;
+                match task.progress.standing {
+                    Standing::Queued => {
+                        let place = (head.priority, head.age);
+                        self.queues.push(&head.class, &run.head.tenant, place, id, head.cost);
+                    }
+                    Standing::Leased(..) => leased.push(id),
+                    Standing::Done(_) | Standing::Gone => {}
+                }
+            }
+        }
+        leased.iter().try_for_each(|id| self.expire(now, id))
+    }
+}
+
+/// The head of a task that is over: nobody looks at it.
+fn over() -> TaskHead {
+    let (class, payload) = (crate::Class::from_text(""), Bytes::new());
+    TaskHead { class, priority: 0, age: 0, cost: 1, payload }
+}
+
+fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {
+    id.map_err(|error| corrupt(&error.to_string()))
+}
+
+/// Every row whose key starts with `prefix`, in order.
+fn each(
+    store: &dyn Store,
+    prefix: &[u8],
+    mut row: impl FnMut(&[u8], &[u8]) -> Result<(), LedgerError>,
+) -> Result<(), LedgerError> {
+    let mut after = prefix.to_vec();
+    loop {
+        let rows = store.behind(prefix, &after, PAGE)?;
+        for (key, value) in &rows {
+            row(key, value)?;
+        }
+        match rows.into_iter().next_back() {
+            Some((key, _)) => after = key,
+            None => return Ok(()),
+        }
+    }
+}

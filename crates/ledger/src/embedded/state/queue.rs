@@ -1,0 +1,167 @@
+//! Who is next: stride scheduling among tenants, priority and age within one.
+//!
+//! Each class has a ring of the tenants that have something waiting there, ordered by
+//! pass. The tenant with the smallest pass is served, and its pass moves on by
+//! `cost * 1000 / weight`. A tenant that comes back starts at the ring's present, so that
+//! nobody saves up a claim by staying away. A tenant at its cap leaves all rings until one
+//! of its leases ends.
+
+use crate::{Class, TenantTerms};
+use baton_workflow::{TaskId, TenantId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Resolution of passes: what a cost of 1 moves a tenant of weight 1.
+const STRIDE: u64 = 1000;
+
+/// A task's place among those of its tenant: priority, then age.
+pub(crate) type Place = (u8, u64);
+
+/// All queues.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    rings: HashMap<Class, Ring>,
+    shares: HashMap<TenantId, Share>,
+    ready: BTreeSet<Class>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    terms: TenantTerms,
+    leased: u32,
+    /// Classes where the tenant has tasks that its cap keeps waiting.
+    capped: BTreeSet<Class>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// Virtual time: the pass at which the last task was handed out.
+    now: u64,
+    runnable: BTreeSet<(u64, TenantId)>,
+    lines: HashMap<TenantId, Line>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    pass: u64,
+    waiting: BTreeMap<Place, (TaskId, u64)>,
+}
+
+impl Ring {
+    /// Whether the tenant entered just now.
+    fn enter(&mut self, tenant: &TenantId) -> bool {
+        let Some(line) = self.lines.get_mut(tenant) else { return false };
+        if line.waiting.is_empty() || self.runnable.contains(&(line.pass, tenant.clone())) {
+            return false;
+        }
+        line.pass = line.pass.max(self.now);
+        self.runnable.insert((line.pass, tenant.clone()))
+    }
+}
+
+impl Queues {
+    /// What the tenant is entitled to.
+    pub(crate) fn terms(&self, tenant: &TenantId) -> TenantTerms {
+        self.shares.get(tenant).map(|share| share.terms).unwrap_or_default()
+    }
+
+    /// Changes what the tenant is entitled to, from its next task on.
+    pub(crate) fn set_terms(&mut self, tenant: &TenantId, terms: TenantTerms) {
+        self.shares.entry(tenant.clone()).or_default().terms = terms;
+        self.uncap(tenant);
+    }
+
+    /// Puts a task in.
+    pub(crate) fn push(
+        &mut self,
+        class: &Class,
+        tenant: &TenantId,
+        place: Place,
+        task: TaskId,
+        cost: u64,
+    ) {
+        let ring = self.rings.entry(class.clone()).or_default();
+        let line = ring.lines.entry(tenant.clone()).or_default();
+        line.waiting.insert(place, (task, cost));
+        let capped = self.shares.get(tenant).is_some_and(|share| share.capped.contains(class));
+        if !capped {
+            ring.enter(tenant);
+            self.ready.insert(class.clone());
+        }
+    }
+
+    /// Takes a task out that will not be handed out.
+    pub(crate) fn remove(&mut self, class: &Class, tenant: &TenantId, place: Place) {
+        let Some(ring) = self.rings.get_mut(class) else { return };
+        let Some(line) = ring.lines.get_mut(tenant) else { return };
+        line.waiting.remove(&place);
+        if line.waiting.is_empty() {
+            ring.runnable.remove(&(line.pass, tenant.clone()));
+        }
+    }
+
+    /// The task whose turn it is in a class.
+    pub(crate) fn next(&mut self, class: &Class) -> Option<TaskId> {
+        let ring = self.rings.get_mut(class)?;
+        loop {
+            let (pass, tenant) = ring.runnable.first()?.clone();
+            let share = self.shares.entry(tenant.clone()).or_default();
+            if *class != Class::decide() && share.leased >= share.terms.leased_max {
+                ring.runnable.remove(&(pass, tenant));
+                share.capped.insert(class.clone());
+                continue;
+            }
+            let line = ring.lines.get(&tenant)?;
+            return line.waiting.first_key_value().map(|(_, (task, _))| task.clone());
+        }
+    }
+
+    /// Hands out the task that was [`Queues::next`], and charges its tenant for it.
+    pub(crate) fn take(&mut self, class: &Class, tenant: &TenantId) {
+        let Some(ring) = self.rings.get_mut(class) else { return };
+        let Some(line) = ring.lines.get_mut(tenant) else { return };
+        let Some((_, (_, cost))) = line.waiting.pop_first() else { return };
+        let share = self.shares.entry(tenant.clone()).or_default();
+        ring.runnable.remove(&(line.pass, tenant.clone()));
+        ring.now = ring.now.max(line.pass);
+        let stride = cost.saturating_mul(STRIDE) / u64::from(share.terms.weight.max(1));
+        line.pass = line.pass.saturating_add(stride.max(1));
+        if *class != Class::decide() {
+            share.leased = share.leased.saturating_add(1);
+        }
+        ring.enter(tenant);
+    }
+
+    /// A lease of the tenant's ended.
+    pub(crate) fn release(&mut self, class: &Class, tenant: &TenantId) {
+        if *class != Class::decide()
+            && let Some(share) = self.shares.get_mut(tenant)
+        {
+            share.leased = share.leased.saturating_sub(1);
+            self.uncap(tenant);
+        }
+    }
+
+    /// Classes that have got something to hand out since this was asked last.
+    pub(crate) fn take_ready(&mut self) -> BTreeSet<Class> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Work was left undone in this class: look again.
+    pub(crate) fn stir(&mut self, class: &Class) {
+        self.ready.insert(class.clone());
+    }
+
+    fn uncap(&mut self, tenant: &TenantId) {
+        let Some(share) = self.shares.get_mut(tenant) else { return };
+        if share.leased >= share.terms.leased_max {
+            return;
+        }
+        for class in std::mem::take(&mut share.capped) {
+            if let Some(ring) = self.rings.get_mut(&class)
+                && ring.enter(tenant)
+            {
+                self.ready.insert(class);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Which rows a batch of operations changed, and what is in them.
+//!
+//! Runs and tasks are noted by name and written once, as they are at the end of the
+//! batch; what is only ever added is kept as it came.
+
+use super::State;
+use crate::{
+    Body, DECIDE_TASK, JournalEntry, LedgerError, MailEntry,
+    embedded::row::{self, Change, Kind, Known, encode},
+};
+use baton_workflow::{BodyRef, RunId, TaskId, TenantId, Timestamp};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// What changed since the last write.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    runs: HashSet<RunId>,
+    created: HashSet<RunId>,
+    tasks: HashSet<TaskId>,
+    tenants: BTreeSet<TenantId>,
+    finished: BTreeSet<RunId>,
+    /// Bodies that the store does not have yet.
+    bodies: HashMap<(TenantId, BodyRef), Bytes>,
+    /// Everything else, in its final form.
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Changes {
+    pub(super) fn run(&mut self, run: &RunId) {
+        self.runs.insert(run.clone());
+    }
+    pub(super) fn created(&mut self, run: &RunId) {
+        self.created.insert(run.clone());
+    }
+    pub(super) fn task(&mut self, task: &TaskId) {
+        self.tasks.insert(task.clone());
+    }
+    pub(super) fn tenant(&mut self, tenant: &TenantId) {
+        self.tenants.insert(tenant.clone());
+    }
+    pub(super) fn finished(&mut self, root: &RunId) {
+        self.finished.insert(root.clone());
+    }
+    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) {
+        self.bodies.insert((tenant.clone(), body.name), body.bytes);
+    }
+    pub(super) fn fresh_body(&self, tenant: &TenantId, body: &BodyRef) -> Option<Bytes> {
+        self.bodies.get(&(tenant.clone(), body.clone())).cloned()
+    }
+
+    pub(super) fn key(
+        &mut self,
+        tenant: &TenantId,
+        key: &str,
+        known: &Known,
+    ) -> Result<(), LedgerError> {
+        self.rows.insert(row::named(Kind::Key, tenant.as_str(), key), Some(encode(known)?));
+        Ok(())
+    }
+    pub(super) fn journal(&mut self, run: &RunId, entry: &JournalEntry) -> Result<(), LedgerError> {
+        self.rows.insert(row::numbered(Kind::Journal, run, entry.seq), Some(encode(entry)?));
+        Ok(())
+    }
+    pub(super) fn mail(&mut self, run: &RunId, mail: &MailEntry) -> Result<(), LedgerError> {
+        self.rows.insert(row::numbered(Kind::Mail, run, mail.number), Some(encode(mail)?));
+        Ok(())
+    }
+    pub(super) fn mail_gone(&mut self, run: &RunId, number: u64) {
+        self.rows.insert(row::numbered(Kind::Mail, run, number), None);
+    }
+    pub(super) fn timer(
+        &mut self,
+        run: &RunId,
+        name: &str,
+        due: Option<Timestamp>,
+    ) -> Result<(), LedgerError> {
+        let value = due.as_ref().map(encode).transpose()?;
+        self.rows.insert(row::named(Kind::Timer, run.as_str(), name), value);
+        Ok(())
+    }
+    pub(super) fn task_head_gone(&mut self, task: &TaskId) {
+        self.rows.insert(row::numbered(Kind::TaskHead, &task.run, task.number.into()), None);
+    }
+    pub(super) fn task_head(
+        &mut self,
+        task: &TaskId,
+        head: &super::TaskHead,
+    ) -> Result<(), LedgerError> {
+        let key = row::numbered(Kind::TaskHead, &task.run, task.number.into());
+        self.rows.insert(key, Some(encode(head)?));
+        Ok(())
+    }
+}
+
+impl State {
+    /// The rows that changed since the last call, as they are now. Trees that are
+    /// finished move to where finished ones lie; [`State::forget_finished`] drops them.
+    pub(crate) fn take_rows(&mut self) -> Result<(Vec<Change>, Vec<RunId>), LedgerError> {
+        let changes = std::mem::take(&mut self.changes);
+        let mut out: Vec<Change> = changes.rows.into_iter().collect();
+        for tenant in &changes.tenants {
+            let terms = encode(&self.queues.terms(tenant))?;
+            out.push((row::of(Kind::Tenant, tenant.as_str()), Some(terms)));
+        }
+        for ((tenant, body), bytes) in changes.bodies {
+            out.push((row::named(Kind::Body, tenant.as_str(), &body.hash), Some(bytes.to_vec())));
+        }
+        for id in &changes.created {
+            let Some(run) = self.run(id) else { continue };
+            out.push((row::of(Kind::Head, id.as_str()), Some(encode(&run.head)?)));
+            if run.head.parent.is_none() {
+                let key = row::root(&run.head.tenant, run.head.order);
+                out.push((key, Some(encode(id)?)));
+            }
+        }
+        for id in &changes.tasks {
+            let Some(task) = self.task(id) else { continue };
+            let key = row::numbered(Kind::Task, &id.run, id.number.into());
+            out.push((key, Some(encode(&task.progress)?)));
+        }
+        let finished: HashSet<RunId> =
+            changes.finished.iter().flat_map(|root| self.tree(root)).collect();
+        for id in changes.runs.difference(&finished) {
+            let Some(run) = self.run(id) else { continue };
+            out.push((row::of(Kind::Live, id.as_str()), Some(encode(&run.progress)?)));
+        }
+        for id in &finished {
+            let Some(run) = self.run(id) else { continue };
+            out.push((row::of(Kind::Live, id.as_str()), None));
+            out.push((row::of(Kind::Finished, id.as_str()), Some(encode(&run.progress)?)));
+            let decide = row::numbered(Kind::Task, id, DECIDE_TASK.into());
+            out.push((decide, None));
+        }
+        Ok((out, finished.into_iter().collect()))
+    }
+
+    /// Drops runs that are durably where finished ones lie.
+    pub(crate) fn forget_finished(&mut self, finished: Vec<RunId>) {
+        for id in finished {
+            let Some(run) = self.runs.remove(&id) else { continue };
+            if let Some(key) = run.head.key {
+                self.keys.remove(&(run.head.tenant.clone(), key));
+            }
+            if let Some(roots) = self.roots.get_mut(&run.head.tenant) {
+                roots.by_order.remove(&run.head.order);
+            }
+        }
+    }
+
+    /// A run and all below it.
+    pub(super) fn tree(&self, root: &RunId) -> Vec<RunId> {
+        let mut tree = vec![root.clone()];
+        let mut at = 0;
+        while let Some(id) = tree.get(at) {
+            let below = self.run(id).map(|run| run.children.values().cloned().collect());
+            tree.extend(below.unwrap_or(Vec::new()));
+            at += 1;
+        }
+        tree
+    }
+}

@@ -1,0 +1,76 @@
+//! Where rows lie: the seam between the state machine and a file.
+
+use super::row::Change;
+use crate::LedgerError;
+use bytes::Bytes;
+use std::{collections::BTreeMap, ops::Bound};
+
+/// Rows in the order of their keys.
+pub(super) trait Store: Send {
+    /// The value of a row.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError>;
+
+    /// Rows whose key starts with `prefix` and lies behind `after`, in order.
+    fn behind(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError>;
+
+    /// Rows whose key starts with `prefix` and lies before `until`, from the last one back.
+    fn before(
+        &self,
+        prefix: &[u8],
+        until: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError>;
+
+    /// Writes all changes or none, and returns when they will outlive the process and
+    /// the machine's power.
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError>;
+}
+
+/// Rows that live as long as the process.
+#[derive(Default)]
+pub(super) struct Memory {
+    rows: BTreeMap<Vec<u8>, Bytes>,
+}
+
+impl Store for Memory {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
+        Ok(self.rows.get(key).cloned())
+    }
+
+    fn behind(
+        &self,
+        prefix: &[u8],
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
+        let rows = self.rows.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
+        let rows = rows.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn before(
+        &self,
+        prefix: &[u8],
+        until: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
+        let rows = self.rows.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(until)));
+        let rows = rows.rev().take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.rows.insert(key, value.into()),
+                None => self.rows.remove(&key),
+            };
+        }
+        Ok(())
+    }
+}

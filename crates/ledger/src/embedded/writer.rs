@@ -1,0 +1,296 @@
+//! The one thread that owns the state and the file.
+//!
+//! It takes whatever has been asked since its last turn, applies it in order, writes all
+//! changed rows at once, and only then answers: one write to disk for many operations,
+//! and no answer, not even to a reader, about what could still be lost.
+
+use super::{
+    state::State,
+    store::Store,
+    watch::{Shown, Watchers},
+};
+use crate::{
+    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Recorded,
+    RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+};
+use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
+use bytes::Bytes;
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+/// Operations that share one write to disk.
+const TURN_ASKS_MAX: usize = 1024;
+/// Requests that wait for a task at the same time; one more is answered at once.
+const PARKED_MAX: usize = 16 * 1024;
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+/// All that the writer can be asked.
+pub(super) enum Ask {
+    SetTenant(TenantId, TenantTerms, Reply<()>),
+    Submit(Box<Submission>, Reply<Submitted>),
+    Lease(LeaseRequest, Reply<Vec<Leased>>),
+    Heartbeat(Vec<Held>, u64, Reply<Vec<Heard>>),
+    Reserve(Held, Spend, Reply<()>),
+    Settle(Held, Spend, Spend, Reply<()>),
+    Complete(Held, Completion, Reply<Recorded>),
+    Commit(Box<Commit>, Reply<Recorded>),
+    Tick(usize, Reply<Ticked>),
+    Cancel(RunId, String, Reply<Cancelled>),
+    Read(RunId, u64, Reply<RunView>),
+    Watch(RunId, u64, Reply<Shown>),
+    List(TenantId, usize, Option<RunId>, Reply<Vec<RunSummary>>),
+    Body(TenantId, BodyRef, Reply<Bytes>),
+    Close(oneshot::Sender<()>),
+}
+
+/// An answer that waits until what it says is durable.
+type Answer = Box<dyn FnOnce() + Send>;
+
+/// A request that found nothing and may wait.
+struct Parked {
+    request: LeaseRequest,
+    until: Instant,
+    reply: Reply<Vec<Leased>>,
+}
+
+/// See the module.
+pub(super) struct Writer {
+    state: State,
+    store: Box<dyn Store>,
+    watchers: Watchers,
+    parked: Vec<Parked>,
+    answers: Vec<Answer>,
+    closing: Vec<oneshot::Sender<()>>,
+    /// Why the ledger cannot go on; once it is set, the thread ends.
+    broken: Arc<OnceLock<String>>,
+    now: Timestamp,
+}
+
+impl Writer {
+    pub(super) fn new(state: State, store: Box<dyn Store>, broken: Arc<OnceLock<String>>) -> Self {
+        Self {
+            state,
+            store,
+            watchers: Watchers::default(),
+            parked: Vec::new(),
+            answers: Vec::new(),
+            closing: Vec::new(),
+            broken,
+            now: clock(),
+        }
+    }
+
+    /// Serves until it is closed, nobody is left to ask, or the store fails. Then the
+    /// store is let go before whoever asked for the closing hears of it.
+    pub(super) async fn serve(mut self, mut asks: mpsc::Receiver<Ask>) {
+        let mut batch = Vec::new();
+        let mut going = self.turn(&mut batch);
+        while going {
+            let more = asks.recv_many(&mut batch, TURN_ASKS_MAX);
+            let taken = match self.parked.iter().map(|parked| parked.until).min() {
+                Some(until) => timeout_at(until, more).await,
+                None => Ok(more.await),
+            };
+            // Zero asks: every handle is gone. An error: a parked request has waited enough.
+            going = taken != Ok(0) && self.turn(&mut batch);
+        }
+        let closing = std::mem::take(&mut self.closing);
+        drop(self);
+        drop(asks);
+        for closed in closing {
+            // Whoever asked may have gone.
+            let _ = closed.send(());
+        }
+    }
+
+    /// One batch: apply, write, answer. Whether to go on.
+    fn turn(&mut self, batch: &mut Vec<Ask>) -> bool {
+        // The clock may be set back; the ledger's time never is.
+        self.now = self.now.max(clock());
+        let done = self.apply_all(batch).and_then(|()| self.write());
+        if let Err(error) = done {
+            tracing::error!(%error, "ledger stopped: it cannot write");
+            // It is set once: this thread ends here.
+            let _ = self.broken.set(error.to_string());
+            return false;
+        }
+        for answer in self.answers.drain(..) {
+            answer();
+        }
+        self.watchers.send();
+        self.closing.is_empty()
+    }
+
+    fn apply_all(&mut self, batch: &mut Vec<Ask>) -> Result<(), LedgerError> {
+        for ask in batch.drain(..) {
+            self.apply(ask)?;
+            self.watchers.note(self.state.take_notices());
+        }
+        self.wake()?;
+        self.watchers.note(self.state.take_notices());
+        self.give_up(Instant::now());
+        Ok(())
+    }
+
+    /// Makes the batch durable. A batch that changed nothing costs nothing.
+    fn write(&mut self) -> Result<(), LedgerError> {
+        let (rows, finished) = self.state.take_rows()?;
+        if !rows.is_empty() {
+            self.store.write(rows)?;
+        }
+        self.state.forget_finished(finished);
+        Ok(())
+    }
+
+    /// An error about the store ends the ledger: what is in memory may be half changed.
+    fn answer<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        result: Result<T, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        if let Err(LedgerError::Unusable(_)) = &result {
+            return result.map(|_| ());
+        }
+        self.answers.push(Box::new(move || {
+            // Whoever asked may have gone; the write stands.
+            let _ = reply.send(result);
+        }));
+        Ok(())
+    }
+
+    fn apply(&mut self, ask: Ask) -> Result<(), LedgerError> {
+        let (now, store) = (self.now, &*self.store);
+        match ask {
+            Ask::SetTenant(tenant, terms, reply) => {
+                self.state.set_tenant(&tenant, terms);
+                self.answer(reply, Ok(()))
+            }
+            Ask::Submit(submission, reply) => {
+                let result = self.state.submit(store, now, *submission);
+                self.answer(reply, result)
+            }
+            Ask::Lease(request, reply) => self.lease(request, reply),
+            Ask::Heartbeat(held, ttl_ms, reply) => {
+                let heard = self.state.heartbeat(now, &held, ttl_ms);
+                self.answer(reply, Ok(heard))
+            }
+            Ask::Reserve(held, amount, reply) => {
+                let result = self.state.reserve(&held, amount);
+                self.answer(reply, result)
+            }
+            Ask::Settle(held, reserved, spent, reply) => {
+                let result = self.state.settle(&held, reserved, spent);
+                self.answer(reply, result)
+            }
+            Ask::Complete(held, completion, reply) => {
+                let result = self.state.complete(store, now, &held, completion);
+                self.answer(reply, result)
+            }
+            Ask::Commit(commit, reply) => {
+                let result = self.state.commit(store, now, *commit);
+                self.answer(reply, result)
+            }
+            Ask::Tick(max, reply) => {
+                let result = self.state.tick(now, max);
+                self.answer(reply, result)
+            }
+            Ask::Cancel(run, reason, reply) => {
+                let result = self.state.cancel(store, now, &run, &reason);
+                self.answer(reply, result)
+            }
+            Ask::Read(run, from, reply) => {
+                let result = self.state.read(store, now, &run, from);
+                self.answer(reply, result)
+            }
+            Ask::Watch(run, from, reply) => {
+                let page = self.state.page(store, &run, from);
+                let result = page.and_then(|page| self.watchers.show(&run, page));
+                self.answer(reply, result)
+            }
+            Ask::List(tenant, limit, before, reply) => {
+                let result = self.state.list(store, &tenant, limit, before.as_ref());
+                self.answer(reply, result)
+            }
+            Ask::Body(tenant, body, reply) => {
+                let result = self.state.body(store, &tenant, &body);
+                self.answer(reply, result)
+            }
+            Ask::Close(closed) => {
+                self.closing.push(closed);
+                Ok(())
+            }
+        }
+    }
+
+    fn lease(
+        &mut self,
+        request: LeaseRequest,
+        reply: Reply<Vec<Leased>>,
+    ) -> Result<(), LedgerError> {
+        if reply.is_closed() {
+            return Ok(());
+        }
+        // Asked again while waiting: only the latest asker is still there to be answered.
+        if let Some(at) = self.parked.iter().position(|p| p.request.request == request.request) {
+            let earlier = self.parked.swap_remove(at);
+            self.answer(earlier.reply, Ok(Vec::new()))?;
+        }
+        let leased = self.state.lease(self.now, &request)?;
+        if !leased.is_empty() || request.wait_ms == 0 || self.parked.len() >= PARKED_MAX {
+            return self.answer(reply, Ok(leased));
+        }
+        let until = Instant::now() + Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX));
+        self.parked.push(Parked { request, until, reply });
+        Ok(())
+    }
+
+    /// Gives to those who wait what has become ready, first come first served.
+    fn wake(&mut self) -> Result<(), LedgerError> {
+        loop {
+            let ready = self.state.take_ready();
+            if ready.is_empty() || self.parked.is_empty() {
+                return Ok(());
+            }
+            for parked in std::mem::take(&mut self.parked) {
+                if parked.reply.is_closed() {
+                    continue;
+                }
+                let mut leased = Vec::new();
+                if parked.request.classes.iter().any(|class| ready.contains(class)) {
+                    leased = self.state.lease(self.now, &parked.request)?;
+                }
+                if leased.is_empty() {
+                    self.parked.push(parked);
+                } else {
+                    self.answer(parked.reply, Ok(leased))?;
+                }
+            }
+        }
+    }
+
+    /// Answers those who have waited long enough.
+    fn give_up(&mut self, now: Instant) {
+        for parked in self.parked.extract_if(.., |parked| parked.until <= now) {
+            self.answers.push(Box::new(move || {
+                // Whoever waited may have gone.
+                let _ = parked.reply.send(Ok(Vec::new()));
+            }));
+        }
+    }
+}
+
+/// Longest wait for a task, in milliseconds: an hour. Whoever wants more asks again.
+const WAIT_MS_MAX: u64 = 3_600_000;
+
+/// The ledger's time.
+pub(super) fn clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
