@@ -72,6 +72,7 @@ async fn a_killed_server_has_lost_nothing_when_it_is_back() {
         server.restart().await.unwrap();
     })
     .await;
+    assert!(workers.try_join_next().is_none(), "a worker ended by itself");
     workers.shutdown().await;
     check(&journals, &acknowledged.lock().unwrap());
 }
@@ -200,10 +201,14 @@ async fn killed_workers_are_replaced_and_leave_nothing_behind() {
         killed += 1;
         let fresh = spawn_worker(&server.url(), &file);
         let mut old = std::mem::replace(&mut workers[worker], fresh);
-        async move { old.kill().await.unwrap() }
+        async move {
+            assert_eq!(old.try_wait().unwrap(), None, "a worker ended by itself");
+            old.kill().await.unwrap();
+        }
     })
     .await;
     for worker in &mut workers {
+        assert_eq!(worker.try_wait().unwrap(), None, "a worker ended by itself");
         worker.kill().await.unwrap();
     }
     assert_eq!(killed, KILLS);

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// How long the whole of a test may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a lease lasts without a heartbeat: short, so that the dead are replaced soon.
 const TTL_MS: u64 = 800;
 /// One task in so many is put aside by its holder, and completed long after its lease.
