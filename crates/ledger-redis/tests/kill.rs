@@ -68,7 +68,7 @@ async fn a_killed_server_has_lost_nothing_when_it_is_back() {
     }
     let journals = carried_out(ledger, || async {
         let mut server = server.lock().await;
-        server.kill().await.unwrap();
+        server.kill().unwrap();
         server.restart().await.unwrap();
     })
     .await;
@@ -112,7 +112,7 @@ async fn a_token_outlives_the_server_until_another_is_given() {
         end: None,
         bodies: vec![],
     };
-    server.kill().await.unwrap();
+    server.kill().unwrap();
     server.restart().await.unwrap();
 
     // The lease was durable, so its holder may go on.
@@ -133,7 +133,7 @@ async fn a_token_outlives_the_server_until_another_is_given() {
     assert!(old.token.epoch > decide.token.epoch, "the epoch rose with the restart");
     while ledger.tick(1).await.unwrap().leases == 0 {}
     let new = one(&ledger, &request(3, 60_000)).await;
-    server.kill().await.unwrap();
+    server.kill().unwrap();
     server.restart().await.unwrap();
     let held = |of: &Leased| Held { task: of.task.clone(), token: of.token };
     let done = Completion {
