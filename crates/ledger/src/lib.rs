@@ -6,6 +6,8 @@
 //! are bytes whose meaning belongs to the engine and the services.
 
 mod check;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod embedded;
 mod error;
 mod port;

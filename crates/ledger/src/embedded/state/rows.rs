@@ -153,8 +153,9 @@ impl State {
         let mut tree = vec![root.clone()];
         let mut at = 0;
         while let Some(id) = tree.get(at) {
-            let below = self.run(id).map(|run| run.children.values().cloned().collect());
-            tree.extend(below.unwrap_or(Vec::new()));
+            let below: Option<Vec<_>> =
+                self.run(id).map(|run| run.children.values().cloned().collect());
+            tree.extend(below.unwrap_or_default());
             at += 1;
         }
         tree

@@ -1,0 +1,147 @@
+//! What runs may spend, and did.
+
+use super::given::*;
+use crate::{Commit, Completion, Held, LedgerError, Mail, Submission};
+use baton_workflow::{Budget, Resource, Spend, Usd};
+
+/// A run that may read 100 tokens in 5 calls, with so many tasks.
+fn small(id: &str, tasks: u32) -> Submission {
+    let budget = Budget { tokens: 100, calls: 5, ..submission(id).budget };
+    Submission { budget, ..with_tasks(id, 1..=tasks) }
+}
+
+async fn sums(l: &L) -> (Spend, Spend) {
+    let view = l.read(&run("a"), 0).await.unwrap();
+    assert_eq!(view.spent, view.root_spent);
+    (view.root_spent, view.root_reserved)
+}
+
+async fn holder(l: &L) -> Held {
+    held(&lease_work(l).await)
+}
+
+const ZERO: Spend = Spend::ZERO;
+const OVER: LedgerError = LedgerError::BudgetSpent(Resource::Tokens);
+
+pub async fn reservations_add_up(l: L) {
+    submit(&l, small("a", 2)).await;
+    let (one, two) = (holder(&l).await, holder(&l).await);
+    l.reserve(&one, tokens(10)).await.unwrap();
+    l.reserve(&one, tokens(20)).await.unwrap();
+    l.reserve(&two, tokens(30)).await.unwrap();
+    let all = tokens(10).plus(tokens(20)).plus(tokens(30));
+    assert_eq!(sums(&l).await, (ZERO, all));
+}
+
+pub async fn a_budget_is_not_exceeded(l: L) {
+    submit(&l, small("a", 3)).await;
+    let (one, two) = (holder(&l).await, holder(&l).await);
+    l.reserve(&one, tokens(60)).await.unwrap();
+    assert_eq!(l.reserve(&two, tokens(41)).await, Err(OVER));
+    assert_eq!(sums(&l).await, (ZERO, tokens(60)), "a refused call sets nothing aside");
+    l.reserve(&two, tokens(40)).await.unwrap();
+    l.complete(&one, completion("o", tokens(10))).await.unwrap();
+    let three = holder(&l).await;
+    assert_eq!(l.reserve(&three, tokens(51)).await, Err(OVER));
+    assert_eq!(l.reserve(&three, tokens(50)).await, Ok(()));
+}
+
+pub async fn each_resource_has_its_bound(l: L) {
+    let budget =
+        Budget { usd: Usd::from_pico(100), tokens: 100, calls: 1, ..submission("a").budget };
+    submit(&l, Submission { budget, ..with_tasks("a", [1]) }).await;
+    let one = holder(&l).await;
+    let dear = Spend { usd: Usd::from_pico(101), ..ZERO };
+    let long = Spend { tokens_in: 60, tokens_out: 41, ..ZERO };
+    let often = Spend { calls: 2, ..ZERO };
+    for (spend, resource) in
+        [(dear, Resource::Usd), (long, Resource::Tokens), (often, Resource::Calls)]
+    {
+        assert_eq!(l.reserve(&one, spend).await, Err(LedgerError::BudgetSpent(resource)));
+    }
+    let all = Spend { usd: Usd::from_pico(100), tokens_in: 60, tokens_out: 40, calls: 1 };
+    assert_eq!(l.reserve(&one, all).await, Ok(()));
+}
+
+pub async fn settling_turns_reserved_into_spent(l: L) {
+    submit(&l, small("a", 1)).await;
+    let one = holder(&l).await;
+    l.reserve(&one, tokens(10)).await.unwrap();
+    l.reserve(&one, tokens(20)).await.unwrap();
+    l.settle(&one, tokens(10), tokens(4)).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(4), tokens(20)));
+    l.settle(&one, tokens(20), ZERO).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(4), ZERO));
+}
+
+pub async fn completing_settles_the_rest(l: L) {
+    submit(&l, small("a", 1)).await;
+    let one = holder(&l).await;
+    l.reserve(&one, tokens(10)).await.unwrap();
+    l.reserve(&one, tokens(20)).await.unwrap();
+    l.settle(&one, tokens(10), tokens(4)).await.unwrap();
+    l.complete(&one, completion("o", tokens(5))).await.unwrap();
+    let spend = tokens(4).plus(tokens(5));
+    assert_eq!(sums(&l).await, (spend, ZERO));
+    let outcome = Mail::Outcome { task: 1, outcome: text("o"), spend, estimated: false };
+    assert_eq!(mails(&l, &run("a")).await, [outcome]);
+}
+
+pub async fn a_lost_attempt_is_booked_in_full(l: L) {
+    submit(&l, small("a", 1)).await;
+    let lost = held(&l.lease(request(work(), 1, SHORT_MS)).await.unwrap().pop().unwrap());
+    l.reserve(&lost, tokens(10)).await.unwrap();
+    l.reserve(&lost, tokens(20)).await.unwrap();
+    l.settle(&lost, tokens(10), tokens(4)).await.unwrap();
+    tick_until(&l, |sum| sum.leases == 1).await;
+    let before = tokens(4).plus(tokens(20));
+    assert_eq!(sums(&l).await, (before, ZERO));
+    let again = holder(&l).await;
+    l.complete(&again, completion("o", tokens(5))).await.unwrap();
+    let spend = before.plus(tokens(5));
+    assert_eq!(sums(&l).await, (spend, ZERO));
+    let outcome = Mail::Outcome { task: 1, outcome: text("o"), spend, estimated: true };
+    assert_eq!(mails(&l, &run("a")).await, [outcome]);
+}
+
+pub async fn a_stale_holder_books_nothing(l: L) {
+    submit(&l, small("a", 1)).await;
+    let one = holder(&l).await;
+    l.complete(&one, completion("o", ZERO)).await.unwrap();
+    assert_eq!(l.reserve(&one, tokens(1)).await, Err(LedgerError::LeaseLost));
+    assert_eq!(l.settle(&one, ZERO, tokens(1)).await, Err(LedgerError::LeaseLost));
+    assert_eq!(sums(&l).await, (ZERO, ZERO));
+}
+
+pub async fn a_tree_has_one_budget(l: L) {
+    let root = small("a", 0);
+    submit(&l, root).await;
+    let decide = lease_decide(&l).await;
+    let below = crate::NewChild { tasks: vec![task(1)], ..child(1) };
+    let commit = Commit { tasks: vec![task(1)], children: vec![below], ..seen(&l, &decide).await };
+    l.commit(commit).await.unwrap();
+    let both = lease_many(&l, work(), 2).await;
+    let (one, two) = (held(&both[0]), held(&both[1]));
+    l.reserve(&one, tokens(60)).await.unwrap();
+    assert_eq!(l.reserve(&two, tokens(41)).await, Err(OVER));
+    l.reserve(&two, tokens(40)).await.unwrap();
+    l.complete(&two, completion("o", tokens(30))).await.unwrap();
+    assert_eq!(l.reserve(&one, tokens(11)).await, Err(OVER));
+    assert_eq!(l.reserve(&one, tokens(10)).await, Ok(()));
+    let reserved = tokens(60).plus(tokens(10));
+    let view = l.read(&run("a").child(1).unwrap(), 0).await.unwrap();
+    assert_eq!((view.root_spent, view.root_reserved), (tokens(30), reserved));
+}
+
+pub async fn more_spent_than_reserved_is_recorded(l: L) {
+    submit(&l, small("a", 2)).await;
+    let (one, two) = (holder(&l).await, holder(&l).await);
+    l.reserve(&one, tokens(10)).await.unwrap();
+    l.reserve(&two, tokens(20)).await.unwrap();
+    l.settle(&one, tokens(10), tokens(200)).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(200), tokens(20)));
+    assert_eq!(l.reserve(&two, tokens(1)).await, Err(OVER));
+    let estimate = Completion { estimated: true, ..completion("o", tokens(300)) };
+    l.complete(&two, estimate).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(200).plus(tokens(300)), ZERO));
+}
