@@ -1,1 +1,19 @@
+//! The ledger on Redis: every change of state is one Lua script on one shard of keys.
+//!
+//! This crate is the only one that names the `redis` crate. The layout of the keys, the
+//! scripts and the meaning of the durability settings are in `docs/ledger-redis.md`.
+//! No script is sent to a server that was not adopted first (see `store`), and nothing
+//! here keeps state that a restart of this process could lose.
 
+mod ledger;
+mod options;
+mod reply;
+mod request;
+mod scripts;
+mod start;
+mod store;
+mod waker;
+mod watch;
+
+pub use ledger::RedisLedger;
+pub use options::{Durability, RedisOptions};

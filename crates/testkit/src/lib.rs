@@ -1,1 +1,3 @@
+//! Real servers for tests, started and ended with the test.
 
+pub mod redis;

@@ -1,0 +1,395 @@
+//! The port's operations, each as one call of one script.
+
+use crate::{
+    RedisOptions,
+    reply::Reply,
+    request::Arguments,
+    scripts::Name,
+    start,
+    store::{Answer, Store},
+    waker::{Wait, Waker},
+    watch,
+};
+use async_trait::async_trait;
+use baton_ledger::{
+    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
+    LedgerError, READ_MAX, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms,
+    Ticked, Watched,
+};
+use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
+use bytes::Bytes;
+use futures::future::select_all;
+use futures_core::stream::BoxStream;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// What a tenant with a full queue is told to wait, in milliseconds: runs last seconds.
+const RETRY_AFTER_MS: u64 = 1_000;
+/// Longest wait for a task in one call, in milliseconds.
+const WAIT_MS_MAX: u64 = 3_600_000;
+
+/// A ledger kept by a Redis (or Valkey) server; cheap to share behind an `Arc`.
+pub struct RedisLedger {
+    store: Arc<Store>,
+    waker: Arc<Waker>,
+    /// Ends the subscription with the ledger.
+    _stop: DropGuard,
+}
+
+impl RedisLedger {
+    /// Connects, checks that the server keeps what it acknowledges, and adopts it.
+    /// `Unusable` says what to set; `Unavailable` that there is no server to be reached.
+    pub async fn connect(options: RedisOptions) -> Result<Self, LedgerError> {
+        let client = redis::Client::open(options.url.as_str()).map_err(|error| {
+            LedgerError::Unusable(format!(
+                "the URL of Redis is not one: expected redis://HOST:PORT ({error})"
+            ))
+        })?;
+        let store = Arc::new(Store::open(client.clone(), &options).await?);
+        start::check(&store, options.durability).await?;
+        store.adopt(0).await?;
+        let waker = Arc::new(Waker::default());
+        let stop = CancellationToken::new();
+        let (serving, base, stopped) = (waker.clone(), store.base().to_owned(), stop.child_token());
+        tokio::spawn(async move { serving.serve(client, base, stopped).await });
+        Ok(Self { store, waker, _stop: stop.drop_guard() })
+    }
+
+    /// For scripts that are refused for no reason but a lost lease or a bad argument.
+    async fn write(&self, name: Name, arguments: Arguments) -> Result<Recorded, LedgerError> {
+        match self.store.call(name, arguments).await? {
+            Answer::Ok(_) => Ok(Recorded::Now),
+            Answer::Refused(why, _) if why == "AlreadyDone" => Ok(Recorded::AlreadyDone),
+            Answer::Refused(why, details) => Err(refused(&why, details)?),
+        }
+    }
+
+    async fn try_lease(&self, request: &LeaseRequest) -> Result<Found, LedgerError> {
+        let classes: Vec<&str> = request.classes.iter().map(|class| class.as_str()).collect();
+        let arguments = Arguments::new()
+            .number(request.request)
+            .bytes(&request.holder)
+            .count(request.max)
+            .span_ms(request.ttl_ms)
+            .texts(&classes);
+        let mut reply = match self.store.call(Name::Lease, arguments).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let more = reply.text()? == "More";
+        let mut tasks = Vec::new();
+        while !reply.is_empty() {
+            tasks.push(leased(&mut reply)?);
+        }
+        Ok(Found { tasks, more })
+    }
+}
+
+/// What one look at the queues gave.
+struct Found {
+    tasks: Vec<Leased>,
+    /// There is something left for another look.
+    more: bool,
+}
+
+fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {
+    let task = TaskId { run: reply.run()?, number: reply.parse("a task")? };
+    Ok(Leased {
+        task,
+        class: baton_ledger::Class::from_text(&reply.text()?),
+        token: reply.token()?,
+        tenant: reply.tenant()?,
+        root: reply.run()?,
+        payload: reply.bytes()?,
+        traceparent: reply.maybe_text()?,
+        cancelled: reply.flag()?,
+    })
+}
+
+/// The error that a script named; an error of its own where the name is not known.
+fn refused(why: &str, mut details: Reply) -> Result<LedgerError, LedgerError> {
+    Ok(match why {
+        "LeaseLost" => LedgerError::LeaseLost,
+        "Invalid" => LedgerError::Invalid(details.text()?),
+        "KeyReused" => LedgerError::KeyReused(details.run()?),
+        "QueueFull" => LedgerError::QueueFull {
+            queued: details.parse("a count")?,
+            retry_after_ms: RETRY_AFTER_MS,
+        },
+        "BudgetSpent" => LedgerError::BudgetSpent(match details.text()?.as_str() {
+            "usd" => Resource::Usd,
+            "tokens" => Resource::Tokens,
+            _ => Resource::Calls,
+        }),
+        other => LedgerError::Unusable(format!("the store refused for a reason unknown: {other}")),
+    })
+}
+
+#[async_trait]
+impl Ledger for RedisLedger {
+    async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError> {
+        terms.check()?;
+        let arguments = Arguments::new()
+            .bytes(tenant.as_str())
+            .number(terms.weight.into())
+            .number(terms.leased_max.into())
+            .number(terms.runs_max);
+        self.write(Name::SetTenant, arguments).await.map(|_| ())
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
+        submission.check()?;
+        let Submission { tenant, run, key, digest, budget, .. } = &submission;
+        let budget = format!(
+            "{} {} {} {} {}",
+            budget.usd.pico(),
+            budget.tokens,
+            budget.calls,
+            budget.seconds,
+            budget.depth
+        );
+        let arguments = Arguments::new()
+            .bytes(tenant.as_str())
+            .bytes(run.as_str())
+            .maybe(key.as_ref())
+            .bytes(digest)
+            .bytes(budget)
+            .bytes(&submission.label)
+            .maybe(submission.traceparent.as_ref())
+            .run(&submission.events, &submission.tasks, &submission.timers)
+            .bodies(&submission.bodies);
+        let mut reply = match self.store.call(Name::Submit, arguments).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let known = reply.text()? == "Known";
+        let run = reply.run()?;
+        Ok(if known { Submitted::Known(run) } else { Submitted::New(run) })
+    }
+
+    async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError> {
+        request.check()?;
+        let wait = Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX));
+        let until = Instant::now() + wait;
+        loop {
+            // Waiting begins before the look, so that nothing falls in between.
+            let classes = request.classes.iter();
+            let waits: Vec<Wait> = classes.map(|class| self.waker.class(class.as_str())).collect();
+            let found = self.try_lease(&request).await?;
+            if !found.tasks.is_empty() {
+                drop(waits);
+                if found.more {
+                    let classes = request.classes.iter();
+                    classes.for_each(|class| self.waker.ready(class.as_str(), 1));
+                }
+                return Ok(found.tasks);
+            }
+            if !found.more && timeout_at(until, select_all(waits)).await.is_err() {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError> {
+        baton_ledger::check_heartbeat(held)?;
+        let counted = Arguments::new().span_ms(ttl_ms).count(held.len());
+        let arguments =
+            held.iter().fold(counted, |arguments, held| arguments.held(&held.task, &held.token));
+        let mut reply = match self.store.call(Name::Heartbeat, arguments).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let mut heard = || {
+            Ok(match reply.text()?.as_str() {
+                "Extended" => Heard::Extended,
+                "Abandon" => Heard::Abandon,
+                _ => Heard::Lost,
+            })
+        };
+        held.iter().map(|_| heard()).collect()
+    }
+
+    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
+        let arguments = Arguments::new().held(&held.task, &held.token).spend(&amount);
+        self.write(Name::Reserve, arguments).await.map(|_| ())
+    }
+
+    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
+        let arguments =
+            Arguments::new().held(&held.task, &held.token).spend(&reserved).spend(&spent);
+        self.write(Name::Settle, arguments).await.map(|_| ())
+    }
+
+    async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
+        completion.check(held)?;
+        let arguments = Arguments::new()
+            .held(&held.task, &held.token)
+            .bytes(&completion.outcome)
+            .spend(&completion.spend)
+            .flag(completion.estimated)
+            .bodies(&completion.bodies);
+        self.write(Name::Complete, arguments).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
+        commit.check()?;
+        let run = commit.task.run.clone();
+        let expected = commit.journal_len;
+        match self.store.call(Name::Commit, commit_arguments(&commit)?).await? {
+            Answer::Ok(_) => Ok(Recorded::Now),
+            Answer::Refused(why, mut details) => match why.as_str() {
+                "AlreadyDone" => Ok(Recorded::AlreadyDone),
+                "JournalMoved" => {
+                    let found = details.parse("a length")?;
+                    Err(LedgerError::JournalMoved { run, expected, found })
+                }
+                other => Err(refused(other, details)?),
+            },
+        }
+    }
+
+    async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
+        let arguments = Arguments::new().count(max.min(BATCH_MAX));
+        let mut reply = match self.store.call(Name::Tick, arguments).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let (timers, leases) = (reply.parse("a count")?, reply.parse("a count")?);
+        let next = reply.text()?;
+        let next_ms = if next.is_empty() { None } else { next.parse().ok() };
+        Ok(Ticked { timers, leases, next_ms })
+    }
+
+    async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {
+        baton_ledger::check_reason(reason)?;
+        let arguments = Arguments::new().bytes(run.as_str()).bytes(reason);
+        let mut reply = self.of_run(Name::Cancel, run, arguments).await?;
+        Ok(match reply.text()?.as_str() {
+            "Asked" => Cancelled::Asked,
+            "AlreadyAsked" => Cancelled::AlreadyAsked,
+            _ => Cancelled::AlreadyEnded,
+        })
+    }
+
+    async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError> {
+        let arguments =
+            Arguments::new().bytes(run.as_str()).number(from).count(READ_MAX).count(BATCH_MAX);
+        let mut reply = self.of_run(Name::Read, run, arguments).await?;
+        view(&mut reply)
+    }
+
+    async fn watch(
+        &self,
+        run: &RunId,
+        from: u64,
+    ) -> Result<BoxStream<'static, Result<Watched, LedgerError>>, LedgerError> {
+        let stream = watch::open(self.store.clone(), self.waker.clone(), run, from).await?;
+        Ok(Box::pin(stream))
+    }
+
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        limit: usize,
+        before: Option<&RunId>,
+    ) -> Result<Vec<RunSummary>, LedgerError> {
+        baton_ledger::check_list(limit)?;
+        let arguments = Arguments::new()
+            .bytes(tenant.as_str())
+            .count(limit)
+            .bytes(before.map_or("", |run| run.as_str()));
+        let mut reply = match (self.store.call(Name::List, arguments).await?, before) {
+            (Answer::Ok(reply), _) => reply,
+            (Answer::Refused(..), Some(run)) => return Err(LedgerError::NoSuchRun(run.clone())),
+            (Answer::Refused(why, details), None) => return Err(refused(&why, details)?),
+        };
+        let mut runs = Vec::new();
+        while !reply.is_empty() {
+            runs.push(summary(&mut reply)?);
+        }
+        Ok(runs)
+    }
+
+    async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
+        let key = format!("{}body:{tenant}:{}", self.store.base(), body.hash);
+        match self.store.command(redis::cmd("GET").arg(key)).await? {
+            redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
+            _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
+        }
+    }
+}
+
+impl RedisLedger {
+    /// For scripts about one run that are refused only where there is no such run.
+    async fn of_run(
+        &self,
+        name: Name,
+        run: &RunId,
+        arguments: Arguments,
+    ) -> Result<Reply, LedgerError> {
+        match self.store.call(name, arguments).await? {
+            Answer::Ok(reply) => Ok(reply),
+            Answer::Refused(..) => Err(LedgerError::NoSuchRun(run.clone())),
+        }
+    }
+}
+
+fn commit_arguments(commit: &Commit) -> Result<Arguments, LedgerError> {
+    let run = &commit.task.run;
+    let child_id = |number: u32| {
+        let id = run.child(number);
+        id.map_err(|error| LedgerError::Invalid(format!("child {number} of {run}: {error}")))
+    };
+    let mut arguments = Arguments::new()
+        .held(&commit.task, &commit.token)
+        .number(commit.journal_len)
+        .number(commit.mail_seen)
+        .run(&commit.events, &commit.tasks, &commit.timers)
+        .count(commit.children.len());
+    for child in &commit.children {
+        arguments = arguments
+            .number(child.number.into())
+            .bytes(child_id(child.number)?.as_str())
+            .run(&child.events, &child.tasks, &child.timers);
+    }
+    let tasks: Vec<String> = commit.withdraw.iter().map(u32::to_string).collect();
+    let children = commit.withdraw_children.iter();
+    let children: Result<Vec<RunId>, LedgerError> = children.map(|&n| child_id(n)).collect();
+    let children = children?;
+    let children: Vec<&str> = children.iter().map(RunId::as_str).collect();
+    Ok(arguments.texts(&tasks).texts(&children).maybe(commit.end.as_ref()).bodies(&commit.bodies))
+}
+
+fn view(reply: &mut Reply) -> Result<RunView, LedgerError> {
+    Ok(RunView {
+        tenant: reply.tenant()?,
+        root: reply.run()?,
+        submitted_at: reply.time()?,
+        now: reply.time()?,
+        journal_len: reply.parse("a length")?,
+        cancelled: reply.flag()?,
+        end: reply.maybe()?,
+        spent: reply.spend()?,
+        budget: reply.budget()?,
+        root_spent: reply.spend()?,
+        root_reserved: reply.spend()?,
+        label: reply.bytes()?,
+        traceparent: reply.maybe_text()?,
+        entries: reply.list(Reply::entry)?,
+        mails: reply.list(Reply::mail)?,
+    })
+}
+
+fn summary(reply: &mut Reply) -> Result<RunSummary, LedgerError> {
+    let (run, submitted_at, ended) = (reply.run()?, reply.time()?, reply.text()?);
+    let ended_at = (!ended.is_empty()).then(|| ended.parse().map(baton_workflow::Timestamp));
+    Ok(RunSummary {
+        run,
+        submitted_at,
+        ended_at: ended_at.and_then(Result::ok),
+        label: reply.bytes()?,
+        end: reply.maybe()?,
+        spent: reply.spend()?,
+    })
+}

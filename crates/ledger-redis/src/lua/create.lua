@@ -1,0 +1,80 @@
+-- Reading what a new run is made of, and making it: for roots and children alike.
+-- The caller of the scripts has checked all sizes, counts and ranges.
+local function take_tasks()
+  local tasks = {}
+  for i = 1, take_number() do
+    tasks[i] = { number = take_number(), class = take(), priority = take_number(),
+      cost = take_number(), payload = take() }
+  end
+  return tasks
+end
+local function take_timers()
+  local timers = {}
+  for i = 1, take_number() do
+    timers[i] = { name = take(), after = take_number() }
+  end
+  return timers
+end
+local function take_texts()
+  local texts = {}
+  for i = 1, take_number() do
+    texts[i] = take()
+  end
+  return texts
+end
+local function take_bodies()
+  local bodies = {}
+  for i = 1, take_number() do
+    bodies[i] = { hash = take(), bytes = take() }
+  end
+  return bodies
+end
+local function take_run()
+  return { events = take_texts(), tasks = take_tasks(), timers = take_timers() }
+end
+
+local function store_bodies(tenant, bodies)
+  for _, body in ipairs(bodies) do
+    call('SET', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes)
+  end
+end
+
+-- Explicit ids make the journal gap-free: Redis refuses one that is taken.
+local function append(run, length, events)
+  local key = BASE .. 'journal:' .. run
+  for i, event in ipairs(events) do
+    call('XADD', key, int(length + i) .. '-0', 'at', int(NOW), 'event', event)
+  end
+  if #events > 0 then
+    call('HSET', run_key(run), 'length', int(length + #events))
+    stir(run)
+  end
+end
+
+local function set_timers(run, timers)
+  for _, timer in ipairs(timers) do
+    call('ZADD', TIMERS, int(NOW + timer.after), run .. ' ' .. timer.name)
+    call('SADD', BASE .. 'timers:' .. run, timer.name)
+  end
+end
+
+local function add_tasks(run, tenant, tasks)
+  local last = tonumber(call('HGET', run_key(run), 'last_task'))
+  for _, task in ipairs(tasks) do
+    task_add(run, tenant, task)
+    last = math.max(last, task.number)
+  end
+  call('HSET', run_key(run), 'last_task', int(last))
+end
+
+-- Fills the row of a run that has its tenant, root, ancestors and label.
+local function create(run, tenant, fresh)
+  call('HSET', run_key(run), 'at', int(NOW), 'length', 0, 'mails', 0, 'seen', 0,
+    'last_task', 0, 'spent', NOTHING)
+  append(run, 0, fresh.events)
+  add_tasks(run, tenant, fresh.tasks)
+  if #fresh.tasks == 0 then
+    decide_add(run, tenant)
+  end
+  set_timers(run, fresh.timers)
+end

@@ -1,0 +1,113 @@
+-- Takes tasks from the queues, fairly among tenants.
+-- Most tasks dropped in one call: bounds the script's time.
+local DROPPED_MAX = 256
+-- How long a repeated request is known for at least, in milliseconds.
+local REQUEST_MS = 60000
+local request_key, holder, max, ttl = BASE .. 'request:' .. take(), take(), take_number(), take_number()
+local classes = {}
+for i = 1, take_number() do
+  classes[i] = take()
+end
+
+local out = {}
+local function hand_out(run, number)
+  local key = task_key(run, number)
+  local task = fields(key, 'class', 'token', 'payload')
+  local row = fields(run_key(run), 'tenant', 'root')
+  local trace = call('HGET', run_key(row[2]), 'trace')
+  for _, text in ipairs({ run, number, task[1], task[2], row[1], row[2], task[3],
+    trace and '1' or '0', trace or '', told_to_stop(run) and '1' or '0' }) do
+    out[#out + 1] = text
+  end
+end
+
+-- The same request again: the tasks it got, as far as they are still held by it.
+local earlier = call('LRANGE', request_key, 0, -1)
+for i = 1, #earlier, 3 do
+  if standing(task_key(earlier[i], earlier[i + 1]), earlier[i + 2]) == 'held' then
+    hand_out(earlier[i], earlier[i + 1])
+  end
+end
+if #out > 0 then
+  table.insert(out, 1, 'Empty')
+  return answer(out)
+end
+call('DEL', request_key)
+
+local function lease(run, number, tenant, class)
+  local key = task_key(run, number)
+  local attempt = call('HINCRBY', key, 'attempt', 1)
+  local nonce = call('HINCRBY', META, 'nonce', 1)
+  local token = EPOCH .. ' ' .. attempt .. ' ' .. int(nonce)
+  call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved', NOTHING)
+  call('ZADD', LEASES, int(NOW + ttl), member(run, number))
+  call('RPUSH', request_key, run, number, token)
+  if class ~= DECIDE then
+    call('HINCRBY', tenant_key(tenant), 'leased', 1)
+  end
+  observe(run, 'Leased', number, attempt, class, holder)
+  hand_out(run, number)
+end
+
+-- The tenant whose turn it is in a class, past those at their cap.
+local function next_tenant(class)
+  local ring = ring_key(class)
+  while true do
+    local head = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
+    if not head[1] then
+      return
+    end
+    if class == DECIDE or not at_cap(head[1]) then
+      return head[1], tonumber(head[2])
+    end
+    park(class, head[1], head[2])
+  end
+end
+
+local function charge(class, tenant, pass, run, number)
+  local cost = tonumber(call('HGET', task_key(run, number), 'cost'))
+  local weight = tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
+  call('HSET', META, 'now:' .. class, math.max(virtual_time(class), pass))
+  return pass + math.max(math.floor(cost * 1000 / weight), 1)
+end
+
+local found, dropped = 0, 0
+-- Whether there was a task, to be handed out or dropped.
+local function take_one(class)
+  local tenant, pass = next_tenant(class)
+  if not tenant then
+    return false
+  end
+  local queue = queue_key(class, tenant)
+  local run, number = of_member(call('ZPOPMIN', queue)[1])
+  if class ~= DECIDE and (has_ended(run) or told_to_stop(run)) then
+    task_lost(run, number, tenant, '1')
+    dropped = dropped + 1
+  else
+    pass = charge(class, tenant, pass, run, number)
+    lease(run, number, tenant, class)
+    found = found + 1
+  end
+  if call('EXISTS', queue) == 0 then
+    leave_ring(class, tenant, pass)
+  else
+    call('ZADD', ring_key(class), pass, tenant)
+  end
+  return true
+end
+
+-- One of each class in turn, so that a busy class does not starve the others.
+local more = true
+while more and found < max and dropped < DROPPED_MAX do
+  more = false
+  for _, class in ipairs(classes) do
+    if found < max and dropped < DROPPED_MAX and take_one(class) then
+      more = true
+    end
+  end
+end
+if found > 0 then
+  call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))
+end
+table.insert(out, 1, more and 'More' or 'Empty')
+return answer(out)

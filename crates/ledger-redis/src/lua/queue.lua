@@ -1,0 +1,238 @@
+-- Runs' rows, tenants' queues, leases: what several scripts do alike.
+local function run_key(run)
+  return BASE .. 'run:' .. run
+end
+local function task_key(run, number)
+  return BASE .. 'task:' .. run .. ':' .. number
+end
+local function queue_key(class, tenant)
+  return BASE .. 'queue:' .. class .. ':' .. tenant
+end
+local function ring_key(class)
+  return BASE .. 'ring:' .. class
+end
+local function pass_key(class)
+  return BASE .. 'pass:' .. class
+end
+local function tenant_key(tenant)
+  return BASE .. 'tenant:' .. tenant
+end
+local function mail_key(run)
+  return BASE .. 'mail:' .. run
+end
+local function children_key(run)
+  return BASE .. 'children:' .. run
+end
+local function live_key(run)
+  return BASE .. 'live:' .. run
+end
+-- A task in a sorted set: in the order of runs, then of numbers, where scores are equal.
+local function member(run, number)
+  return run .. ' ' .. string.format('%010d', number)
+end
+local function of_member(text)
+  local run, number = text:match('^(%S+) (%d+)$')
+  return run, int(tonumber(number))
+end
+local LEASES = BASE .. 'leases'
+local TIMERS = BASE .. 'timers'
+local DECIDE = 'decide'
+
+-- The terms of tenants never set: `TenantTerms::default`.
+local WEIGHT, LEASED_MAX, RUNS_MAX = 100, 1024, 100000
+-- Observations kept for a run, and for how long after the last one, in milliseconds.
+local OBSERVED_MAX, OBSERVED_MS = 256, 3600000
+
+local function fields(key, ...)
+  return call('HMGET', key, ...)
+end
+
+-- ---- hints to waiting processes, published once the script has done its work -------
+local hints, stirred = {}, {}
+local function hint(class)
+  hints[class] = (hints[class] or 0) + 1
+end
+local function stir(run)
+  stirred[run] = true
+end
+local function answer(parts)
+  for class, count in pairs(hints) do
+    call('PUBLISH', BASE .. 'ready', count .. ' ' .. class)
+  end
+  for run in pairs(stirred) do
+    call('PUBLISH', BASE .. 'stirred', run)
+  end
+  table.insert(parts, 1, 'Ok')
+  return parts
+end
+
+local function observation(what, number, attempt, class, holder)
+  return what .. ' ' .. number .. ' ' .. attempt .. ' ' .. #class .. '\n' .. class .. holder
+end
+local function observe(run, what, number, attempt, class, holder)
+  local key = BASE .. 'observed:' .. run
+  call('XADD', key, 'MAXLEN', '~', OBSERVED_MAX, '*', 'o',
+    observation(what, number, attempt, class, holder))
+  call('PEXPIRE', key, OBSERVED_MS)
+  stir(run)
+end
+
+-- ---- fairness among tenants: stride scheduling in virtual time ---------------------
+local function virtual_time(class)
+  return tonumber(call('HGET', META, 'now:' .. class) or 0)
+end
+-- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
+local function enter_ring(class, tenant)
+  if call('SISMEMBER', BASE .. 'parked:' .. tenant, class) == 1 then
+    return
+  end
+  hint(class)
+  local ring = ring_key(class)
+  if call('ZSCORE', ring, tenant) then
+    return
+  end
+  local own = tonumber(call('HGET', pass_key(class), tenant) or 0)
+  call('ZADD', ring, math.max(own, virtual_time(class)), tenant)
+end
+-- Takes a tenant out of a ring; its pass is remembered, so that leaving earns nothing.
+local function leave_ring(class, tenant, pass)
+  call('ZREM', ring_key(class), tenant)
+  call('HSET', pass_key(class), tenant, pass)
+end
+-- A tenant at its cap is not polled: it waits outside until one of its leases ends.
+local function park(class, tenant, pass)
+  leave_ring(class, tenant, pass)
+  call('SADD', BASE .. 'parked:' .. tenant, class)
+end
+local function at_cap(tenant)
+  local row = fields(tenant_key(tenant), 'leased', 'leased_max')
+  return tonumber(row[1] or 0) >= tonumber(row[2] or LEASED_MAX)
+end
+local function unpark(tenant)
+  local key = BASE .. 'parked:' .. tenant
+  local classes = call('SMEMBERS', key)
+  if #classes == 0 or at_cap(tenant) then
+    return
+  end
+  call('DEL', key)
+  for _, class in ipairs(classes) do
+    if call('EXISTS', queue_key(class, tenant)) == 1 then
+      enter_ring(class, tenant)
+    end
+  end
+end
+
+-- Priority, then age. Ages stay below 2^40, so that the score is exact in a double.
+local function enqueue(run, number, tenant, class, priority, age)
+  call('ZADD', queue_key(class, tenant), priority * 2 ^ 40 + age, member(run, number))
+  enter_ring(class, tenant)
+end
+
+-- ---- tasks -------------------------------------------------------------------------
+local function task_add(run, tenant, task)
+  local age = call('HINCRBY', META, 'age', 1)
+  call('HSET', task_key(run, task.number), 'class', task.class, 'priority', task.priority,
+    'cost', task.cost, 'age', age, 'state', 'queued', 'attempt', 0, 'payload', task.payload,
+    'spent', NOTHING, 'reserved', NOTHING)
+  call('SADD', live_key(run), task.number)
+  enqueue(run, task.number, tenant, task.class, task.priority, age)
+end
+
+-- At most one `decide` is outstanding for a run: it is always its task 0.
+local function decide_add(run, tenant)
+  if call('SISMEMBER', live_key(run), 0) == 0 then
+    task_add(run, tenant, { number = 0, class = DECIDE, priority = 0, cost = 1, payload = '' })
+  end
+end
+
+-- 'held', 'done' (finished under this very token) or nil.
+local function standing(key, token)
+  local row = fields(key, 'state', 'token', 'finished')
+  if row[3] == token then
+    return 'done'
+  end
+  if row[1] == 'leased' and row[2] == token then
+    return 'held'
+  end
+end
+
+local function lease_end(run, number, tenant, class)
+  call('ZREM', LEASES, member(run, number))
+  if class ~= DECIDE then
+    call('HINCRBY', tenant_key(tenant), 'leased', -1)
+    unpark(tenant)
+  end
+end
+
+-- What is left of a task that is over: enough to know a repeated write.
+local function task_over(run, number, token)
+  local key = task_key(run, number)
+  call('HSET', key, 'state', 'done', 'finished', token)
+  call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age',
+    'withdrawn')
+  call('SREM', live_key(run), number)
+end
+
+local function unqueue(run, number, tenant, class)
+  local queue = queue_key(class, tenant)
+  call('ZREM', queue, member(run, number))
+  local pass = call('EXISTS', queue) == 0 and call('ZSCORE', ring_key(class), tenant)
+  if pass then
+    leave_ring(class, tenant, pass)
+  end
+end
+
+-- ---- runs --------------------------------------------------------------------------
+-- Whether a run, or one of its ancestors, is to be cancelled, or an ancestor has ended.
+local function told_to_stop(run)
+  local row = fields(run_key(run), 'cancel', 'above')
+  if row[1] then
+    return true
+  end
+  for above in (row[2] or ''):gmatch('%S+') do
+    local flags = fields(run_key(above), 'cancel', 'end')
+    if flags[1] or flags[2] then
+      return true
+    end
+  end
+  return false
+end
+
+local function has_ended(run)
+  return call('HEXISTS', run_key(run), 'end') == 1
+end
+
+-- What a run spends, all above it spend.
+local function spend_up(run, spend)
+  if spend == NOTHING then
+    return
+  end
+  local row = fields(run_key(run), 'spent', 'above')
+  call('HSET', run_key(run), 'spent', spend_add(row[1], spend))
+  for above in row[2]:gmatch('%S+') do
+    call('HSET', run_key(above), 'spent', spend_add(call('HGET', run_key(above), 'spent'), spend))
+  end
+end
+-- Gives back to the root's budget what an attempt had set aside.
+local function release(root, reserved)
+  if reserved ~= NOTHING then
+    local key = run_key(root)
+    call('HSET', key, 'reserved', spend_sub(call('HGET', key, 'reserved'), reserved))
+  end
+end
+
+-- Delivers mail and has the run decide; a run that has ended takes no mail.
+local function mail(run, tenant, head, text)
+  if has_ended(run) then
+    return
+  end
+  local number = call('HINCRBY', run_key(run), 'mails', 1)
+  call('RPUSH', mail_key(run), number .. ' ' .. int(NOW) .. ' ' .. head .. '\n' .. text)
+  decide_add(run, tenant)
+end
+
+local function task_lost(run, number, tenant, dropped)
+  local spent = call('HGET', task_key(run, number), 'spent')
+  task_over(run, number, '')
+  mail(run, tenant, 'Lost ' .. number .. ' ' .. dropped .. ' ' .. spent, '')
+end

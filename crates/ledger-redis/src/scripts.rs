@@ -1,0 +1,94 @@
+//! The scripts, as they are loaded into a server.
+
+use redis::Script as Digest;
+
+const FRAME: &str = include_str!("lua/frame.lua");
+const QUEUE: &str = include_str!("lua/queue.lua");
+const CREATE: &str = include_str!("lua/create.lua");
+const ASK_TO_END: &str = include_str!("lua/ask_to_end.lua");
+const ADOPT: &str = include_str!("lua/adopt.lua");
+
+/// What each script does is said in its first line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    SetTenant,
+    Submit,
+    Lease,
+    Heartbeat,
+    Reserve,
+    Settle,
+    Complete,
+    Commit,
+    Tick,
+    Cancel,
+    Read,
+    Watch,
+    List,
+}
+
+const ALL: [Name; 13] = [
+    Name::SetTenant,
+    Name::Submit,
+    Name::Lease,
+    Name::Heartbeat,
+    Name::Reserve,
+    Name::Settle,
+    Name::Complete,
+    Name::Commit,
+    Name::Tick,
+    Name::Cancel,
+    Name::Read,
+    Name::Watch,
+    Name::List,
+];
+
+impl Name {
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::SetTenant => &[include_str!("lua/set_tenant.lua")],
+            Self::Submit => &[CREATE, include_str!("lua/submit.lua")],
+            Self::Lease => &[include_str!("lua/lease.lua")],
+            Self::Heartbeat => &[include_str!("lua/heartbeat.lua")],
+            Self::Reserve => &[include_str!("lua/reserve.lua")],
+            Self::Settle => &[include_str!("lua/settle.lua")],
+            Self::Complete => &[CREATE, include_str!("lua/complete.lua")],
+            Self::Commit => &[CREATE, ASK_TO_END, include_str!("lua/commit.lua")],
+            Self::Tick => &[include_str!("lua/tick.lua")],
+            Self::Cancel => &[ASK_TO_END, include_str!("lua/cancel.lua")],
+            Self::Read => &[include_str!("lua/read.lua")],
+            Self::Watch => &[include_str!("lua/watch.lua")],
+            Self::List => &[include_str!("lua/list.lua")],
+        }
+    }
+}
+
+/// All scripts of one ledger. Its base of keys is part of their text and so of their
+/// digests: a server that knows them has been adopted for this very ledger.
+pub(crate) struct Scripts {
+    /// Raises the epoch; sent with its text, never by digest.
+    pub(crate) adopt: String,
+    loaded: Vec<(Name, String, String)>,
+}
+
+impl Scripts {
+    pub(crate) fn new(base: &str) -> Self {
+        let loaded = ALL.iter().map(|&name| {
+            let mut text = format!("{FRAME}\n{QUEUE}\n{}", name.parts().join("\n"));
+            text = text.replace("@BASE@", base);
+            let digest = Digest::new(&text).get_hash().to_owned();
+            (name, digest, text)
+        });
+        Self { adopt: ADOPT.replace("@BASE@", base), loaded: loaded.collect() }
+    }
+
+    /// What to call a script by, once it is loaded.
+    pub(crate) fn digest(&self, name: Name) -> &str {
+        let script = self.loaded.iter().find(|(of, _, _)| *of == name);
+        script.map_or("", |(_, digest, _)| digest)
+    }
+
+    /// The texts to be loaded.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.loaded.iter().map(|(_, _, text)| text.as_str())
+    }
+}

@@ -1,0 +1,141 @@
+//! Waking whoever waits: one subscription for the process, sorted out here.
+//!
+//! A hint is never needed to be right: every second each queue and each watched run is
+//! looked at once anyway, whether hints arrive or not.
+
+use futures::StreamExt;
+use redis::Client;
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, futures::OwnedNotified},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often everybody who waits looks without a hint.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Pause before subscribing again.
+const RESUBSCRIBE: Duration = Duration::from_millis(250);
+/// How long a subscription may take.
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
+
+type Topics = HashMap<String, Arc<Notify>>;
+
+/// Who waits for what, in this process.
+#[derive(Default)]
+pub(crate) struct Waker {
+    classes: Mutex<Topics>,
+    runs: Mutex<Topics>,
+}
+
+/// A wait that has begun: what happens from now on ends it.
+pub(crate) type Wait = Pin<Box<OwnedNotified>>;
+
+fn locked(topics: &Mutex<Topics>) -> MutexGuard<'_, Topics> {
+    topics.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait_for(topics: &Mutex<Topics>, topic: &str) -> Wait {
+    let notify = locked(topics).entry(topic.to_owned()).or_default().clone();
+    let mut wait = Box::pin(notify.notified_owned());
+    wait.as_mut().enable();
+    wait
+}
+
+impl Waker {
+    /// Until a task may be had from the class; one waiter is woken for each task.
+    pub(crate) fn class(&self, class: &str) -> Wait {
+        wait_for(&self.classes, class)
+    }
+
+    /// Until something happened to the run; all waiters are woken.
+    pub(crate) fn run(&self, run: &str) -> Wait {
+        wait_for(&self.runs, run)
+    }
+
+    /// Lets `count` more who wait for the class look.
+    pub(crate) fn ready(&self, class: &str, count: usize) {
+        if let Some(notify) = locked(&self.classes).get(class) {
+            // More waiters than handles to the topic there cannot be.
+            for _ in 0..count.min(Arc::strong_count(notify)) {
+                notify.notify_one();
+            }
+        }
+    }
+
+    fn stirred(&self, run: &str) {
+        if let Some(notify) = locked(&self.runs).get(run) {
+            notify.notify_waiters();
+        }
+    }
+
+    /// Lets one look for each class, and all for each run; a look that finds more than it
+    /// wants passes it on. Forgets topics for which nobody waits.
+    fn sweep(&self) {
+        let mut classes = locked(&self.classes);
+        classes.retain(|_, notify| Arc::strong_count(notify) > 1);
+        classes.values().for_each(|notify| notify.notify_one());
+        drop(classes);
+        let mut runs = locked(&self.runs);
+        runs.retain(|_, notify| Arc::strong_count(notify) > 1);
+        runs.values().for_each(|notify| notify.notify_waiters());
+    }
+
+    fn hinted(&self, channel: &str, payload: &str) {
+        if channel.ends_with(":stirred") {
+            self.stirred(payload);
+        } else if let Some((count, class)) = payload.split_once(' ') {
+            self.ready(class, count.parse().unwrap_or(1));
+        }
+    }
+
+    /// Subscribes, and subscribes again whenever the connection is lost, until told to
+    /// stop. Sweeps all the while.
+    pub(crate) async fn serve(&self, client: Client, base: String, stop: CancellationToken) {
+        let hearing = async {
+            loop {
+                if let Err(error) = self.hear(&client, &base).await {
+                    tracing::debug!(%error, "no hints from the store");
+                }
+                sleep(RESUBSCRIBE).await;
+            }
+        };
+        let sweeping = async {
+            let mut every = interval(SWEEP);
+            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                every.tick().await;
+                self.sweep();
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = hearing => {}
+            () = sweeping => {}
+        }
+    }
+
+    /// Passes hints on until the connection is lost.
+    async fn hear(&self, client: &Client, base: &str) -> Result<(), redis::RedisError> {
+        let subscribing = async {
+            let mut hints = client.get_async_pubsub().await?;
+            hints.subscribe(&[format!("{base}ready"), format!("{base}stirred")]).await?;
+            Ok::<_, redis::RedisError>(hints)
+        };
+        let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        let mut hints = timeout(SUBSCRIBE_LIMIT, subscribing).await.map_err(late)??;
+        // What was published before the subscription may concern anybody.
+        self.sweep();
+        let mut messages = hints.on_message();
+        while let Some(message) = messages.next().await {
+            let payload: String = message.get_payload()?;
+            self.hinted(message.get_channel_name(), &payload);
+        }
+        Ok(())
+    }
+}
