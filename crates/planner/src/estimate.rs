@@ -118,6 +118,7 @@ fn spend(card: &AgentCard, tokens_in: u64, tokens_out: u64) -> Spend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Strategy;
     use crate::testing::pool;
     use baton_workflow::{Access, Selection, Step};
 
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn dollars_follow_from_the_list_price() {
         let (pool, limits) = (pool(2), Limits::default());
-        let flow = crate::Strategy::direct(None).workflow(&pool, &limits).unwrap();
+        let flow = Strategy::Direct { agent: None }.workflow(&pool, &limits).unwrap();
         let step = &estimate(&flow, &pool, 1000, &limits).unwrap().steps[0];
         let price = pool.get(&step.agent).unwrap().price;
         assert_eq!(step.at_most.usd, price.cost(step.at_most.tokens_in, 1000));
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn an_agent_that_is_gone_has_no_price() {
         let limits = Limits::default();
-        let flow = crate::Strategy::direct(None).workflow(&pool(2), &limits).unwrap();
+        let flow = Strategy::Direct { agent: None }.workflow(&pool(2), &limits).unwrap();
         let gone = estimate(&flow, &pool(1), 1, &limits).unwrap_err();
         assert_eq!(
             gone.to_string(),

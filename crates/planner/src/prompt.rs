@@ -13,6 +13,7 @@ use crate::Complaint;
 use crate::write::write_access;
 use baton_workflow::{AgentCard, Limits, Pool, Workflow};
 use fence::{fence, head, tail};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// Most characters shown of each earlier output, and of the feedback: enough to judge
@@ -31,7 +32,8 @@ pub struct Prompt {
 }
 
 /// The form in which the plan is asked for; [`read`](crate::read) takes both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Form {
     /// Three lists, the form of the published Conductor.
     #[default]
@@ -42,7 +44,8 @@ pub enum Form {
 
 /// What the Conductor is shown of the agents besides their numbers. A trained policy
 /// does without names, which would bias it; an untrained one needs to know whom it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RenderOptions {
     /// The form of the plan.
     pub form: Form,

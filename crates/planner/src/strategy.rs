@@ -74,11 +74,6 @@ impl Strategy {
     pub const NAMES: [&'static str; 5] =
         ["direct", "self_consistency", "mixture_of_agents", "plan_execute_verify", "reflect"];
 
-    /// One agent answers.
-    pub fn direct(agent: Option<AgentId>) -> Self {
-        Self::Direct { agent }
-    }
-
     /// From a name and a JSON object of parameters (`null` stands for none):
     ///
     /// | name | parameters |

@@ -42,3 +42,30 @@ pub(super) fn tail(text: &str, max: usize) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        assert_eq!(head("äbc", 3), "äbc");
+        assert_eq!(head("äbcd", 2), "äb\n[2 more characters are not shown]");
+        assert_eq!(tail("abü", 3), "abü");
+        assert_eq!(tail("abcü", 2), "[2 characters before this are not shown]\ncü");
+    }
+
+    proptest! {
+        /// However often a text is fenced, its end is the first line that equals its rail.
+        #[test]
+        fn nothing_ends_its_own_fence(text in "[~a\n ]{0,60}") {
+            let once = fence("a", &text);
+            let twice = fence("b", &once);
+            let rail = twice.split(' ').next().unwrap_or_default();
+            let ends = twice.lines().filter(|line| *line == rail).count();
+            prop_assert_eq!(ends, 1);
+            prop_assert!(twice.contains(&once));
+        }
+    }
+}

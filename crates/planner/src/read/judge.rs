@@ -75,47 +75,32 @@ impl Judge<'_> {
     fn incomplete(&mut self, slots: [Slot; 3], broken_steps: bool) {
         if slots.iter().all(Option::is_none) {
             if broken_steps {
-                let expected = "a JSON object that is closed: {\"steps\": [...]}";
+                let expected = "a JSON object that ends: {\"steps\": [...]}";
                 self.complain(PlanPart::Steps, None, "a list that cannot be read", expected);
             } else {
                 self.complain(PlanPart::Reply, None, "no plan", LISTS);
             }
             return;
         }
-        let parts = [PlanPart::ModelId, PlanPart::Subtasks, PlanPart::AccessList];
-        for (part, slot) in parts.into_iter().zip(slots) {
-            match slot {
-                Some(Ok(list)) => {
-                    for (place, entry) in self.entries(part, &list).iter().enumerate() {
-                        self.entry(part, place, entry);
-                    }
-                }
-                Some(Err(Fault::NotClosed)) => {
-                    self.complain(part, None, "a list that does not end", "a closing bracket");
-                }
-                Some(Err(Fault::TooDeep)) => {
-                    let expected = format!("brackets nested at most {NESTING_MAX} deep");
-                    self.complain(part, None, "too many opening brackets", expected);
-                }
-                None => self.complain(part, None, "no such list", format!("{part} = [...]")),
-            }
-        }
+        let [agents, subtasks, access] = &slots;
+        let agents = self.slot(PlanPart::ModelId, agents);
+        let subtasks = self.slot(PlanPart::Subtasks, subtasks);
+        let access = self.slot(PlanPart::AccessList, access);
+        self.drafts(agents, subtasks, access);
     }
 
-    /// One entry of one of the three lists, where there is no step to put it in.
-    fn entry(&mut self, part: PlanPart, place: usize, entry: &Literal) {
-        match part {
-            PlanPart::ModelId => drop(self.agent(part, place, entry)),
-            PlanPart::Subtasks => drop(self.subtask(part, place, entry)),
-            PlanPart::AccessList => drop(self.access(part, place, entry)),
-            PlanPart::Reply
-            | PlanPart::Plan
-            | PlanPart::Steps
-            | PlanPart::StepAgent
-            | PlanPart::StepSubtask
-            | PlanPart::StepAccess
-            | PlanPart::Selection => {}
-        }
+    fn slot<'l>(&mut self, part: PlanPart, slot: &'l Slot) -> &'l [Literal] {
+        let (found, expected) = match slot {
+            Some(Ok(list)) => return self.entries(part, list),
+            Some(Err(Fault::NotClosed)) => ("a list that does not end", "a closing bracket".into()),
+            Some(Err(Fault::TooDeep)) => {
+                let expected = format!("brackets nested at most {NESTING_MAX} deep");
+                ("too many opening brackets", expected)
+            }
+            None => ("no such list", format!("{part} = [...]")),
+        };
+        self.complain(part, None, found, expected);
+        &[]
     }
 
     fn lists(&mut self, model_id: &Literal, subtasks: &Literal, access: &Literal) -> Vec<Step> {
@@ -125,13 +110,24 @@ impl Judge<'_> {
         let lengths = [agents.len(), subtasks.len(), access.len()];
         let most = lengths.into_iter().max().unwrap_or(0);
         if lengths.iter().any(|length| *length != most) {
+            let [agents, subtasks, access] = lengths;
             let found = format!(
-                "{} entries in model_id, {} in subtasks, {} in access_list",
-                lengths[0], lengths[1], lengths[2]
+                "{agents} entries in model_id, {subtasks} in subtasks, {access} in access_list"
             );
             self.complain(PlanPart::Plan, None, found, "one entry for each step in every list");
         }
         self.count(most);
+        self.drafts(agents, subtasks, access)
+    }
+
+    /// The steps that can be made; every one that cannot leaves a complaint.
+    fn drafts(
+        &mut self,
+        agents: &[Literal],
+        subtasks: &[Literal],
+        access: &[Literal],
+    ) -> Vec<Step> {
+        let most = agents.len().max(subtasks.len()).max(access.len());
         let mut steps = Vec::new();
         for place in 0..most {
             let agent = agents.get(place).and_then(|e| self.agent(PlanPart::ModelId, place, e));
@@ -226,7 +222,7 @@ impl Judge<'_> {
         if agent.is_none() {
             let last = agents.len().saturating_sub(1);
             let expected = match last {
-                0 => "the number of an agent, of which there is only 0".to_owned(),
+                0 => "the number of an agent, which can only be 0".to_owned(),
                 last => format!("the number of an agent, 0 to {last}"),
             };
             self.complain(part, Some(place), entry.shown(), expected);
@@ -288,6 +284,9 @@ impl Judge<'_> {
     }
 
     fn finish(mut self, steps: Vec<Step>, extra: &Extra) -> Result<Plan, Vec<Complaint>> {
+        if extra.open {
+            self.complain(PlanPart::Plan, None, "an object that does not end", "a closing brace");
+        }
         for key in &extra.strange {
             let found = format!("the key {} too much", Literal::Text(key.clone()).shown());
             let expected = "either steps, or model_id, subtasks and access_list, each once";

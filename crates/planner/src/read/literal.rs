@@ -73,16 +73,20 @@ pub(super) fn list(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Literal> {
     }
 }
 
-/// The object that begins at the cursor.
-pub(super) fn object(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Literal> {
+/// The object that begins at the cursor. What was read of it is in `entries` even where
+/// it does not end.
+pub(super) fn object(
+    cursor: &mut Cursor<'_>,
+    depth: usize,
+    entries: &mut Vec<(String, Literal)>,
+) -> Parsed<()> {
     cursor.bump();
-    let mut entries = Vec::new();
     loop {
         skip_blank(cursor);
         match cursor.peek() {
             Some('}') => {
                 cursor.bump();
-                return Ok(Literal::Object(entries));
+                return Ok(());
             }
             Some(',') if !entries.is_empty() => {
                 cursor.bump();
@@ -122,7 +126,11 @@ fn value(cursor: &mut Cursor<'_>, depth: usize) -> Parsed<Literal> {
     match cursor.peek() {
         Some('[' | '{') if depth >= NESTING_MAX => Err(Fault::TooDeep),
         Some('[') => list(cursor, depth + 1),
-        Some('{') => object(cursor, depth + 1),
+        Some('{') => {
+            let mut entries = Vec::new();
+            object(cursor, depth + 1, &mut entries)?;
+            Ok(Literal::Object(entries))
+        }
         Some(',' | ']' | '}') | None => Ok(Literal::Nothing),
         Some(_) => Ok(word(cursor)),
     }

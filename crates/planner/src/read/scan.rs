@@ -22,6 +22,8 @@ pub(super) struct Extra {
     pub(super) selection: Option<Literal>,
     /// Keys that a plan does not have, or has twice.
     pub(super) strange: Vec<String>,
+    /// The object does not end, so nobody knows what else it was to say.
+    pub(super) open: bool,
 }
 
 /// A list as far as it was found.
@@ -32,10 +34,12 @@ pub(super) type Slot = Option<Result<Literal, Fault>>;
 pub(super) struct Found {
     /// The last complete plan.
     pub(super) complete: Option<Written>,
-    /// Lists behind it that do not make another, the newest of each kind.
+    /// Lists that do not make a plan, the newest of each kind.
     pub(super) model_id: Slot,
     pub(super) subtasks: Slot,
     pub(super) access_list: Slot,
+    /// These lists stand in an object that does not end.
+    in_open_object: bool,
     /// A JSON plan began and did not end.
     pub(super) broken_steps: bool,
     /// Reasoning began and did not end.
@@ -107,13 +111,16 @@ fn quoted_steps(cursor: &mut Cursor<'_>) -> bool {
 
 fn object(cursor: &mut Cursor<'_>, found: &mut Found) {
     let start = cursor.at();
-    if let Ok(Literal::Object(entries)) = literal::object(cursor, 1)
-        && is_plan(&entries)
-    {
+    let mut entries = Vec::new();
+    let read = literal::object(cursor, 1, &mut entries);
+    let plan = is_plan(&entries);
+    if read.is_ok() && plan {
         found.take(entries);
-    } else {
-        cursor.set(start + 1);
+        return;
     }
+    // Braces in prose, or an object that went wrong: the lists in it are found one by one.
+    cursor.set(start + 1);
+    found.in_open_object |= plan;
 }
 
 fn is_plan(entries: &[(String, Literal)]) -> bool {
@@ -126,8 +133,11 @@ impl Found {
     /// The newest list of a kind replaces an earlier one: prose that mentions a list
     /// comes before the list itself.
     fn put(&mut self, label: Label, list: Result<Literal, Fault>) {
-        *self.slot(label) = Some(list);
-        self.complete_with(Extra::default());
+        let before = self.slot(label).replace(list);
+        // Said again: this is no longer the set that began in the open object.
+        self.in_open_object &= before.is_none();
+        let open = self.in_open_object;
+        self.complete_with(Extra { open, ..Extra::default() });
     }
 
     fn slot(&mut self, label: Label) -> &mut Slot {
@@ -144,6 +154,7 @@ impl Found {
             (Some(Ok(model_id)), Some(Ok(subtasks)), Some(Ok(access_list))) => {
                 let lists = Written::Lists { model_id, subtasks, access_list, extra };
                 self.complete = Some(lists);
+                self.in_open_object = false;
             }
             (model_id, subtasks, access_list) => {
                 (self.model_id, self.subtasks, self.access_list) =

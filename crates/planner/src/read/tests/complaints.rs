@@ -63,9 +63,9 @@ fn no_plan_or_half_a_plan() {
     check("my_model_id = [0] and model_idx = [1]", none);
     check(
         "model_id = [7]\nsubtasks = [\"a",
-        "model_id, entry 0: found 7, expected the number of an agent, 0 to 2\n\
-         subtasks: found a list that does not end, expected a closing bracket\n\
-         access_list: found no such list, expected access_list = [...]",
+        "subtasks: found a list that does not end, expected a closing bracket\n\
+         access_list: found no such list, expected access_list = [...]\n\
+         model_id, entry 0: found 7, expected the number of an agent, 0 to 2",
     );
     check(
         "model_id = [0\nsubtasks = [\"a\"]\naccess_list = [[]]",
@@ -78,12 +78,23 @@ fn no_plan_or_half_a_plan() {
     check(
         "{\"steps\": [{\"agent\": 0, \"subtask\": \"a\", \"acc",
         "steps: found a list that cannot be read, \
-         expected a JSON object that is closed: {\"steps\": [...]}",
+         expected a JSON object that ends: {\"steps\": [...]}",
     );
     check(
         "<think>model_id = [0] subtasks = ['a'] access_list = [[]]",
         "the reply: found reasoning that does not end, expected </think> and the plan behind it",
     );
+}
+
+#[test]
+fn an_object_that_does_not_end_may_have_said_more() {
+    let lists = r#"{"model_id": [0], "subtasks": ["a"], "access_list": [[]]"#;
+    let wrong = "the plan: found an object that does not end, expected a closing brace";
+    check(lists, wrong);
+    check(&format!("{lists}, \"selection\": \"majo"), wrong);
+    // Said again in full, it counts.
+    check(&format!("{lists}\n{lists}}}"), "small \"a\" []");
+    check(&format!("{lists}\nmodel_id=[1] subtasks=['b'] access_list=[[]]"), "large \"b\" []");
 }
 
 #[test]

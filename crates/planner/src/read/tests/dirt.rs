@@ -152,11 +152,21 @@ fn reads_back(reply: &str, flow: &Workflow) {
     assert_eq!(plan, Ok(Plan::Workflow(flow.clone())), "\n--- reply:\n{reply}\n---");
 }
 
+/// The three lists as the keys of a JSON object.
+fn json_lists(flow: &Workflow) -> String {
+    let lists = write_lists(flow, &pool(3)).unwrap();
+    let lists = lists.replacen("model_id =", "\"model_id\":", 1);
+    let lists = lists.replacen("\nsubtasks =", ", \"subtasks\":", 1);
+    let (head, access) = lists.rsplit_once("\naccess_list =").unwrap();
+    format!("{{{head}, \"access_list\":{access}, \"selection\": \"last\"}}")
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back(flow in workflow()) {
         reads_back(&write_lists(&flow, &pool(3)).unwrap(), &flow);
         reads_back(&write_json(&flow), &flow);
+        reads_back(&json_lists(&flow), &flow);
     }
 
     #[test]
@@ -193,7 +203,8 @@ proptest! {
     /// A plan cut off anywhere is never taken for a shorter one.
     #[test]
     fn a_plan_that_was_cut_off_is_refused(flow in workflow(), cut in any::<prop::sample::Index>()) {
-        for whole in [write_lists(&flow, &pool(3)).unwrap(), write_json(&flow)] {
+        let forms = [write_lists(&flow, &pool(3)).unwrap(), write_json(&flow), json_lists(&flow)];
+        for whole in forms {
             let end = cut.index(whole.len());
             if let Some(part) = whole.get(..end) {
                 prop_assert!(read(part, &pool(3), &Limits::default()).is_err(), "{}", part);
