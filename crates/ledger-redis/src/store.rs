@@ -36,6 +36,8 @@ pub(crate) struct Store {
     timeout: Duration,
     /// The highest epoch that this process knows of.
     epoch: AtomicU64,
+    /// How often this process found its server to be adopted.
+    adoptions: AtomicU64,
     adopting: Mutex<()>,
 }
 
@@ -67,6 +69,7 @@ impl Store {
             base,
             timeout: limit,
             epoch: AtomicU64::new(0),
+            adoptions: AtomicU64::new(0),
             adopting: Mutex::new(()),
         })
     }
@@ -89,6 +92,7 @@ impl Store {
         arguments: Arguments,
     ) -> Result<Answer, LedgerError> {
         for _ in 0..ADOPTIONS_MAX {
+            let adoptions = self.adoptions.load(Ordering::Acquire);
             let epoch = self.epoch.load(Ordering::Acquire);
             let mut command = redis::cmd("EVALSHA");
             command.arg(self.scripts.digest(name)).arg(1).arg(format!("{}meta", self.base));
@@ -103,12 +107,12 @@ impl Store {
                     let mut reply = Reply::new(value)?;
                     match reply.text()?.as_str() {
                         "Ok" => return Ok(Answer::Ok(reply)),
-                        "Fenced" => self.adopt(epoch).await?,
+                        "Fenced" => self.adopt(adoptions).await?,
                         other => return Ok(Answer::Refused(other.to_owned(), reply)),
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.adopt(0).await?;
+                    self.adopt(adoptions).await?;
                 }
                 Err(error) => return Err(said(&error)),
             }
@@ -119,14 +123,13 @@ impl Store {
     }
 
     /// Raises the epoch if the server is not the one that was adopted last, and loads the
-    /// scripts. `fenced_at` is the epoch that was found too old; another call may have
-    /// adopted the server since.
-    pub(crate) async fn adopt(&self, fenced_at: u64) -> Result<(), LedgerError> {
+    /// scripts; unless that was done since there were so many `adoptions`, by another call.
+    pub(crate) async fn adopt(&self, adoptions: u64) -> Result<(), LedgerError> {
         let _one_at_a_time = self.adopting.lock().await;
-        let known = self.epoch.load(Ordering::Acquire);
-        if fenced_at != 0 && fenced_at < known {
+        if self.adoptions.load(Ordering::Acquire) != adoptions {
             return Ok(());
         }
+        let known = self.epoch.load(Ordering::Acquire);
         let mut pipe = redis::pipe();
         pipe.cmd("EVAL").arg(&self.scripts.adopt).arg(1);
         pipe.arg(format!("{}meta", self.base)).arg(known);
@@ -148,6 +151,7 @@ impl Store {
         if self.epoch.fetch_max(epoch, Ordering::AcqRel) < epoch {
             tracing::info!(epoch, base = self.base, "adopted the store");
         }
+        self.adoptions.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Waking whoever waits: one subscription for the process, sorted out here.
 //!
-//! A hint is never needed to be right: every second each queue and each watched run is
-//! looked at once anyway, whether hints arrive or not.
+//! No hint is needed: every second somebody looks at each queue for which anybody waits,
+//! and every few seconds at each watched run, whether hints arrive or not.
 
 use futures::StreamExt;
 use redis::Client;
@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often everybody who waits looks without a hint.
 const SWEEP: Duration = Duration::from_secs(1);
+/// One sweep in so many looks at watched runs, too: there are many of them, and a hint is
+/// lost only with the connection, after which everybody looks anyway.
+const SWEEP_RUNS_ONE_IN: u32 = 5;
 /// Pause before subscribing again.
 const RESUBSCRIBE: Duration = Duration::from_millis(250);
 /// How long a subscription may take.
@@ -74,13 +77,16 @@ impl Waker {
         }
     }
 
-    /// Lets one look for each class, and all for each run; a look that finds more than it
-    /// wants passes it on. Forgets topics for which nobody waits.
-    fn sweep(&self) {
+    /// Lets one look for each class; a look that finds more than it wants passes it on.
+    /// Forgets classes for which nobody waits.
+    fn sweep_classes(&self) {
         let mut classes = locked(&self.classes);
         classes.retain(|_, notify| Arc::strong_count(notify) > 1);
         classes.values().for_each(|notify| notify.notify_one());
-        drop(classes);
+    }
+
+    /// Lets everybody look who watches a run.
+    fn sweep_runs(&self) {
         let mut runs = locked(&self.runs);
         runs.retain(|_, notify| Arc::strong_count(notify) > 1);
         runs.values().for_each(|notify| notify.notify_waiters());
@@ -109,8 +115,11 @@ impl Waker {
             let mut every = interval(SWEEP);
             every.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                every.tick().await;
-                self.sweep();
+                for _ in 0..SWEEP_RUNS_ONE_IN {
+                    every.tick().await;
+                    self.sweep_classes();
+                }
+                self.sweep_runs();
             }
         };
         tokio::select! {
@@ -130,7 +139,8 @@ impl Waker {
         let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         let mut hints = timeout(SUBSCRIBE_LIMIT, subscribing).await.map_err(late)??;
         // What was published before the subscription may concern anybody.
-        self.sweep();
+        self.sweep_classes();
+        self.sweep_runs();
         let mut messages = hints.on_message();
         while let Some(message) = messages.next().await {
             let payload: String = message.get_payload()?;

@@ -86,7 +86,7 @@ local function vanish()
       call('ZREM', TIMERS, run .. ' ' .. name)
     end
   end
-  call('DEL', timers, mail_key(run))
+  call('UNLINK', timers, mail_key(run))
 end
 
 local function end_run()

@@ -35,7 +35,7 @@ end
 
 local function store_bodies(tenant, bodies)
   for _, body in ipairs(bodies) do
-    call('SET', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes)
+    call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes)
   end
 end
 

@@ -1,0 +1,237 @@
+//! What is particular to Redis: its settings, its restarts, its numbers, its failures.
+
+use baton_ledger::{Class, Held, LeaseRequest, Leased, Ledger, LedgerError, NewTask, Submission};
+use baton_ledger_redis::{Durability, RedisLedger, RedisOptions};
+use baton_testkit::redis::RedisServer;
+use baton_workflow::{Budget, Resource, RunId, Spend, TenantId, Usd};
+use bytes::Bytes;
+use redis::AsyncCommands;
+
+async fn connect(server: &RedisServer) -> RedisLedger {
+    RedisLedger::connect(RedisOptions::new(server.url())).await.unwrap()
+}
+
+async fn plain(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(server.url()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn tell(server: &RedisServer, command: &str) {
+    let mut words = command.split(' ');
+    let mut telling = redis::cmd(words.next().unwrap());
+    words.for_each(|word| {
+        telling.arg(word);
+    });
+    telling.exec_async(&mut plain(server).await).await.unwrap();
+}
+
+fn submission(id: &str) -> Submission {
+    Submission {
+        tenant: TenantId::new("t").unwrap(),
+        run: RunId::new(id).unwrap(),
+        key: None,
+        digest: String::new(),
+        budget: Budget {
+            usd: Usd::from_pico(u64::MAX),
+            tokens: u64::MAX,
+            calls: u32::MAX,
+            seconds: 1,
+            depth: 0,
+        },
+        events: vec![Bytes::from_static(b"submitted")],
+        tasks: vec![NewTask {
+            number: 1,
+            class: work(),
+            priority: 0,
+            cost: 1,
+            payload: Bytes::new(),
+        }],
+        timers: vec![],
+        bodies: vec![],
+        traceparent: None,
+        label: Bytes::new(),
+    }
+}
+
+fn work() -> Class {
+    Class::from_text("work/agent")
+}
+
+async fn lease(ledger: &RedisLedger, wait_ms: u64) -> Option<Leased> {
+    let request = LeaseRequest {
+        holder: "test".into(),
+        classes: vec![work()],
+        max: 1,
+        ttl_ms: 60_000,
+        wait_ms,
+        request: rand::random(),
+    };
+    ledger.lease(request).await.unwrap().pop()
+}
+
+fn held(leased: &Leased) -> Held {
+    Held { task: leased.task.clone(), token: leased.token }
+}
+
+async fn refusal(server: &RedisServer, durability: Durability) -> Option<String> {
+    let options = RedisOptions { durability, ..RedisOptions::new(server.url()) };
+    match RedisLedger::connect(options).await {
+        Ok(_) => None,
+        Err(LedgerError::Unusable(why)) => Some(why),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_may_forget_is_refused() {
+    let server = RedisServer::start_with(&["appendonly no"]).await.unwrap();
+    let why = refusal(&server, Durability::Always).await.unwrap();
+    assert!(why.contains("set appendonly yes (found no), appendfsync always"), "{why}");
+    tell(&server, "CONFIG SET appendonly yes").await;
+    assert_eq!(refusal(&server, Durability::EverySecond).await, None);
+    let why = refusal(&server, Durability::Always).await.unwrap();
+    assert!(why.contains("set appendfsync always (found everysec) in"), "{why}");
+    tell(&server, "CONFIG SET maxmemory-policy allkeys-lru").await;
+    let why = refusal(&server, Durability::EverySecond).await.unwrap();
+    assert!(why.contains("set maxmemory-policy noeviction (found allkeys-lru) in"), "{why}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let mut options = RedisOptions::new("redis://127.0.0.1:1");
+    options.timeout_ms = 200;
+    let refused = RedisLedger::connect(options.clone()).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))));
+    options.url = "http://127.0.0.1".into();
+    let refused = RedisLedger::connect(options.clone()).await;
+    assert!(matches!(refused, Err(LedgerError::Unusable(_))));
+    options.prefix = "{a}".into();
+    options.url = "redis://127.0.0.1:1".into();
+    let refused = RedisLedger::connect(options).await;
+    assert!(matches!(refused, Err(LedgerError::Unusable(_))));
+}
+
+#[tokio::test]
+async fn keys_of_another_layout_are_left_alone() {
+    let server = RedisServer::start().await.unwrap();
+    let () = plain(&server).await.hset("baton:{s0}:meta", "layout", "0").await.unwrap();
+    let why = refusal(&server, Durability::Always).await.unwrap();
+    assert!(why.contains("are of layout \"0\""), "{why}");
+}
+
+#[tokio::test]
+async fn the_epoch_rises_with_each_start_of_the_server_only() {
+    let mut server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    ledger.submit(submission("a")).await.unwrap();
+    let first = lease(&ledger, 0).await.unwrap().token.epoch;
+    tell(&server, "SCRIPT FLUSH").await;
+    let second = connect(&server).await;
+    second.submit(submission("b")).await.unwrap();
+    assert_eq!(lease(&second, 0).await.unwrap().token.epoch, first);
+    server.kill().unwrap();
+    server.restart().await.unwrap();
+    let third = connect(&server).await;
+    third.submit(submission("c")).await.unwrap();
+    assert_eq!(lease(&third, 0).await.unwrap().token.epoch, first + 1);
+}
+
+#[tokio::test]
+async fn data_from_an_old_copy_gets_a_new_epoch() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    let () = plain(&server).await.hset("baton:{s0}:meta", "epoch", 7).await.unwrap();
+    ledger.submit(submission("a")).await.unwrap();
+    let () = plain(&server).await.hset("baton:{s0}:meta", "epoch", 3).await.unwrap();
+    assert_eq!(lease(&ledger, 0).await.unwrap().token.epoch, 8);
+}
+
+#[tokio::test]
+async fn amounts_are_exact_to_the_last_bit() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    ledger.submit(submission("a")).await.unwrap();
+    let task = held(&lease(&ledger, 0).await.unwrap());
+    let spend = |pico, tokens_out, calls| Spend {
+        usd: Usd::from_pico(pico),
+        tokens_in: 0,
+        tokens_out,
+        calls,
+    };
+    let root = RunId::new("a").unwrap();
+    // Around the two parts' border, and past what a double can tell apart.
+    for (set_aside, spent) in [
+        (spend(9_999_999_999, 1, 1), spend(1, 0, 1)),
+        (spend(1 << 53, 1, 0), spend((1 << 53) + 1, 3, 0)),
+        (spend(u64::MAX - 1, 9, 0), spend(10_000_000_000, 0, 0)),
+    ] {
+        let before = ledger.read(&root, 0).await.unwrap();
+        ledger.reserve(&task, set_aside).await.unwrap();
+        let between = ledger.read(&root, 0).await.unwrap();
+        assert_eq!(between.root_reserved, before.root_reserved.plus(set_aside));
+        ledger.settle(&task, set_aside, spent).await.unwrap();
+        let after = ledger.read(&root, 0).await.unwrap();
+        assert_eq!(after.root_reserved, before.root_reserved);
+        assert_eq!(after.root_spent, before.root_spent.plus(spent));
+    }
+    ledger.settle(&task, Spend::ZERO, spend(u64::MAX, u64::MAX, u32::MAX)).await.unwrap();
+    let full = ledger.read(&root, 0).await.unwrap().root_spent;
+    assert_eq!(full, spend(u64::MAX, u64::MAX, u32::MAX));
+}
+
+#[tokio::test]
+async fn a_budget_is_kept_to_the_last_picodollar() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    let most = (1 << 60) + 1;
+    let mut run = submission("a");
+    run.budget.usd = Usd::from_pico(most);
+    ledger.submit(run).await.unwrap();
+    let task = held(&lease(&ledger, 0).await.unwrap());
+    let spend = |pico| Spend { usd: Usd::from_pico(pico), ..Spend::ZERO };
+    ledger.reserve(&task, spend(most - 1)).await.unwrap();
+    let refused = ledger.reserve(&task, spend(2)).await;
+    assert_eq!(refused, Err(LedgerError::BudgetSpent(Resource::Usd)));
+    ledger.reserve(&task, spend(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_server_writes_nothing_and_says_so() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    tell(&server, "CONFIG SET maxmemory 1").await;
+    match ledger.submit(submission("a")).await {
+        Err(LedgerError::Unavailable(why)) => assert!(why.contains("raise maxmemory"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    tell(&server, "CONFIG SET maxmemory 0").await;
+    let run = RunId::new("a").unwrap();
+    assert_eq!(ledger.read(&run, 0).await, Err(LedgerError::NoSuchRun(run.clone())));
+    ledger.submit(submission("a")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_is_refused_with_advice() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    tell(&server, "REPLICAOF 127.0.0.1 1").await;
+    match ledger.submit(submission("a")).await {
+        Err(LedgerError::Unavailable(why)) => assert!(why.contains("to the primary"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_lost_subscription_costs_no_task() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    let waiting = lease(&ledger, 30_000);
+    let submitting = async {
+        for _ in 0..3 {
+            tell(&server, "CLIENT KILL TYPE pubsub").await;
+        }
+        ledger.submit(submission("a")).await.unwrap();
+    };
+    let (leased, ()) = tokio::join!(waiting, submitting);
+    assert!(leased.is_some());
+}
