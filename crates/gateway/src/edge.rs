@@ -1,0 +1,179 @@
+//! What happens to every request before and after its handler.
+
+use crate::{
+    error::{ApiError, Retry},
+    gateway::Shared,
+    limits::{
+        BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_TIMEOUT, REQUESTS_MAX, REQUESTS_RETRY,
+    },
+};
+use axum::{
+    body::{Body, BodyDataStream},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use baton_workflow::TenantId;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use std::{any::Any, convert::Infallible, sync::Arc, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, field::Empty};
+
+/// Length of a W3C `traceparent` of version 00.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// Who asks, and under which name the request goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) tenant: TenantId,
+    /// `req_…`, unique.
+    pub(crate) request: String,
+    /// The caller's trace, if it has a well-formed one.
+    pub(crate) traceparent: Option<String>,
+}
+
+/// The name of a request, for handlers.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+/// Gives every request a name and a span, and every response its name.
+pub(crate) async fn named(mut request: Request, next: Next) -> Response {
+    let id = format!("req_{}", uuid::Uuid::now_v7().simple());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!(
+        "request", id, %method, path, tenant = Empty, model = Empty, run = Empty,
+    );
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let begun = Instant::now();
+    async move {
+        let mut response = next.run(request).await;
+        let headers = response.headers_mut();
+        if !headers.contains_key("x-request-id")
+            && let Ok(id) = HeaderValue::try_from(id)
+        {
+            headers.insert("x-request-id", id);
+        }
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Of a stream this is its beginning.
+        tracing::info!(status = response.status().as_u16(), ms, "request answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Lets in whoever has a key, as far as there is room.
+pub(crate) async fn admitted(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let tenant = match shared.doors.tenant(request.headers()) {
+        Ok(tenant) => tenant,
+        Err(error) => return error.into_response(),
+    };
+    if shared.stopping.is_cancelled() {
+        return ApiError::stopping().into_response();
+    }
+    let Ok(room) = shared.room.clone().try_acquire_owned() else {
+        let message = format!("{REQUESTS_MAX} requests are under way here: try again");
+        let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "gateway_full", message);
+        return error.retry(Retry::After(REQUESTS_RETRY)).into_response();
+    };
+    tracing::Span::current().record("tenant", tenant.as_str());
+    let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
+    let caller = Caller {
+        tenant,
+        request: id.unwrap_or_default(),
+        traceparent: traceparent(request.headers()),
+    };
+    request.extensions_mut().insert(caller);
+    until_the_end(room, next.run(request).await)
+}
+
+/// A stream takes its room until it ends; everything else is as good as sent.
+fn until_the_end(room: OwnedSemaphorePermit, response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if kind.is_none_or(|kind| kind != EVENT_STREAM) {
+        return response;
+    }
+    response.map(|body| {
+        Body::from_stream(body.into_data_stream().map(move |bytes| {
+            let _held = &room;
+            bytes
+        }))
+    })
+}
+
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let formed =
+        text.len() == TRACEPARENT_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    formed.then(|| text.to_owned())
+}
+
+/// Reads a body of bounded size in bounded time.
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, collect(body.into_data_stream())).await;
+    read.unwrap_or_else(|_elapsed| {
+        let seconds = BODY_TIMEOUT.as_secs();
+        let message = format!("the body did not arrive within {seconds} s");
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+    })
+}
+
+async fn collect(mut body: BodyDataStream) -> Result<Bytes, ApiError> {
+    let mut whole = BytesMut::new();
+    let mut len = 0_usize;
+    while let Some(part) = body.next().await {
+        let Ok(part) = part else {
+            return Err(ApiError::invalid("the body broke off: send it whole"));
+        };
+        len = len.saturating_add(part.len());
+        if len <= BODY_BYTES_MAX {
+            whole.extend_from_slice(&part);
+        } else if len > BODY_BYTES_DISCARDED_MAX {
+            break;
+        }
+    }
+    if len <= BODY_BYTES_MAX {
+        return Ok(whole.freeze());
+    }
+    let message = format!("the body has more than {BODY_BYTES_MAX} bytes: send less");
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message))
+}
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// A response that is written while it happens.
+pub(crate) fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, EVENT_STREAM),
+        (header::CACHE_CONTROL, "no-cache"),
+        // nginx would keep tokens back otherwise.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let events = events.map(Ok::<_, Infallible>);
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// The answer where a handler panicked.
+pub(crate) fn panicked(_what: Box<dyn Any + Send + 'static>) -> Response {
+    // The panic hook has said what and where.
+    tracing::error!("a handler panicked");
+    ApiError::internal().into_response()
+}
+
+/// The answer where there is nothing.
+pub(crate) async fn no_route(request: Request) -> ApiError {
+    let message = format!("there is no {} here", request.uri().path());
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_url", message)
+}
+
+/// The answer where there is something else to be done.
+pub(crate) async fn no_method(request: Request) -> ApiError {
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

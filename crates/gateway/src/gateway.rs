@@ -1,0 +1,157 @@
+//! Puts the gateway together: what is shared, and which path leads where.
+
+use crate::{
+    agent,
+    auth::{Doors, KeyError},
+    edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
+    error::ApiError,
+    limits::{PLAN_TIMEOUT, REQUESTS_MAX},
+    models,
+    peers::{Conductor, Peers},
+    request::{self, ChatCall, Model, Offer},
+    run::{self, Attendance},
+    runs::{self, json_response},
+};
+use axum::{
+    Extension, Json, Router,
+    body::Body,
+    extract::State,
+    http::HeaderMap,
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use baton_registry::Registry;
+use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// The HTTP surface of a cluster.
+pub struct Gateway {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What every handler has.
+pub(crate) struct Shared {
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) strategies: Vec<&'static str>,
+    pub(crate) doors: Doors,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) attendance: Arc<Attendance>,
+    pub(crate) room: Arc<Semaphore>,
+    /// Work that outlives its request.
+    pub(crate) tasks: TaskTracker,
+    /// No new requests.
+    pub(crate) stopping: CancellationToken,
+    /// No old ones either.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Gateway {
+    /// For the services that the registry knows of. `strategies` are the names behind
+    /// `baton/`. Keys are read here, once: changing them takes a restart.
+    pub fn new(
+        registry: Arc<dyn Registry>,
+        strategies: &[&'static str],
+    ) -> Result<Self, Vec<KeyError>> {
+        let doors = Doors::of(&registry.settings().auth)?;
+        let peers = Arc::new(Peers::new(registry.clone()));
+        let tasks = TaskTracker::new();
+        let shared = Shared {
+            registry,
+            strategies: strategies.to_vec(),
+            doors,
+            attendance: Attendance::new(peers.clone(), tasks.clone()),
+            peers,
+            room: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            tasks,
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// All paths.
+    pub fn router(&self) -> Router {
+        let shared = &self.shared;
+        Router::new()
+            .route("/v1/chat/completions", post(chat))
+            .route("/v1/plan", post(plan))
+            .route("/v1/models", get(models::list))
+            // Names of models have slashes.
+            .route("/v1/models/{*id}", get(models::get))
+            .route("/v1/runs", get(runs::list))
+            .route("/v1/runs/{id}", get(runs::get))
+            .route("/v1/runs/{id}/events", get(runs::events))
+            .route("/v1/runs/{id}/cancel", post(runs::cancel))
+            .route_layer(from_fn_with_state(shared.clone(), admitted))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(named))
+            .with_state(shared.clone())
+    }
+}
+
+impl Shared {
+    async fn read(&self, body: Body) -> Result<(bytes::Bytes, ChatCall), ApiError> {
+        let body = read_body(body).await?;
+        let settings = self.registry.settings();
+        let offer = Offer { strategies: &self.strategies, settings: &settings };
+        let call = request::read(&body, &offer)?;
+        tracing::Span::current().record("model", call.model_name.as_str());
+        Ok((body, call))
+    }
+}
+
+async fn chat(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (body, call) = shared.read(body).await?;
+    match &call.model {
+        Model::Run(_) => run::chat(shared, caller, &headers, &body, call).await,
+        Model::Agent(agent) => agent::chat(shared, &caller, &agent.clone(), call).await,
+    }
+}
+
+/// `POST /v1/plan`: what a run would do and may cost. Nothing is carried out.
+async fn plan(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (_, call) = shared.read(body).await?;
+    if let Model::Agent(agent) = &call.model {
+        let message = format!("{agent} is called directly: only runs have a plan");
+        return Err(ApiError::invalid(message).param("model"));
+    }
+    let request = run::request_of(&caller, None, &call);
+    let plan = |mut conductor: Conductor| {
+        let request = run::traced(request.clone(), &caller);
+        async move { conductor.plan(request).await }
+    };
+    Ok(json_response(shared.peers.ask(PLAN_TIMEOUT, plan).await?.plan_json))
+}
+
+/// The process is there.
+async fn healthz() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// Requests can be taken.
+async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
+    if shared.stopping.is_cancelled() {
+        return Err(ApiError::stopping());
+    }
+    if !shared.peers.has_conductor() {
+        return Err(ApiError::unavailable("no Conductor is running"));
+    }
+    Ok(Json(json!({ "status": "ready" })).into_response())
+}

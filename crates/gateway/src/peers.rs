@@ -1,0 +1,154 @@
+//! Finds the other services, and keeps connections to them.
+
+use crate::{
+    error::ApiError,
+    limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, PEER_CONNECT_TIMEOUT, PEER_PING_EVERY, PEERS_MAX},
+};
+use baton_proto::{
+    MESSAGE_BYTES_MAX,
+    v1::{conductor_client::ConductorClient, worker_agent_client::WorkerAgentClient},
+};
+use baton_registry::{Kind, Member, Registry};
+use baton_workflow::AgentId;
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tonic::{
+    Code, Response, Status,
+    transport::{Channel, Endpoint},
+};
+
+pub(crate) type Conductor = ConductorClient<Channel>;
+pub(crate) type WorkerAgent = WorkerAgentClient<Channel>;
+
+/// The services behind the gateway, as the registry knows them.
+pub(crate) struct Peers {
+    registry: Arc<dyn Registry>,
+    channels: Mutex<HashMap<String, Channel>>,
+    /// Rises with every choice, so that members take turns.
+    turn: AtomicUsize,
+}
+
+impl Peers {
+    pub(crate) fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, channels: Mutex::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Whether there is anybody to plan.
+    pub(crate) fn has_conductor(&self) -> bool {
+        !self.registry.members(Kind::Conductor).is_empty()
+    }
+
+    /// Asks one Conductor; the next one where it is away. Only for calls that may be
+    /// made twice: a reply can be lost after the call was carried out.
+    pub(crate) async fn ask<T, F>(
+        &self,
+        timeout: Duration,
+        mut call: impl FnMut(Conductor) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut last = ApiError::unavailable("no Conductor is running: start one, or try again");
+        for attempt in 0..CALL_TRIES_MAX {
+            if attempt > 0 {
+                tokio::time::sleep(CALL_RETRY_PAUSE).await;
+            }
+            let Some(conductor) = self.conductor() else { continue };
+            match tokio::time::timeout(timeout, call(conductor)).await {
+                Ok(Ok(reply)) => return Ok(reply.into_inner()),
+                Ok(Err(status)) if is_away(&status) => last = away(status).into(),
+                Ok(Err(status)) => return Err(status.into()),
+                Err(_elapsed) => {
+                    let seconds = timeout.as_secs();
+                    let message = format!("no Conductor answered within {seconds} s: try again");
+                    return Err(Status::deadline_exceeded(message).into());
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn conductor(&self) -> Option<Conductor> {
+        let channel = self.in_turn(self.registry.members(Kind::Conductor)).into_iter().next()?;
+        Some(
+            ConductorClient::new(channel)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX),
+        )
+    }
+
+    /// The worker-agent of this name, if it is alive.
+    pub(crate) fn worker(&self, holder: &str) -> Option<WorkerAgent> {
+        let members = self.registry.members(Kind::WorkerAgent);
+        let member = members.into_iter().find(|member| member.holder == holder)?;
+        self.channel(&member.address).map(worker_agent)
+    }
+
+    /// The worker-agents that host this agent, the one whose turn it is first.
+    pub(crate) fn hosting(&self, agent: &AgentId) -> Vec<WorkerAgent> {
+        let mut members = self.registry.members(Kind::WorkerAgent);
+        members.retain(|member| member.agents.contains(agent));
+        self.in_turn(members).into_iter().map(worker_agent).collect()
+    }
+
+    fn in_turn(&self, mut members: Vec<Member>) -> Vec<Channel> {
+        if !members.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % members.len();
+            members.rotate_left(turn);
+        }
+        members.iter().filter_map(|member| self.channel(&member.address)).collect()
+    }
+
+    fn channel(&self, address: &str) -> Option<Channel> {
+        // A map is whole between any two of its operations, whoever panicked.
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Some(channel.clone());
+        }
+        let endpoint = match Endpoint::from_shared(address.to_owned()) {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                tracing::error!(address, %error, "a member has an address that is none");
+                return None;
+            }
+        };
+        // Addresses change as processes come and go; starting over costs reconnecting.
+        if channels.len() >= PEERS_MAX {
+            channels.clear();
+        }
+        let channel = endpoint
+            .connect_timeout(PEER_CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(PEER_PING_EVERY)
+            .tcp_nodelay(true)
+            .connect_lazy();
+        channels.insert(address.to_owned(), channel.clone());
+        Some(channel)
+    }
+}
+
+fn worker_agent(channel: Channel) -> WorkerAgent {
+    WorkerAgentClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// Whether nobody answered, rather than somebody with a refusal: only the transport's
+/// own errors have a source.
+pub(crate) fn is_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || status.source().is_some()
+}
+
+/// The same for every way in which a transport can fail.
+pub(crate) fn away(status: Status) -> Status {
+    if status.code() == Code::Unavailable {
+        return status;
+    }
+    Status::unavailable(status.message())
+}

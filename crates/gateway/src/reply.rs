@@ -1,0 +1,222 @@
+//! Writes answers as OpenAI's clients read them.
+
+use baton_proto::v1::Usage;
+use baton_registry::{PolicySettings, Settings};
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Dollars in a picodollar.
+const DOLLARS_PER_PICO: f64 = 1e-12;
+
+/// What stands the same in every chunk of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    id: String,
+    created: u64,
+    model: String,
+    fingerprint: String,
+}
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Stop,
+    Length,
+    ContentFilter,
+}
+
+impl Finish {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+        }
+    }
+}
+
+/// What stands in a chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Delta<'a> {
+    /// The first one.
+    Role,
+    Text(&'a str),
+    /// Under both names that clients know it by.
+    Reasoning(&'a str),
+    /// The last one.
+    Finish(Finish),
+}
+
+/// A report on a run or a call, already JSON.
+pub(crate) type Report = Box<RawValue>;
+
+/// A JSON document of another service; nothing where it is none.
+pub(crate) fn report(json: &[u8]) -> Option<Report> {
+    let text = std::str::from_utf8(json).ok()?;
+    RawValue::from_string(text.to_owned()).ok()
+}
+
+impl Head {
+    /// `request` is the run's id, or the call's.
+    pub(crate) fn new(request: &str, model: &str, settings: &Settings) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: format!("chatcmpl-{request}"),
+            created: now.as_secs(),
+            model: model.to_owned(),
+            fingerprint: fingerprint(settings),
+        }
+    }
+
+    /// A whole answer.
+    pub(crate) fn completion(
+        &self,
+        text: &str,
+        reasoning: &str,
+        finish: Finish,
+        usage: &Usage,
+        report: Option<&Report>,
+    ) -> Value {
+        let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
+        if !reasoning.is_empty() {
+            message["reasoning_content"] = reasoning.into();
+            message["reasoning"] = reasoning.into();
+        }
+        let mut body = json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": [{
+                "index": 0,
+                "message": message,
+                "logprobs": null,
+                "finish_reason": finish.name(),
+            }],
+            "usage": usage_json(usage),
+        });
+        attach(&mut body, report);
+        body
+    }
+
+    /// A part of an answer. `null_usage` where a chunk of usage was asked for.
+    pub(crate) fn chunk(&self, delta: Delta<'_>, null_usage: bool) -> Value {
+        let (content, finish) = match delta {
+            Delta::Role => (json!({ "role": "assistant", "content": "" }), None),
+            Delta::Text(text) => (json!({ "content": text }), None),
+            Delta::Reasoning(text) => {
+                (json!({ "reasoning_content": text, "reasoning": text }), None)
+            }
+            Delta::Finish(finish) => (json!({}), Some(finish.name())),
+        };
+        let choice =
+            json!({ "index": 0, "delta": content, "logprobs": null, "finish_reason": finish });
+        let mut chunk = self.bare_chunk(vec![choice]);
+        if null_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+
+    /// The chunk of usage, which has no choices; only for clients that asked for it.
+    pub(crate) fn usage_chunk(&self, usage: &Usage, report: Option<&Report>) -> Value {
+        let mut chunk = self.bare_chunk(Vec::new());
+        chunk["usage"] = usage_json(usage);
+        attach(&mut chunk, report);
+        chunk
+    }
+
+    fn bare_chunk(&self, choices: Vec<Value>) -> Value {
+        json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": choices,
+        })
+    }
+}
+
+/// Adds the report, under a name that OpenAI does not use.
+pub(crate) fn attach(body: &mut Value, report: Option<&Report>) {
+    // What was RawValue is JSON: this cannot fail, and a missing report is no disaster.
+    if let Some(report) = report.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
+        body["baton"] = report;
+    }
+}
+
+/// Usage with OpenAI's invariant: details are parts, the total is what is billed.
+fn usage_json(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.tokens_in,
+        "completion_tokens": usage.tokens_out,
+        "total_tokens": usage.tokens_in.saturating_add(usage.tokens_out),
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens_in,
+            "orchestration_tokens": usage.orchestration_tokens_in,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens_out,
+            "orchestration_tokens": usage.orchestration_tokens_out,
+        },
+        "calls": usage.calls,
+        "cost": usage.usd_pico as f64 * DOLLARS_PER_PICO,
+    })
+}
+
+/// Changes when policy or pool change.
+fn fingerprint(settings: &Settings) -> String {
+    let policy = match &settings.policy {
+        PolicySettings::Model(card) => card.id.as_str(),
+        PolicySettings::Strategy(strategy) => &strategy.name,
+    };
+    let hash = blake3::hash(format!("{policy}\n{}", settings.pool.version()).as_bytes());
+    let hex = hash.to_hex();
+    format!("fp_{}", &hex.as_str()[..12])
+}
+
+/// One event of a stream that OpenAI's clients read.
+pub(crate) fn data(json: &impl Serialize) -> Bytes {
+    // Values made here have string keys alone: writing them cannot fail.
+    let text = serde_json::to_string(json).unwrap_or_default();
+    format!("data: {text}\n\n").into()
+}
+
+/// A line of a stream that clients leave out.
+pub(crate) fn comment(words: &str) -> Bytes {
+    let line: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!(": baton {line}\n\n").into()
+}
+
+/// The end of a stream that OpenAI's clients read.
+pub(crate) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_adds_up() {
+        let usage = Usage {
+            tokens_in: 10,
+            tokens_out: 5,
+            calls: 2,
+            usd_pico: 1_500_000_000_000,
+            orchestration_tokens_in: 4,
+            ..Usage::default()
+        };
+        let json = usage_json(&usage);
+        assert_eq!(json["total_tokens"], 15);
+        assert_eq!(json["prompt_tokens_details"]["orchestration_tokens"], 4);
+        assert_eq!(json["cost"], 1.5);
+    }
+
+    #[test]
+    fn a_comment_stays_one_line() {
+        assert_eq!(comment("a\ndata: x"), ": baton a data: x\n\n");
+    }
+}

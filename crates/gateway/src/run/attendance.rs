@@ -1,0 +1,220 @@
+//! Who waits for which run: a run that nobody waits for any more is cancelled.
+
+use crate::{
+    limits::{CALL_TIMEOUT, RETRIES_KEPT, RETRIES_MAX},
+    peers::{Conductor, Peers},
+};
+use baton_proto::v1::CancelRequest;
+use baton_workflow::TenantId;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio_util::task::TaskTracker;
+
+/// What a client that tries again is known by: its tenant and its body.
+pub(crate) type Fingerprint = blake3::Hash;
+
+/// The clients of this process, and the runs they were given. Another gateway knows
+/// nothing of them: clients that must find their run anywhere send an `Idempotency-Key`.
+pub(crate) struct Attendance {
+    peers: Arc<Peers>,
+    tasks: TaskTracker,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// Clients that wait, by run.
+    waiting: HashMap<String, usize>,
+    /// Runs given to clients that may try again, oldest first.
+    given: VecDeque<(Fingerprint, String, Instant)>,
+}
+
+impl Book {
+    /// The run for a second try: one whose client left goes before one that has its own.
+    fn run_for(&self, print: &Fingerprint) -> Option<String> {
+        let fresh = |at: &Instant| at.elapsed() < RETRIES_KEPT;
+        let matching = self.given.iter().rev().filter(|(p, _, at)| p == print && fresh(at));
+        let mut runs = matching.map(|(_, run, _)| run);
+        let newest = runs.clone().next();
+        runs.find(|run| !self.waiting.contains_key(*run)).or(newest).cloned()
+    }
+
+    fn leave(&mut self, run: &str) {
+        if let Some(clients) = self.waiting.get_mut(run) {
+            *clients -= 1;
+            if *clients == 0 {
+                self.waiting.remove(run);
+            }
+        }
+    }
+}
+
+impl Attendance {
+    pub(crate) fn new(peers: Arc<Peers>, tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Self { peers, tasks, book: Mutex::default() })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // Whole between any two of its operations, whoever panicked.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run that a client which tries again was given before, now waited for again.
+    pub(crate) fn rejoin(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        print: &Fingerprint,
+    ) -> Option<Attendee> {
+        let mut book = self.book();
+        let run = book.run_for(print)?;
+        *book.waiting.entry(run.clone()).or_default() += 1;
+        drop(book);
+        Some(self.attendee(tenant, run))
+    }
+
+    /// A client waits for a run; `print` if it may try again.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        run: String,
+        print: Option<Fingerprint>,
+    ) -> Attendee {
+        let mut book = self.book();
+        *book.waiting.entry(run.clone()).or_default() += 1;
+        if let Some(print) = print {
+            if book.given.len() >= RETRIES_MAX {
+                book.given.pop_front();
+            }
+            book.given.push_back((print, run.clone(), Instant::now()));
+        }
+        drop(book);
+        self.attendee(tenant, run)
+    }
+
+    fn attendee(self: &Arc<Self>, tenant: &TenantId, run: String) -> Attendee {
+        let attendance = self.clone();
+        let tenant = tenant.clone();
+        Attendee { attendance, tenant, run, on_leaving: OnLeaving::CancelAfter(Duration::ZERO) }
+    }
+
+    /// Asks for the run to end, unless somebody came to wait for it in the meantime.
+    async fn cancel(self: Arc<Self>, tenant: TenantId, run: String, grace: Duration) {
+        tokio::time::sleep(grace).await;
+        {
+            let mut book = self.book();
+            if book.waiting.contains_key(&run) {
+                return;
+            }
+            // Whoever comes now must not be given a run that was cancelled.
+            book.given.retain(|(_, given, _)| *given != run);
+        }
+        let request = CancelRequest {
+            tenant: tenant.to_string(),
+            run: run.clone(),
+            reason: "the client left".into(),
+        };
+        let cancel = |mut conductor: Conductor| {
+            let request = request.clone();
+            async move { conductor.cancel(request).await }
+        };
+        match self.peers.ask(CALL_TIMEOUT, cancel).await {
+            Ok(_) => tracing::info!(run, %tenant, "run cancelled because its client left"),
+            Err(error) => {
+                tracing::warn!(run, %tenant, error = error.message, "run not cancelled");
+            }
+        }
+    }
+}
+
+/// What becomes of the run when its last client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnLeaving {
+    GoOn,
+    CancelAfter(Duration),
+}
+
+/// A client that waits. Dropping it is the client's leaving.
+pub(crate) struct Attendee {
+    attendance: Arc<Attendance>,
+    tenant: TenantId,
+    run: String,
+    on_leaving: OnLeaving,
+}
+
+impl Attendee {
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The run goes on without the client: it has its answer, wants none now, or is
+    /// sent away by a gateway that stops.
+    pub(crate) fn release(&mut self) {
+        self.on_leaving = OnLeaving::GoOn;
+    }
+
+    /// The run goes on for so long, because such clients come again.
+    pub(crate) fn grace(&mut self, grace: Duration) {
+        if self.on_leaving != OnLeaving::GoOn {
+            self.on_leaving = OnLeaving::CancelAfter(grace);
+        }
+    }
+}
+
+impl Drop for Attendee {
+    fn drop(&mut self) {
+        self.attendance.book().leave(&self.run);
+        let OnLeaving::CancelAfter(grace) = self.on_leaving else { return };
+        // Without a runtime the process is at its end, and nobody could be asked.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let cancel = self.attendance.clone().cancel(self.tenant.clone(), self.run.clone(), grace);
+        self.attendance.tasks.spawn_on(cancel, &runtime);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attendance() -> (Arc<Attendance>, TenantId) {
+        let registry = Arc::new(baton_registry::InProcess::new(crate::sample::settings(&["a"])));
+        let peers = Arc::new(Peers::new(registry));
+        (Attendance::new(peers, TaskTracker::new()), TenantId::new("t").unwrap())
+    }
+
+    #[test]
+    fn a_second_try_finds_the_run_that_was_left() {
+        let (attendance, tenant) = attendance();
+        let print = blake3::hash(b"body");
+        let mut left = attendance.join(&tenant, "run_1".into(), Some(print));
+        let _has_its_own = attendance.join(&tenant, "run_2".into(), Some(print));
+        left.release();
+        drop(left);
+        let again = attendance.rejoin(&tenant, &print).unwrap();
+        assert_eq!(again.run(), "run_1");
+        assert!(attendance.rejoin(&tenant, &blake3::hash(b"other")).is_none());
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let (attendance, tenant) = attendance();
+        for run in 0..RETRIES_MAX + 10 {
+            let print = blake3::hash(run.to_string().as_bytes());
+            drop(attendance.join(&tenant, run.to_string(), Some(print)));
+        }
+        assert_eq!(attendance.book().given.len(), RETRIES_MAX);
+        assert!(attendance.book().waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_run_is_not_given_again() {
+        let (attendance, tenant) = attendance();
+        let print = blake3::hash(b"body");
+        drop(attendance.join(&tenant, "run_1".into(), Some(print)));
+        attendance.tasks.close();
+        attendance.tasks.wait().await;
+        assert!(attendance.rejoin(&tenant, &print).is_none());
+    }
+}

@@ -1,0 +1,83 @@
+//! Chat completions that are runs: submitted, followed, answered.
+
+mod attendance;
+mod end;
+mod follow;
+mod live;
+mod progress;
+mod sent;
+mod stream;
+mod submit;
+mod tokens;
+
+pub(crate) use attendance::Attendance;
+pub(crate) use follow::{Follow, Seen};
+pub(crate) use submit::{Tries, request_of, traced};
+
+use crate::{
+    edge::Caller,
+    error::{ApiError, Retry},
+    gateway::Shared,
+    reply::Head,
+    request::ChatCall,
+};
+use attendance::Attendee;
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue},
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+
+/// Answers a call by a run.
+pub(crate) async fn chat(
+    shared: Arc<Shared>,
+    caller: Caller,
+    headers: &HeaderMap,
+    body: &[u8],
+    call: ChatCall,
+) -> Result<Response, ApiError> {
+    let tries = Tries::of(headers)?;
+    let attendee = submit::submit(&shared, &caller, tries, body, &call).await?;
+    let run = attendee.run().to_owned();
+    tracing::Span::current().record("run", run.as_str());
+    let head = Head::new(&run, &call.model_name, &shared.registry.settings());
+    let mut response = if call.stream {
+        stream::respond(shared, caller, attendee, call, head)
+    } else {
+        whole(&shared, &caller, attendee, &head).await.map_err(|error| error.about(&run))?
+    };
+    if let Ok(id) = HeaderValue::try_from(run) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    Ok(response)
+}
+
+/// The whole answer at once.
+async fn whole(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    mut attendee: Attendee,
+    head: &Head,
+) -> Result<Response, ApiError> {
+    let run = attendee.run().to_owned();
+    let mut follow = Follow::new(shared.peers.clone(), &caller.tenant, &run, 0);
+    let ended = async {
+        while !matches!(follow.next().await?, Seen::Ended) {}
+        end::fetch(shared, &caller.tenant, &run).await
+    };
+    let ended = tokio::select! {
+        ended = ended => ended,
+        () = shared.closing.cancelled() => Err(goes_on(&run)),
+    };
+    // From here on the run has ended, or shall go on.
+    attendee.release();
+    let end::Ended { answer, finish, usage, report } = ended?;
+    Ok(Json(head.completion(&answer, "", finish, &usage, report.as_ref())).into_response())
+}
+
+/// Said by a gateway that stops: the run is somebody else's to finish.
+fn goes_on(run: &str) -> ApiError {
+    let message = format!("this gateway is stopping; run {run} goes on: GET /v1/runs/{run}");
+    ApiError { message, ..ApiError::stopping() }.retry(Retry::Never)
+}

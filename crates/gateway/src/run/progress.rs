@@ -1,0 +1,106 @@
+//! Reads off a run's journal what is going on, and which task writes the answer.
+
+use baton_engine::{Event, Input, Outcome, Plan, PlanSource};
+use baton_workflow::{Selection, StepId, VerdictKind};
+
+/// A run, as far as a client that waits for it cares.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Whether the answer is checked before it is given.
+    checked: bool,
+    /// Steps of the current plan, and whether the last one's output is what it yields.
+    steps: usize,
+    ends_with_last: bool,
+    /// The task that writes the answer, while it is at it.
+    writer: Option<u32>,
+}
+
+impl Progress {
+    /// The task whose text is the answer as it stands, if nothing can replace it but its
+    /// own failure. The engine tells the worker-agent the same (`is_answer`).
+    pub(crate) fn writer(&self) -> Option<u32> {
+        self.writer
+    }
+
+    /// Takes the next entry; gives words for it, if it is worth any.
+    pub(crate) fn take(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Submitted { spec } => {
+                self.checked = spec.check.is_some();
+                None
+            }
+            Event::PlanAsked { round, .. } => Some(format!("planning round {}", round + 1)),
+            Event::Adopted { plan, source, .. } => {
+                let name = match source {
+                    PlanSource::Strategy(name) => name.clone(),
+                    PlanSource::Fallback(name) => format!("{name}, because the policy failed"),
+                };
+                Some(format!("{} by strategy {name}", self.plan(plan)))
+            }
+            Event::StepDispatched { task, step, agent, .. } => {
+                if !self.checked && self.ends_with_last && step.index() + 1 == self.steps {
+                    self.writer = Some(*task);
+                }
+                Some(format!("{}: given to {agent}", self.step(*step)))
+            }
+            Event::VerifyAsked { candidates, .. } => {
+                Some(format!("checking {} candidate answers", candidates.len()))
+            }
+            Event::Heard { input } => self.heard(input),
+            Event::Ended { .. } => None,
+        }
+    }
+
+    fn heard(&mut self, input: &Input) -> Option<String> {
+        match input {
+            Input::Outcome { task, outcome, .. } => {
+                if self.writer == Some(*task) {
+                    self.writer = None;
+                }
+                self.outcome(*task, outcome)
+            }
+            Input::Lost { task, .. } => {
+                if self.writer == Some(*task) {
+                    self.writer = None;
+                }
+                Some(format!("task {task}: lost"))
+            }
+            Input::DeadlinePassed => Some("the time is over".into()),
+            Input::CancelAsked { .. } => Some("cancelled".into()),
+        }
+    }
+
+    fn outcome(&mut self, task: u32, outcome: &Outcome) -> Option<String> {
+        match outcome {
+            Outcome::Planned { plan, .. } => Some(self.plan(plan)),
+            Outcome::Stands => Some("the policy lets the answer stand".into()),
+            Outcome::Unreadable { .. } => Some("the policy's plan cannot be read".into()),
+            Outcome::Worked { ms, .. } => Some(format!("task {task}: done in {ms} ms")),
+            Outcome::Verified { verdict, .. } => Some(
+                match verdict.kind {
+                    VerdictKind::Pass => "the check passed",
+                    VerdictKind::Fail => "the check failed",
+                    VerdictKind::Abstain => "the check abstained",
+                    VerdictKind::Unavailable => "the check cannot be had",
+                }
+                .into(),
+            ),
+            Outcome::Failed { code, .. } => Some(format!("task {task}: failed ({code})")),
+            Outcome::BudgetSpent { resource } => Some(format!("no {resource} left")),
+            Outcome::Abandoned => None,
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) -> String {
+        self.steps = plan.steps.len();
+        self.ends_with_last = plan.selection == Selection::Last;
+        self.writer = None;
+        let mut agents: Vec<_> = plan.steps.iter().map(|step| step.agent.as_str()).collect();
+        agents.dedup();
+        format!("plan of {} steps: {}", self.steps, agents.join(", "))
+    }
+
+    fn step(&self, step: StepId) -> String {
+        format!("step {} of {}", step.index() + 1, self.steps)
+    }
+}
