@@ -27,11 +27,8 @@ pub(crate) struct Shape(&'static [StepShape]);
 const ONE: Shape = Shape(&[(SOLVE, Sees::Nothing)]);
 const PLANNED: Shape = Shape(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 const CHECKED: Shape = Shape(&[(SOLVE, Sees::Nothing), (CHECK, Sees::Everything)]);
-const MERGED: Shape = Shape(&[
-    (SOLVE, Sees::Nothing),
-    (SOLVE_AGAIN, Sees::Nothing),
-    (MERGE, Sees::These(&[0, 1])),
-]);
+const MERGED: Shape =
+    Shape(&[(SOLVE, Sees::Nothing), (SOLVE_AGAIN, Sees::Nothing), (MERGE, Sees::These(&[0, 1]))]);
 const PLANNED_CHECKED: Shape =
     Shape(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::These(&[0])), (CHECK, Sees::These(&[1]))]);
 const CORRECTED: Shape =
@@ -119,7 +116,9 @@ impl Lists {
             }
             1 => self.written(&agents, &self.quoted().join("\n  "), &access),
             2 => self.written(&format!("[{agents}]"), &subtasks, &access),
-            3 => self.clean().replace("model_id =", "model ids:").replace("subtasks =", "subtasks:"),
+            3 => {
+                self.clean().replace("model_id =", "model ids:").replace("subtasks =", "subtasks:")
+            }
             4 => format!(
                 "<think>The first subtask: something like \"solve it\". An access_list of [] would do.</think>\n{}",
                 self.clean()

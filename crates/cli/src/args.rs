@@ -1,0 +1,237 @@
+//! What can be said on the command line.
+
+use baton_sim::{Difficulty, Family};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Where the endpoint listens unless said otherwise.
+const LISTEN: &str = "127.0.0.1:8484";
+
+/// An open, self-hosted Conductor: teams of language models behind one OpenAI endpoint.
+#[derive(Debug, Parser)]
+#[command(
+    name = "baton",
+    version,
+    after_help = "Exit codes: 0 done · 1 error · 2 wrong usage or configuration · 3 the run ended \
+                  without an answer · 4 not authorised · 5 an answer, but not accepted or cut \
+                  short · 130 interrupted.\nLogs go to stderr; BATON_LOG sets what is logged."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Form of the logs.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the whole cluster in this process.
+    #[command(after_help = "Example: baton up --listen 127.0.0.1:8484 --data ./baton-data")]
+    Up(Up),
+    /// Ask a question; the answer goes to stdout, the team's steps to stderr.
+    #[command(after_help = "Example: baton run \"What is (3 + 4) * 5?\"")]
+    Run(Run),
+    /// Show the team and the cost that a question would get, without carrying it out.
+    #[command(after_help = "Example: baton plan \"What is (3 + 4) * 5?\"")]
+    Plan(Plan),
+    /// List, show, watch and cancel runs.
+    Runs(Runs),
+    /// Serve the SIMULATED pool of models over HTTP.
+    Sim(Sim),
+    /// Print generated tasks with their answers, one JSON object a line, or grade replies.
+    Tasks(Tasks),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Up {
+    /// Address of the HTTP endpoint. Beyond loopback, keys must be configured.
+    #[arg(long, default_value = LISTEN)]
+    pub(crate) listen: SocketAddr,
+    /// Folder of the ledger; made if missing.
+    #[arg(long, default_value = "baton-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+}
+
+/// Which agents there are.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct PoolArgs {
+    /// Configuration: agents, prices, policy, limits. Without one: OPENAI_API_KEY or
+    /// OPENAI_BASE_URL, else the simulated pool.
+    #[arg(long, env = "BATON_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Use the simulated pool whatever the environment says.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) simulated: bool,
+    /// Speed of the simulated pool: 1 as configured, 0 without any waiting.
+    #[arg(long, default_value_t = 1.0, value_name = "SCALE")]
+    pub(crate) sim_time_scale: f64,
+    /// Seed of the simulated pool.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) sim_seed: u64,
+}
+
+/// Which cluster to talk to.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct EndpointArgs {
+    /// The endpoint, such as http://127.0.0.1:8484.
+    #[arg(long, env = "BATON_ENDPOINT", value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Environment variable that holds the key.
+    #[arg(long, default_value = "BATON_API_KEY", value_name = "NAME")]
+    pub(crate) key_env: String,
+}
+
+/// What a run may be told.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct AskArgs {
+    /// baton, baton-ultra, or baton/STRATEGY.
+    #[arg(long, default_value = "baton")]
+    pub(crate) model: String,
+    /// Most dollars to spend.
+    #[arg(long, value_name = "USD")]
+    pub(crate) budget: Option<f64>,
+    /// Seconds to finish in.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u32>,
+    /// Use only these agents.
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) allow: Vec<String>,
+    /// Use none of these agents.
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) deny: Vec<String>,
+    /// Have the answer judged; name an agent, or leave it to the configured judge.
+    #[arg(long, value_name = "AGENT", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) judge: Option<String>,
+    /// Most workflows: the first and its corrections.
+    #[arg(long)]
+    pub(crate) rounds: Option<u32>,
+    /// For models that can repeat an answer.
+    #[arg(long)]
+    pub(crate) seed: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// The question; `-` reads it from standard input.
+    pub(crate) question: String,
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: Format,
+    /// Only the answer, nothing on stderr.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Plan {
+    /// The question; `-` reads it from standard input.
+    pub(crate) question: String,
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) pool: PoolArgs,
+    /// Form of the plan.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    pub(crate) command: RunsCommand,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+    /// Form of what is printed.
+    #[arg(short, long, value_enum, default_value = "text", global = true)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// The newest runs.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// Only runs older than this one.
+        #[arg(long)]
+        before: Option<String>,
+    },
+    /// One run, step by step.
+    Get {
+        /// Its id.
+        run: String,
+    },
+    /// What happens to a run, until it ends.
+    Watch {
+        /// Its id.
+        run: String,
+    },
+    /// End a run.
+    Cancel {
+        /// Its id.
+        run: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Sim {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8485")]
+    pub(crate) listen: SocketAddr,
+    /// Seed of all lots.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Speed: 1 as configured, 0 without any waiting.
+    #[arg(long, default_value_t = 1.0, value_name = "SCALE")]
+    pub(crate) time_scale: f64,
+    /// Share of malformed plans, 0 to 1.
+    #[arg(long)]
+    pub(crate) malformed_rate: Option<f64>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tasks {
+    /// Families to draw from; all unless said.
+    #[arg(long, value_name = "FAMILY")]
+    pub(crate) family: Vec<Family>,
+    /// Difficulties to draw from, 1 to 5; all unless said.
+    #[arg(long, value_name = "1-5")]
+    pub(crate) difficulty: Vec<Difficulty>,
+    /// How many tasks.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) count: u64,
+    /// Another seed, other tasks.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Instead of printing tasks: read lines of {"task": …, "reply": "…"} from standard
+    /// input, and print each task's id and whether the reply is right.
+    #[arg(long)]
+    pub(crate) grade: bool,
+}

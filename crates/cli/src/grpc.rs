@@ -1,0 +1,63 @@
+//! A gRPC server around one service: health, reflection, limits, graceful stop.
+
+use baton_proto::DESCRIPTORS;
+use std::{io, net::TcpListener};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::ServingStatus;
+
+/// Calls and streams on one connection at the same time.
+const STREAMS_MAX: u32 = 4096;
+
+/// Why a server ended before it was told to.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    Listen(io::Error),
+    Serve(tonic::transport::Error),
+    Reflection(String),
+}
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(error) => write!(f, "cannot listen: {error}"),
+            Self::Serve(error) => write!(f, "cannot serve: {error}"),
+            Self::Reflection(error) => write!(f, "cannot describe the services: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// Serves until `stop` is cancelled; health says so first. `name` is the service's full
+/// gRPC name.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    name: &'static str,
+    routes: Routes,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    listener.set_nonblocking(true).map_err(ServeError::Listen)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(ServeError::Listen)?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_service_status(name, ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| ServeError::Reflection(error.to_string()))?;
+    let stopped = async move {
+        stop.cancelled().await;
+        health.set_service_status(name, ServingStatus::NotServing).await;
+    };
+    let routes = routes.add_service(health_service).add_service(reflection);
+    Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
+        .await
+        .map_err(ServeError::Serve)
+}

@@ -1,0 +1,54 @@
+//! The command `baton`.
+
+mod args;
+mod client;
+mod exit;
+mod grpc;
+mod node;
+mod output;
+mod plan;
+mod run;
+mod runs;
+mod settings;
+mod sim;
+mod tasks;
+mod tree;
+mod up;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use exit::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match start(args) {
+        Ok(code) => code,
+        Err(failure) => {
+            anstream::eprintln!("{}error:{} {failure}", output::BAD, output::PLAIN);
+            failure.code()
+        }
+    }
+}
+
+fn start(args: Args) -> Result<ExitCode, Failure> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return Err(Failure::other("a TLS provider was installed before this one"));
+    }
+    let _logs = output::start_logs(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
+    let code = runtime.block_on(async {
+        match args.command {
+            Command::Up(up) => up::up(up).await,
+            Command::Run(_) => Err(Failure::other("x")),
+            Command::Plan(_) => Err(Failure::other("x")),
+            Command::Runs(_) => Err(Failure::other("x")),
+            Command::Sim(sim) => sim::sim(sim).await,
+            Command::Tasks(tasks) => tasks::tasks(tasks),
+        }
+    });
+    // What was asked is done or given up: nothing that still blocks is waited for.
+    runtime.shutdown_background();
+    code
+}
