@@ -4,6 +4,7 @@
 //! routers really answer them. It makes one call and reports precisely how that went:
 //! retries and failover belong to the caller. No other crate names `reqwest`.
 
+mod api;
 mod body;
 mod clock;
 mod failure;
@@ -13,6 +14,7 @@ mod reader;
 mod secret;
 mod wire;
 
+pub use api::{Api, ApiError, ApiEvent};
 pub use options::{HttpProviderOptions, MaxTokensField, OptionsError, ReplyLimits, Timeouts};
 pub use provider::HttpProvider;
 pub use secret::{Secret, SecretError};
