@@ -1,21 +1,4 @@
 //! What a workflow may cost, before anything is spent.
-//!
-//! A step reads the request, its own subtask, and for every step it sees that step's
-//! subtask and output. So, with `wrapping` = [`WRAPPING_TOKENS`] for each text put
-//! around another:
-//!
-//! ```text
-//! tokens_in(step)  = prompt + wrapping + subtask(step)
-//!                  + sum over seen steps s of (wrapping + subtask(s) + tokens_out(s))
-//! tokens_out(step) = at most:  min(limits.output_tokens_max, agent.output_tokens)
-//!                    typical:  min(TYPICAL_OUTPUT_TOKENS, the above)
-//! subtask(step)    = at most:  its bytes (no token is shorter than a byte)
-//!                    typical:  its bytes / 4, rounded up (English prose)
-//! dollars(step)    = tokens_in * input price + tokens_out * output price
-//! ```
-//!
-//! It counts each step once: retries, failovers, the planning call, verification and
-//! corrective rounds come on top. The bound takes one model's token for another's.
 
 use crate::NotInPool;
 use baton_workflow::{AgentCard, AgentId, Limits, Pool, Spend, StepId, Workflow};
@@ -52,8 +35,24 @@ pub struct Estimate {
     pub typical: Spend,
 }
 
-/// What each step of `workflow` may consume on a request of `prompt_tokens`; the
-/// formula stands at the head of this module. Fails if the pool lacks an agent.
+/// What each step of `workflow` may consume on a request of `prompt_tokens`. Fails if
+/// the pool lacks an agent.
+///
+/// A step reads the request, its own subtask, and for every step it sees that step's
+/// subtask and output; each text comes in a wrapping of 64 tokens:
+///
+/// ```text
+/// tokens_in(step)  = prompt + wrapping + subtask(step)
+///                  + sum over seen steps s of (wrapping + subtask(s) + tokens_out(s))
+/// tokens_out(step) = at most:  min(limits.output_tokens_max, agent.output_tokens)
+///                    typical:  min(500, the above)
+/// subtask(step)    = at most:  its bytes (no token is shorter than a byte)
+///                    typical:  its bytes / 4, rounded up (English prose)
+/// dollars(step)    = tokens_in * input price + tokens_out * output price
+/// ```
+///
+/// Each step is counted once: retries, failovers, the planning call, verification and
+/// corrective rounds come on top. One model's tokens are taken for another's.
 pub fn estimate(
     workflow: &Workflow,
     pool: &Pool,

@@ -95,7 +95,7 @@ pub fn render(
     for (ordinal, agent) in pool.agents().iter().enumerate() {
         system.push_str(&agent_line(ordinal, agent, options));
     }
-    let mut user = format!("# Request\n\n{}\n", fence("request", task));
+    let mut user = format!("# Request\n\n{}", fence("request", task));
     for (number, round) in (1..).zip(earlier) {
         user.push_str(&round_text(number, round, pool));
     }

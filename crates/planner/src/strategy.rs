@@ -1,20 +1,4 @@
 //! The named strategies: well-known ways to put a team together, as workflows.
-//!
-//! Agents that are not named are chosen by one rule, so that a strategy is the same
-//! workflow on every machine: a higher price per token written counts as stronger,
-//! and of two agents at one price the one that comes first in the pool.
-//!
-//! | role | agent if none is named |
-//! | --- | --- |
-//! | the one agent of `direct` and `self_consistency` | the strongest |
-//! | proposers of `mixture_of_agents` | the three strongest, over again if there are fewer |
-//! | aggregator of `mixture_of_agents` | the strongest |
-//! | planner and verifier of `plan_execute_verify` | the strongest |
-//! | executor of `plan_execute_verify` | the second strongest, or the only one |
-//! | author of `reflect` | the strongest |
-//! | critic of `reflect` | the second strongest, or the only one |
-//!
-//! Whoever writes the answer is the strongest: a weak last step spoils a good draft.
 
 mod build;
 mod params;
@@ -27,7 +11,23 @@ const SAMPLES_DEFAULT: u16 = 3;
 /// Rounds of `reflect` where no number is given.
 const ROUNDS_DEFAULT: u16 = 1;
 
-/// A named strategy with its parameters; agents left open are chosen from the pool.
+/// A named strategy with its parameters.
+///
+/// Agents that are not named are chosen by one rule, so that a strategy is the same
+/// workflow on every machine: a higher price per token written counts as stronger,
+/// and of two agents at one price the one that comes first in the pool.
+///
+/// | role | agent if none is named |
+/// | --- | --- |
+/// | the one agent of `direct` and `self_consistency` | the strongest |
+/// | proposers of `mixture_of_agents` | the three strongest, over again if there are fewer |
+/// | aggregator of `mixture_of_agents` | the strongest |
+/// | planner and verifier of `plan_execute_verify` | the strongest |
+/// | executor of `plan_execute_verify` | the second strongest, or the only one |
+/// | author of `reflect` | the strongest |
+/// | critic of `reflect` | the second strongest, or the only one |
+///
+/// Whoever writes the answer is the strongest: a weak last step spoils a good draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Strategy {
     /// One agent answers.

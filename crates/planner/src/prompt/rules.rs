@@ -56,13 +56,19 @@ When you are shown an earlier round and its answer needs no change, reply with \
 {\"steps\": []}.
 ";
 
+const EXAMPLES: &str = "
+# Examples
+
+Each has models and limits of its own.
+";
+
 /// The part that is the same for every request and every pool.
 pub(super) fn unchanging(form: Form) -> String {
     let how = match form {
         Form::Lists => LISTS,
         Form::Json => JSON,
     };
-    let mut text = format!("{JOB}{how}\n# Examples\n");
+    let mut text = format!("{JOB}{how}{EXAMPLES}");
     text.push_str(&examples::all(form));
     text
 }
@@ -81,13 +87,13 @@ pub(super) fn ask(form: Form, later: bool) -> &'static str {
         (Form::Json, false) => "\nWrite the plan as one JSON object.",
         (Form::Lists, true) => {
             "\nIf the last answer needs no change, write three empty lists. Otherwise write a \
-             new plan that puts right what is wrong; its steps can be shown the earlier rounds. \
-             Brief thoughts, then the three lists."
+             new plan that puts right what is wrong; its steps with any access also see the \
+             earlier rounds. Brief thoughts, then the three lists."
         }
         (Form::Json, true) => {
             "\nIf the last answer needs no change, write {\"steps\": []}. Otherwise write a new \
-             plan that puts right what is wrong, as one JSON object; its steps can be shown the \
-             earlier rounds."
+             plan that puts right what is wrong, as one JSON object; its steps with any access \
+             also see the earlier rounds."
         }
     }
 }

@@ -93,3 +93,15 @@ fn the_examples_are_not_taken_for_a_reply_to_be_read() {
     let plan = read(&reply, &pool(3), &Limits::default()).unwrap();
     assert_eq!(plan.into_workflow(&Limits::default()).unwrap().steps()[0].subtask, "x");
 }
+
+/// The whole of both prompts, so that a change of their words is seen as one.
+#[test]
+fn the_prompts_as_they_are_sent() {
+    let lists = RenderOptions { names: true, strengths: true, prices: true, ..PLAIN };
+    let json = RenderOptions { form: Form::Json, ..PLAIN };
+    for (name, options) in [("lists", lists), ("json", json)] {
+        let prompt = prompt("Name three rivers.", options);
+        let text = format!("{}\n======== user ========\n{}\n", prompt.system, prompt.user);
+        insta::assert_snapshot!(name, text);
+    }
+}

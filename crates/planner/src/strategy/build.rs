@@ -102,7 +102,7 @@ fn too_long(strategy: &Strategy, limits: &Limits) -> Option<String> {
     })
 }
 
-/// Strongest first; the rule stands at the head of the module above.
+/// Strongest first; the rule stands at [`Strategy`].
 fn ranked(pool: &Pool) -> Vec<&AgentCard> {
     let mut ranked: Vec<_> = pool.agents().iter().collect();
     // The sort is stable, so that equal prices keep the pool's order.

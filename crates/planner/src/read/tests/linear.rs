@@ -4,8 +4,8 @@ use super::super::read_counting;
 use crate::testing::pool;
 use baton_workflow::Limits;
 
-/// What a reply of 200,000 bytes may take at most.
-const MOVES_MAX: u64 = 16 * 200_000 + 1024 + 16;
+/// What a reply of 40,000 bytes may take at most.
+const MOVES_MAX: u64 = 16 * 40_000 + 1024 + 16;
 
 /// Moves over `unit` repeated to that many bytes.
 fn moves(unit: &str, bytes: usize) -> u64 {
@@ -15,7 +15,7 @@ fn moves(unit: &str, bytes: usize) -> u64 {
 
 /// Twice the reply is at most twice the work, and no byte is visited too often.
 fn check(unit: &str) {
-    let (half, whole) = (moves(unit, 100_000), moves(unit, 200_000));
+    let (half, whole) = (moves(unit, 20_000), moves(unit, 40_000));
     assert!(whole <= half * 21 / 10 + 100, "{unit:?}: {half} moves, then {whole}");
     assert!(whole <= MOVES_MAX, "{unit:?}: {whole} moves");
 }
@@ -77,7 +77,7 @@ fn one_open_list_before_many_does_not_multiply() {
             let reply = format!("{head}{}", "0, {\"x\": ['y', ".repeat(bytes / 15));
             read_counting(&reply, &pool(3), &Limits::default()).1
         };
-        let (half, whole) = (count(100_000), count(200_000));
+        let (half, whole) = (count(20_000), count(40_000));
         assert!(whole <= half * 21 / 10 + 100, "{head}: {half} moves, then {whole}");
     }
 }
