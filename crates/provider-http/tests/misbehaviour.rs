@@ -1,10 +1,14 @@
 //! What the client makes of servers that do not behave, over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 mod server;
 
-use baton_provider::{
-    ChatEvent, ChatRequest, Message, Provider, ProviderError, Role,
-};
+use baton_provider::{ChatEvent, ChatRequest, Message, Provider, ProviderError, Role};
 use baton_provider_http::{
     HttpProvider, HttpProviderOptions, OptionsError, ReplyLimits, Secret, Timeouts,
 };
@@ -207,7 +211,9 @@ async fn a_status_is_the_callers_decision() {
     let json = "application/json";
     let limited = vec![
         head("429 Too Many Requests", json, "retry-after: 3\r\n"),
-        raw(r#"{"error":{"message":"slow down","type":"rate_limit_exceeded","param":null,"code":null}}"#),
+        raw(
+            r#"{"error":{"message":"slow down","type":"rate_limit_exceeded","param":null,"code":null}}"#,
+        ),
     ];
     let server = serve(limited).await;
     let (said, error) = call(options(&server)).await;
@@ -250,7 +256,10 @@ async fn each_wait_has_its_end() {
     assert_eq!(timed(script, first, true).await, out("FirstToken"), "comments do not count");
     let script = vec![sse(), data(HELLO), Act::Wait];
     let between = Timeouts { between_tokens_ms: 50, ..quick };
-    assert_eq!(timed(script.clone(), between, true).await, format!("Hello | {}", out("BetweenTokens")));
+    assert_eq!(
+        timed(script.clone(), between, true).await,
+        format!("Hello | {}", out("BetweenTokens"))
+    );
     let total = Timeouts { total_ms: 50, ..quick };
     assert_eq!(timed(script, total, true).await, format!("Hello | {}", out("Total")));
     assert_eq!(timed(vec![Act::Wait], total, false).await, out("Total"));

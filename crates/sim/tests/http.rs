@@ -1,5 +1,11 @@
 //! The simulated pool over a real socket, asked by the client that Baton itself uses.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 use baton_provider::{
     ChatEvent, ChatRequest, Finish, Finished, Message, Provider, ProviderError, Role,
 };
@@ -113,8 +119,7 @@ async fn tokens_come_at_the_models_pace() {
     let address = server(SimOptions { time_scale: 0.05, ..SimOptions::default() }).await;
     let task = tasks::generate(Family::Program, Difficulty::ALL[2], 5);
     let started = std::time::Instant::now();
-    let mut stream =
-        client(address, true).chat(request("sim-swift", &task.prompt)).await.unwrap();
+    let mut stream = client(address, true).chat(request("sim-swift", &task.prompt)).await.unwrap();
     let (mut chunks, mut text) = (0_u32, 0);
     while let Some(event) = stream.next().await {
         if let ChatEvent::Text(more) = event.unwrap() {
