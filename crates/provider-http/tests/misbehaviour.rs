@@ -1,5 +1,11 @@
 //! What the client makes of servers that do not behave, over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 mod server;
 
 use baton_provider::{ChatEvent, ChatRequest, Message, Provider, ProviderError, Role};

@@ -7,8 +7,8 @@ use crate::{
     draw::Draws,
     family::Problem,
     parameters,
-    reading::Said,
-    workflows::{Lists, Shape},
+    reading::{Said, Speaker},
+    workflows::{Form, Lists, Shape},
 };
 
 /// What a prompt says to a Conductor.
@@ -17,6 +17,18 @@ pub(crate) struct Brief {
     family: Option<crate::Family>,
     question_bytes: usize,
     repair: bool,
+    form: Form,
+    round: Round,
+}
+
+/// Whether an answer of an earlier round is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    First,
+    /// It may stand: nothing was found against it.
+    Again,
+    /// Something was found when it was checked.
+    Rejected,
 }
 
 struct Agent {
@@ -26,6 +38,11 @@ struct Agent {
 
 /// Names of two of the three lists: a prompt that has both asks for a workflow.
 const LISTS: [&str; 2] = ["model_id", "access_list"];
+/// Fields of a workflow as a JSON object: the same.
+const FIELDS: [&str; 2] = ["\"steps\"", "\"access\""];
+/// What stands above an earlier round, and above what was found against its answer.
+const EARLIER: &str = "# Round ";
+const FOUND: &str = "What was found when it was checked";
 /// The word by which a prompt sends a plan back.
 const COMPLAINT: &str = "complaint";
 /// How far off the length of a question is read, in bytes (one standard deviation).
@@ -34,16 +51,31 @@ const LENGTH_NOISE_BYTES: f64 = 40.0;
 impl Brief {
     /// Reads a prompt that asks for a workflow; `None` for any other.
     pub(crate) fn find(messages: &[Said], problem: Option<&Problem>) -> Option<Self> {
-        let asks = |list| messages.iter().any(|message| message.text.contains(list));
-        let agents = agents(messages);
-        if agents.is_empty() || !LISTS.into_iter().all(asks) {
+        let says = |text| messages.iter().any(|message| message.text.contains(text));
+        let form = if LISTS.into_iter().all(says) {
+            Form::Lists
+        } else if FIELDS.into_iter().all(says) {
+            Form::Json
+        } else {
+            return None;
+        };
+        // Whoever asks for a workflow lists the agents in the standing instructions, where
+        // no user can write.
+        let system = agents(messages.iter().filter(|said| said.speaker == Speaker::System));
+        let agents = if system.is_empty() { agents(messages.iter()) } else { system };
+        if agents.is_empty() {
             return None;
         }
         let last = messages.last()?;
         let question_bytes = problem.map_or(last.text.len(), |p| p.puzzle().prompt().len());
         let repair = last.text.to_lowercase().contains(COMPLAINT);
         let family = problem.map(Problem::family);
-        Some(Self { agents, family, question_bytes, repair })
+        let round = match (last.text.contains(EARLIER), last.text.contains(FOUND)) {
+            (false, _) => Round::First,
+            (true, false) => Round::Again,
+            (true, true) => Round::Rejected,
+        };
+        Some(Self { agents, family, question_bytes, repair, form, round })
     }
 
     /// The reply.
@@ -53,10 +85,15 @@ impl Brief {
         malformed_rate: Option<f64>,
         draws: &mut Draws,
     ) -> String {
+        if self.round == Round::Again && draws.chance(parameters.stands_rate) {
+            return Lists::new(Vec::new(), Shape::NONE, self.form).clean();
+        }
         let length = self.question_bytes as f64 + LENGTH_NOISE_BYTES * draws.normal();
-        let shape = Shape::draw(length > parameters.hard_bytes as f64, draws);
+        // What was wrong once is taken for hard.
+        let hard = length > parameters.hard_bytes as f64 || self.round == Round::Rejected;
+        let shape = Shape::draw(hard, draws);
         let agents = shape.steps().iter().map(|_| self.agent(parameters.reads_strengths, draws));
-        let lists = Lists::new(agents.collect(), shape);
+        let lists = Lists::new(agents.collect(), shape, self.form);
         let rate = if self.repair {
             parameters.malformed_again_rate.min(malformed_rate.unwrap_or(1.0))
         } else {
@@ -91,9 +128,9 @@ impl Brief {
 
 /// Lines such as `Model 0: …` or `- Agent 0 …`. Examples come with agents of their own: a
 /// number that does not rise begins another list, and the last list counts.
-fn agents(messages: &[Said]) -> Vec<Agent> {
+fn agents<'a>(messages: impl Iterator<Item = &'a Said>) -> Vec<Agent> {
     let mut agents: Vec<Agent> = Vec::new();
-    for line in messages.iter().flat_map(|message| message.text.lines()) {
+    for line in messages.flat_map(|message| message.text.lines()) {
         let Some(agent) = agent(line) else { continue };
         if agents.last().is_some_and(|last| last.number >= agent.number) {
             agents.clear();
@@ -114,7 +151,7 @@ fn agent(line: &str) -> Option<Agent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Difficulty, Family, Parameters, reading::Speaker, tasks::generate};
+    use crate::{Difficulty, Family, Parameters, tasks::generate};
 
     fn brief(question: &str, more: &str) -> Option<Brief> {
         let text = format!(

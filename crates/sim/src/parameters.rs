@@ -73,6 +73,7 @@ pub(crate) struct Conductor {
     pub(crate) malformed_again_rate: f64,
     pub(crate) reads_strengths: f64,
     pub(crate) hard_bytes: usize,
+    pub(crate) stands_rate: f64,
 }
 
 #[derive(Debug, Deserialize)]

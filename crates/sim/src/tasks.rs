@@ -182,7 +182,7 @@ fn answer_line(reply: &str) -> Option<String> {
 fn last_number(text: &str) -> Option<i64> {
     let plain = text.replace('−', "-");
     let belongs = |c: char| c.is_ascii_digit() || matches!(c, '-' | ',' | '.');
-    let words = plain.split(|c| !belongs(c)).filter_map(|word| {
+    let mut words = plain.split(|c| !belongs(c)).filter_map(|word| {
         let word = word.trim_end_matches(['.', ',', '-']).replace(',', "");
         // 42.0 is 42; 42.5 is no whole number.
         let whole = word.split_once('.').map_or(Some(word.as_str()), |(whole, rest)| {
@@ -190,7 +190,7 @@ fn last_number(text: &str) -> Option<i64> {
         });
         whole?.parse().ok()
     });
-    words.last()
+    words.next_back()
 }
 
 fn expression(line: &str) -> Option<Expr> {

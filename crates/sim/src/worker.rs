@@ -88,6 +88,10 @@ impl Work<'_> {
 
     fn look_at(&self, shown: &Shown, sight: &mut Sight) {
         let puzzle = self.problem.puzzle();
+        if shown.rejected {
+            sight.rejected = true;
+            return;
+        }
         if shown.kind == Kind::Plan {
             sight.plan = puzzle.judge_plan(&shown.response).or(sight.plan);
             return;

@@ -10,6 +10,9 @@ pub(crate) enum Sees {
     These(&'static [usize]),
 }
 
+/// A number that no pool reaches.
+const UNKNOWN_AGENT: usize = 9_999;
+
 /// An instruction and what its step sees.
 pub(crate) type StepShape = (&'static str, Sees);
 
@@ -23,6 +26,15 @@ const MERGE: &str = "Merge the earlier answers into one final answer. Work out w
 
 /// A workflow without its agents.
 pub(crate) struct Shape(&'static [StepShape]);
+
+/// The form in which a workflow is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Three lists.
+    Lists,
+    /// One JSON object.
+    Json,
+}
 
 const ONE: Shape = Shape(&[(SOLVE, Sees::Nothing)]);
 const PLANNED: Shape = Shape(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
@@ -41,6 +53,9 @@ const WIDE: Shape = Shape(&[
 ]);
 
 impl Shape {
+    /// No step: the earlier answer stands.
+    pub(crate) const NONE: Self = Self(&[]);
+
     /// Easy questions mostly get one step; hard ones a mixture.
     pub(crate) fn draw(hard: bool, draws: &mut Draws) -> Self {
         let weighted: &[(f64, Self)] = if hard {
@@ -69,78 +84,101 @@ impl Shape {
     }
 }
 
-/// A workflow as the three lists of a Conductor.
+/// A workflow, ready to be written down well or badly.
 pub(crate) struct Lists {
     agents: Vec<usize>,
-    subtasks: Vec<&'static str>,
+    subtasks: Vec<String>,
     access: Vec<String>,
+    form: Form,
 }
 
 impl Lists {
     /// One agent for each step.
-    pub(crate) fn new(agents: Vec<usize>, shape: Shape) -> Self {
-        let subtasks = shape.steps().iter().map(|(subtask, _)| *subtask).collect();
+    pub(crate) fn new(agents: Vec<usize>, shape: Shape, form: Form) -> Self {
+        let subtasks = shape.steps().iter().map(|(subtask, _)| (*subtask).to_owned());
         let access = shape.steps().iter().map(|(_, sees)| match sees {
             Sees::Nothing => "[]".into(),
             Sees::Everything => "[\"all\"]".into(),
             Sees::These(steps) => format!("{steps:?}"),
         });
-        Self { agents, subtasks, access: access.collect() }
+        Self { agents, subtasks: subtasks.collect(), access: access.collect(), form }
+    }
+
+    /// As it should be.
+    pub(crate) fn clean(&self) -> String {
+        match self.form {
+            Form::Lists => self.lists(&format!("{:?}", self.agents), &self.quoted().join(", ")),
+            Form::Json => self.json(),
+        }
+    }
+
+    /// Meant well and written badly: a tolerant reader understands it.
+    pub(crate) fn dirty(&self, draws: &mut Draws) -> String {
+        let clean = self.clean();
+        if self.form == Form::Json {
+            return format!("Here is the plan:\n```json\n{clean}\n```\nGood luck!");
+        }
+        let (agents, quoted) = (format!("{:?}", self.agents), self.quoted());
+        match draws.below(6) {
+            0 => {
+                let smart = self.subtasks.iter().map(|subtask| format!("“{subtask}”"));
+                self.lists(&agents, &smart.collect::<Vec<_>>().join(", "))
+            }
+            1 => self.lists(&agents, &quoted.join("\n  ")),
+            2 => self.lists(&format!("[{agents}]"), &quoted.join(", ")),
+            3 => clean.replace("model_id =", "model ids:").replace("subtasks =", "subtasks:"),
+            4 => format!(
+                "<think>The first subtask: something like \"solve it\". An access_list of [] would do.</think>\n{clean}"
+            ),
+            _ => clean.replace("[\"all\"]", "\"all\""),
+        }
+    }
+
+    /// Not a workflow: it must be sent back.
+    pub(crate) fn wrong(mut self, draws: &mut Draws) -> String {
+        match draws.below(5) {
+            0 => self.agents[0] = UNKNOWN_AGENT,
+            1 => self.access[0] = format!("[{}]", self.access.len()),
+            2 => self.subtasks[0].clear(),
+            3 if self.form == Form::Lists => {
+                self.agents.pop();
+            }
+            _ => {
+                let clean = self.clean();
+                return clean[..clean.len() * 2 / 3].to_owned();
+            }
+        }
+        self.clean()
     }
 
     fn quoted(&self) -> Vec<String> {
         self.subtasks.iter().map(|subtask| format!("\"{subtask}\"")).collect()
     }
 
-    fn written(&self, agents: &str, subtasks: &str, access: &str) -> String {
-        let steps = if self.agents.len() == 1 { "one step" } else { "several steps" };
+    fn lists(&self, agents: &str, subtasks: &str) -> String {
+        let thought = self.thought();
+        let access = self.access.join(", ");
         format!(
-            "The question wants {steps}.\n\nmodel_id = {agents}\nsubtasks = [{subtasks}]\naccess_list = [{access}]"
+            "{thought}\n\nmodel_id = {agents}\nsubtasks = [{subtasks}]\naccess_list = [{access}]"
         )
     }
 
-    /// As it should be.
-    pub(crate) fn clean(&self) -> String {
-        let (agents, access) = (format!("{:?}", self.agents), self.access.join(", "));
-        self.written(&agents, &self.quoted().join(", "), &access)
+    fn json(&self) -> String {
+        let subtasks = self.quoted();
+        let steps = self.agents.iter().zip(&subtasks).zip(&self.access).map(
+            |((agent, subtask), access)| {
+                format!("{{\"agent\": {agent}, \"subtask\": {subtask}, \"access\": {access}}}")
+            },
+        );
+        let steps: Vec<String> = steps.collect();
+        format!("{{\"reasoning\": \"{}\", \"steps\": [{}]}}", self.thought(), steps.join(", "))
     }
 
-    /// Meant well and written badly: a tolerant reader understands it.
-    pub(crate) fn dirty(&self, draws: &mut Draws) -> String {
-        let (agents, access) = (format!("{:?}", self.agents), self.access.join(", "));
-        let subtasks = self.quoted().join(", ");
-        match draws.below(6) {
-            0 => {
-                let smart = self.subtasks.iter().map(|subtask| format!("“{subtask}”"));
-                self.written(&agents, &smart.collect::<Vec<_>>().join(", "), &access)
-            }
-            1 => self.written(&agents, &self.quoted().join("\n  "), &access),
-            2 => self.written(&format!("[{agents}]"), &subtasks, &access),
-            3 => {
-                self.clean().replace("model_id =", "model ids:").replace("subtasks =", "subtasks:")
-            }
-            4 => format!(
-                "<think>The first subtask: something like \"solve it\". An access_list of [] would do.</think>\n{}",
-                self.clean()
-            ),
-            _ => self.clean().replace("[\"all\"]", "\"all\"").replace("\"Solve", "'Solve"),
-        }
-    }
-
-    /// Not a workflow: it must be sent back.
-    pub(crate) fn wrong(&self, draws: &mut Draws) -> String {
-        let (agents, access) = (format!("{:?}", self.agents), self.access.join(", "));
-        let subtasks = self.quoted().join(", ");
-        match draws.below(6) {
-            0 => self.written("[99]", &subtasks, &access),
-            1 => self.written(&agents, &format!("{subtasks}, \"Check it.\""), &access),
-            2 => self.written(&agents, &subtasks, &format!("[7]{}", &access[2..])),
-            3 => self.written(&agents, &subtasks.replacen(self.subtasks[0], "", 1), &access),
-            4 => format!("model_id = {agents}\nsubtasks = [{subtasks}]"),
-            _ => {
-                let clean = self.clean();
-                clean[..clean.len() * 2 / 3].to_owned()
-            }
+    fn thought(&self) -> &'static str {
+        match self.agents.len() {
+            0 => "The answer can stand.",
+            1 => "One step will do.",
+            _ => "This is better done in several steps.",
         }
     }
 }

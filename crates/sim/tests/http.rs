@@ -1,5 +1,11 @@
 //! The simulated pool over a real socket, asked by the client that Baton itself uses.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 use baton_provider::{
     ChatEvent, ChatRequest, Finish, Finished, Message, Provider, ProviderError, Role,
 };

@@ -1,5 +1,11 @@
 //! The simulated models on a few hundred tasks: who is better, what helps, what repeats.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 use baton_sim::{
     Ask, Control, Difficulty, Family, Said, SimOptions, Simulator, Speaker, Task, tasks,
 };

@@ -61,7 +61,7 @@ impl Arithmetic {
         let belongs = |c: char| c.is_ascii_digit() || "+-*/()×·÷− ".contains(c);
         let runs = text.split(|c| !belongs(c)).map(str::trim);
         let sums = runs.filter(|run| asked || *run == text.trim());
-        sums.filter_map(|run| Self::new(Expr::read(run)?)).last()
+        sums.filter_map(|run| Self::new(Expr::read(run)?)).next_back()
     }
 }
 

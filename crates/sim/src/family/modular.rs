@@ -195,10 +195,11 @@ impl Puzzle for Modular {
         }
         let place = draws.below(values.len());
         values[place] = (values[place] + draws.between(1, self.modulus - 1)) % self.modulus;
+        // The mistake is carried on, as it would be on paper.
         let mut x = values[place];
-        for at in place + 1..values.len() {
-            x = self.steps[at].apply(x, self.modulus);
-            values[at] = x;
+        for (value, step) in values.iter_mut().zip(&self.steps).skip(place + 1) {
+            x = step.apply(x, self.modulus);
+            *value = x;
         }
         lines(&values)
     }

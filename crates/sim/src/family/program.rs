@@ -287,10 +287,8 @@ impl Puzzle for Program {
         let mut lines = self.plan();
         let at = draws.below(lines.len());
         let other = self.ops[at].slipped(draws).filter(|op| *op != self.ops[at]);
-        match other {
-            Some(op) => lines[at] = op.code(),
-            None => lines[at] = "xs = xs[1:]".into(),
-        }
+        let loss = if lines[at] == "xs = xs[1:]" { "xs = xs[:1]" } else { "xs = xs[1:]" };
+        lines[at] = other.map_or(loss.to_owned(), |op| op.code());
         lines
     }
 
