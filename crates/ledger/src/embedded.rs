@@ -1,5 +1,6 @@
 //! The ledger in this process: one thread, one file, or none.
 
+mod file;
 mod row;
 mod state;
 mod store;
@@ -15,7 +16,10 @@ use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use state::State;
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use writer::{Ask, Reply, Writer};
@@ -38,6 +42,19 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         Self::start(State::new(1), Box::new(store::Memory::default()))
+    }
+
+    /// The ledger in this file, made where there is none. What was under way when the
+    /// file was last open goes on: leases from before are void, their tasks wait again.
+    /// Reads everything that is not finished; call it where blocking is no harm.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
+    /// another format, or cannot be read or written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        let (file, epoch) = file::File::open(path.as_ref())?;
+        let state = State::load(&file, epoch, writer::clock())?;
+        Self::start(state, Box::new(file))
     }
 
     fn start(state: State, store: Box<dyn Store>) -> Result<Self, LedgerError> {

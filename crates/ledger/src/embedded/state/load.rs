@@ -36,6 +36,8 @@ impl State {
         }
         state.join_trees(store)?;
         state.requeue(now)?;
+        // Nobody watches yet.
+        state.notices.clear();
         Ok(state)
     }
 

@@ -1,0 +1,12 @@
+//! The contract, on a ledger in a file.
+
+use baton_ledger::{EmbeddedLedger, Ledger};
+use std::sync::Arc;
+
+async fn fresh() -> Arc<dyn Ledger> {
+    // Unlinked while it is in use: nothing is left behind when the test is over.
+    let folder = tempfile::tempdir().unwrap();
+    Arc::new(EmbeddedLedger::open(folder.path().join("ledger")).unwrap())
+}
+
+baton_ledger::contract_tests!(make = fresh());
