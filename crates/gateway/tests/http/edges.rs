@@ -1,0 +1,76 @@
+use crate::client::{error_of, world, world_of};
+use baton_gateway::Gateway;
+use baton_registry::{Auth, InProcess, KeySettings, SecretRef};
+use baton_workflow::TenantId;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[tokio::test]
+async fn wrong_requests_get_the_envelope() {
+    let world = world().await;
+    let check = async |request: reqwest::RequestBuilder, status: u16, code: &str| {
+        let told = error_of(request.send().await.unwrap()).await;
+        assert_eq!((told.0, told.1.as_str()), (status, code));
+    };
+    let chat = "/v1/chat/completions";
+    check(world.get("/v2/nothing"), 404, "unknown_url").await;
+    check(world.get(chat), 405, "method_not_allowed").await;
+    check(world.post(chat).body("{\"model\": }"), 400, "invalid_json").await;
+    check(world.post(chat).body(vec![b'"', 0xff, b'"']), 400, "invalid_utf8").await;
+    check(world.post(chat).body("a".repeat(10_000_000)), 413, "body_too_large").await;
+    check(world.chat(json!({"model": "gpt-9"})), 404, "model_not_found").await;
+    check(world.chat(json!({"messages": []})), 400, "invalid_value").await;
+    check(world.chat(json!({"tools": [{}]})), 400, "unsupported_parameter").await;
+    check(world.chat(json!({"baton": {"budget": {"usd": 0}}})), 400, "invalid_value").await;
+    assert_eq!(world.peer.with(|state| state.submits.len()), 0);
+}
+
+#[tokio::test]
+async fn models_are_listed_and_shown() {
+    let world = world().await;
+    let list: Value = world.get("/v1/models").send().await.unwrap().json().await.unwrap();
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
+    assert_eq!(ids, ["baton", "baton-ultra", "baton/direct", "baton/debate", "small"]);
+    let one = world.get("/v1/models/baton/debate").send().await.unwrap();
+    assert_eq!(one.json::<Value>().await.unwrap()["object"], "model");
+    let none = world.get("/v1/models/gpt-9").send().await.unwrap();
+    assert_eq!(error_of(none).await.1, "model_not_found");
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_where_keys_are_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "sk-1\n").unwrap();
+    let mut settings = crate::sample::settings(&["small"]);
+    let key = SecretRef::File(path);
+    settings.auth = Auth::Keys(vec![KeySettings { key, tenant: TenantId::new("ann").unwrap() }]);
+    let world = world_of(settings).await;
+    world.peer.end("four");
+    let (status, code, _) = error_of(world.chat(json!({})).send().await.unwrap()).await;
+    assert_eq!((status, code.as_str()), (401, "invalid_api_key"));
+    let response = world.chat(json!({})).bearer_auth("sk-1").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(world.peer.with(|state| state.submits[0].0.tenant.clone()), "ann");
+    // Probes have no key.
+    assert_eq!(world.get("/readyz").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn without_a_conductor_the_gateway_is_alive_but_not_ready() {
+    let registry = Arc::new(InProcess::new(crate::sample::settings(&["small"])));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::new();
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(Gateway::new(registry, &[]).unwrap().serve(listener, stop));
+    assert_eq!(http.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
+    assert_eq!(error_of(ready).await.0, 503);
+    let body = json!({"model": "baton", "messages": [{"role": "user", "content": "?"}]});
+    let chat = http.post(format!("{url}/v1/chat/completions")).json(&body).send().await.unwrap();
+    let (status, _, headers) = error_of(chat).await;
+    assert_eq!(status, 503);
+    assert!(headers.contains_key("retry-after"));
+}
