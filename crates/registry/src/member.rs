@@ -106,3 +106,29 @@ impl Registry for InProcess {
         self.settings.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PolicySettings, StrategySettings, settings_for};
+    use baton_workflow::{AgentCard, Price};
+
+    #[tokio::test]
+    async fn one_process_keeps_the_contract() {
+        let card = AgentCard {
+            id: AgentId::new("agent").unwrap(),
+            provider: "provider".into(),
+            model: "model".into(),
+            strengths: String::new(),
+            price: Price::default(),
+            context_tokens: 8,
+            output_tokens: 8,
+            concurrency: 1,
+            images: false,
+            tags: Default::default(),
+        };
+        let policy = PolicySettings::Strategy(StrategySettings::direct());
+        let settings = settings_for(vec![card], BTreeMap::new(), policy).unwrap();
+        crate::contract::suite(&settings, async |settings| InProcess::new(settings)).await;
+    }
+}

@@ -1,6 +1,7 @@
 //! Everything an operator decides, as values that were checked.
 
-use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, TenantId};
+use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, PoolError, TenantId, Usd};
+use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// The configuration in force.
@@ -39,7 +40,7 @@ pub struct StrategySettings {
     /// One of the planner's names.
     pub name: String,
     /// A JSON object.
-    pub parameters: serde_json::Value,
+    pub parameters: Value,
 }
 
 /// One account at one OpenAI-compatible endpoint.
@@ -105,4 +106,118 @@ pub struct KeySettings {
     pub key: SecretRef,
     /// Whose it is.
     pub tenant: TenantId,
+}
+
+/// What a run may consume where the configuration says nothing: enough for a handful of
+/// plans with good models, little enough to be no regret.
+pub const BUDGET_DEFAULT: Budget = Budget {
+    usd: Usd::from_pico(1_000_000_000_000),
+    tokens: 200_000,
+    calls: 32,
+    seconds: 600,
+    depth: 1,
+};
+
+/// The tenant of everybody where no keys are configured.
+const TENANT_DEFAULT: &str = "default";
+
+/// Characters of a pool's version.
+const VERSION_CHARS: usize = 12;
+
+impl StrategySettings {
+    /// One agent answers: what is done where nothing is configured.
+    pub fn direct() -> Self {
+        let parameters = Value::Object(Map::new());
+        Self { name: "direct".to_owned(), parameters }
+    }
+}
+
+/// Settings out of their essentials, the rest at its defaults: `direct` stands in for the
+/// policy, nobody judges, everybody may call. Fails if the cards do not make a pool.
+pub fn settings_for(
+    cards: Vec<AgentCard>,
+    providers: BTreeMap<String, ProviderSettings>,
+    policy: PolicySettings,
+) -> Result<Settings, PoolError> {
+    Ok(Settings {
+        providers,
+        pool: Pool::new(pool_version(&cards), cards)?,
+        policy,
+        fallback: StrategySettings::direct(),
+        judge: None,
+        limits: Limits::default(),
+        budget: BUDGET_DEFAULT,
+        auth: open_auth(),
+    })
+}
+
+/// Everybody, as the default tenant.
+pub(crate) fn open_auth() -> Auth {
+    // The default is a constant, so the list of keys is for the type system only: it
+    // lets nobody in.
+    TenantId::new(TENANT_DEFAULT).map_or_else(|_| Auth::Keys(Vec::new()), Auth::Open)
+}
+
+/// The name of this state of a pool: the first 12 hexadecimal digits of the BLAKE3 of its
+/// cards as JSON with sorted keys. The order of the cards counts, because plans are shown
+/// agents in that order.
+pub(crate) fn pool_version(cards: &[AgentCard]) -> String {
+    // A card is plain data, which always has a JSON form.
+    let cards = serde_json::to_value(cards).unwrap_or_default();
+    let hash = blake3::hash(sorted(&cards).to_string().as_bytes());
+    hash.to_hex().chars().take(VERSION_CHARS).collect()
+}
+
+/// The same with sorted keys, whatever order the fields of a type stand in and however
+/// the JSON library was built.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().collect();
+            fields.into_iter().map(|(name, field)| (name.clone(), sorted(field))).collect()
+        }
+        Value::Array(entries) => entries.iter().map(sorted).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use baton_workflow::Price;
+
+    fn card(id: &str) -> AgentCard {
+        AgentCard {
+            id: AgentId::new(id).unwrap(),
+            provider: "p".into(),
+            model: "m".into(),
+            strengths: String::new(),
+            price: Price::default(),
+            context_tokens: 8,
+            output_tokens: 8,
+            concurrency: 1,
+            images: false,
+            tags: ["b".to_owned(), "a".to_owned()].into(),
+        }
+    }
+
+    #[test]
+    fn a_pools_version_names_its_cards_and_their_order() {
+        let version = pool_version(&[card("a"), card("b")]);
+        // Fixed: plans in a ledger name it, so it must not change with the code.
+        assert_eq!(version, "5db1a429180f");
+        assert_eq!(version, pool_version(&[card("a"), card("b")]));
+        assert_ne!(version, pool_version(&[card("b"), card("a")]));
+        assert_ne!(version, pool_version(&[card("a")]));
+    }
+
+    #[test]
+    fn settings_without_a_file_let_everybody_in_and_stay_within_the_default_budget() {
+        let policy = PolicySettings::Strategy(StrategySettings::direct());
+        let settings = settings_for(vec![card("a")], BTreeMap::new(), policy).unwrap();
+        assert_eq!(settings.auth, Auth::Open(TenantId::new("default").unwrap()));
+        assert!(settings.budget.check().is_ok());
+        assert_eq!(settings.budget.usd.dollars(), 1.0);
+        assert_eq!(settings.pool.version(), pool_version(&[card("a")]));
+    }
 }

@@ -1,0 +1,96 @@
+//! `[providers.NAME]`: where models are served.
+
+use super::{
+    Context,
+    faults::Faults,
+    table::{Shape, Table},
+};
+use crate::{ProviderSettings, TimeoutSettings};
+use http::Uri;
+use std::collections::BTreeMap;
+
+/// Longest wait that can be configured, in milliseconds: one day.
+const TIMEOUT_MS_MAX: u64 = 86_400_000;
+
+const PROVIDER: Shape =
+    Shape { required: &["base_url"], optional: &["key_env", "key_file", "stream", "timeouts"] };
+const TIMEOUTS: Shape = Shape {
+    required: &[],
+    optional: &["connect_ms", "first_token_ms", "between_tokens_ms", "total_ms"],
+};
+
+/// All providers by name. One that is not right is in it nevertheless, so that agents
+/// that name it are not complained about as well.
+pub(super) fn providers(
+    root: Table<'_>,
+    context: &Context<'_>,
+    faults: &mut Faults<'_>,
+) -> BTreeMap<String, ProviderSettings> {
+    let mut providers = BTreeMap::new();
+    let Some((_, named)) = root.table("providers", faults) else { return providers };
+    for (name, value) in named {
+        let (name, at) = (name.get_ref().to_string(), value.span().start);
+        let path = format!("providers.{name}");
+        match value.get_ref().as_table() {
+            Some(entries) => {
+                let table = Table::open(&path, at, entries, &PROVIDER, faults);
+                providers.insert(name, provider(table, context, faults));
+            }
+            None => faults.at(at, format!("{path} is not a table: write [{path}]")),
+        }
+    }
+    providers
+}
+
+fn provider(table: Table<'_>, context: &Context<'_>, faults: &mut Faults<'_>) -> ProviderSettings {
+    ProviderSettings {
+        base_url: base_url(table, faults).unwrap_or_default(),
+        key: context.secret(table, ["key_env", "key_file"], faults),
+        timeouts: timeouts(table, faults),
+        stream: table.flag("stream", faults).unwrap_or(true),
+    }
+}
+
+fn base_url(table: Table<'_>, faults: &mut Faults<'_>) -> Option<String> {
+    let url = table.text("base_url", faults)?;
+    match check_base_url(url) {
+        Ok(url) => Some(url),
+        Err(reason) => {
+            faults.at(table.at("base_url"), format!("{}{reason}", table.name("base_url")));
+            None
+        }
+    }
+}
+
+/// A URL to which paths such as `/chat/completions` can be appended.
+pub(crate) fn check_base_url(url: &str) -> Result<String, String> {
+    // Not quoted where it may hold a password.
+    if url.contains('@') {
+        return Err(" holds '@': leave user name and password out, name a key instead".to_owned());
+    }
+    let parsed = url.parse::<Uri>().ok();
+    let fits = parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    });
+    if !fits || url.contains('#') {
+        let shown: String = url.chars().take(200).collect();
+        return Err(format!(" is {shown:?}: expected a URL such as https://api.openai.com/v1"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn timeouts(provider: Table<'_>, faults: &mut Faults<'_>) -> TimeoutSettings {
+    let default = TimeoutSettings::default();
+    let Some((at, entries)) = provider.table("timeouts", faults) else { return default };
+    let path = provider.name("timeouts");
+    let table = Table::open(&path, at, entries, &TIMEOUTS, faults);
+    let mut wait = |key, default| table.whole(key, 1..=TIMEOUT_MS_MAX, faults).unwrap_or(default);
+    TimeoutSettings {
+        connect_ms: wait("connect_ms", default.connect_ms),
+        first_token_ms: wait("first_token_ms", default.first_token_ms),
+        between_tokens_ms: wait("between_tokens_ms", default.between_tokens_ms),
+        total_ms: wait("total_ms", default.total_ms),
+    }
+}
