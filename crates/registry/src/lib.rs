@@ -6,6 +6,8 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod environment;
+#[cfg(test)]
+mod guide;
 mod member;
 mod read;
 mod settings;
