@@ -25,10 +25,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// The one at the endpoint; without an endpoint, one of our own, in memory.
-    pub(crate) async fn find(
-        endpoint: &EndpointArgs,
-        pool: &PoolArgs,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn find(endpoint: &EndpointArgs, pool: &PoolArgs) -> Result<Self, Failure> {
         if let Some(url) = &endpoint.endpoint {
             return Ok(Self { api: api(url, endpoint)?, node: None });
         }
@@ -80,7 +77,9 @@ pub(crate) fn question(said: &str) -> Result<String, Failure> {
     let read = std::io::stdin().lock().take(QUESTION_BYTES_MAX + 1).read_to_string(&mut text);
     read.map_err(|error| Failure::usage(format!("cannot read the question: {error}")))?;
     if text.len() as u64 > QUESTION_BYTES_MAX {
-        return Err(Failure::usage(format!("the question is longer than {QUESTION_BYTES_MAX} bytes")));
+        return Err(Failure::usage(format!(
+            "the question is longer than {QUESTION_BYTES_MAX} bytes"
+        )));
     }
     Ok(text)
 }

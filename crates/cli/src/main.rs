@@ -41,9 +41,9 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         match args.command {
             Command::Up(up) => up::up(up).await,
-            Command::Run(_) => Err(Failure::other("x")),
-            Command::Plan(_) => Err(Failure::other("x")),
-            Command::Runs(_) => Err(Failure::other("x")),
+            Command::Run(run) => run::run(run).await,
+            Command::Plan(plan) => plan::plan(plan).await,
+            Command::Runs(runs) => runs::runs(runs).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
         }

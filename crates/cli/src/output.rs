@@ -5,20 +5,12 @@ use crate::{
     exit::Failure,
 };
 use anstyle::{AnsiColor, Reset, Style};
-use std::io::IsTerminal as _;
 
 pub(crate) const PLAIN: Reset = Reset;
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const STRONG: Style = Style::new().bold();
-
-/// Whether stderr may be drawn over.
-pub(crate) fn animated() -> bool {
-    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && !dumb && !plain
-}
 
 /// Logs of servers say what happens; logs of clients only what goes wrong.
 pub(crate) fn start_logs(args: &Args) -> Result<baton_telemetry::Guard, Failure> {

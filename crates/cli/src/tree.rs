@@ -71,7 +71,8 @@ impl Story {
     }
 
     fn outcome(&mut self, doing: &Doing, outcome: &Outcome, spend: Spend) -> String {
-        let cost = format!("{DIM}{} tokens, {}{PLAIN}", spend.tokens(), dollars(spend.usd.dollars()));
+        let cost =
+            format!("{DIM}{} tokens, {}{PLAIN}", spend.tokens(), dollars(spend.usd.dollars()));
         let who = match doing {
             Doing::Plan => "plan".to_owned(),
             Doing::Step(step, agent) => format!("step {step} {STRONG}{agent}{PLAIN}"),
@@ -95,7 +96,9 @@ impl Story {
                     n => format!(", repaired {n}×"),
                 };
                 let steps = count(plan.steps.len(), "step");
-                format!("├ {GOOD}✓{PLAIN} {who}: {steps}{repaired} {cost} {DIM}{ms} ms{PLAIN}{shape}")
+                format!(
+                    "├ {GOOD}✓{PLAIN} {who}: {steps}{repaired} {cost} {DIM}{ms} ms{PLAIN}{shape}"
+                )
             }
             Outcome::Worked { ms, .. } => {
                 format!("├ {GOOD}✓{PLAIN} {who} {cost} {DIM}{ms} ms{PLAIN}")
@@ -157,7 +160,8 @@ pub(crate) fn report(report: &Value) -> String {
         other => other.to_string(),
     };
     let cost = |value: &Value| {
-        let tokens = value["tokens_in"].as_u64().unwrap_or(0) + value["tokens_out"].as_u64().unwrap_or(0);
+        let tokens =
+            value["tokens_in"].as_u64().unwrap_or(0) + value["tokens_out"].as_u64().unwrap_or(0);
         let usd = value["usd"].as_f64().unwrap_or(0.0);
         format!("{tokens} tokens, {}", dollars(usd))
     };
@@ -185,7 +189,12 @@ pub(crate) fn report(report: &Value) -> String {
         }
         for check in list(&round["checks"]) {
             let kind = check["verdict"]["kind"].as_str().unwrap_or("unavailable");
-            let _ = write!(out, "\n├ {}: {STRONG}{kind}{PLAIN} {DIM}{}{PLAIN}", text(&check, "kind"), cost(&check));
+            let _ = write!(
+                out,
+                "\n├ {}: {STRONG}{kind}{PLAIN} {DIM}{}{PLAIN}",
+                text(&check, "kind"),
+                cost(&check)
+            );
         }
     }
     let _ = write!(out, "\n└ {} calls, {}", report["usage"]["calls"], cost(&report["usage"]));
