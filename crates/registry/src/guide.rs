@@ -1,8 +1,6 @@
 //! The guide's examples are configurations.
 
-use crate::{
-    Auth, BUDGET_DEFAULT, PolicySettings, Settings, TimeoutSettings, read_settings,
-};
+use crate::{Auth, BUDGET_DEFAULT, PolicySettings, Settings, TimeoutSettings, read_settings};
 use baton_workflow::Limits;
 use std::path::Path;
 
