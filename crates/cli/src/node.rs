@@ -1,7 +1,7 @@
 //! The whole cluster in one process: the services that a larger one runs apart, talking
 //! over the same ports.
 
-use crate::{args::PoolArgs, exit::Failure, grpc, settings};
+use crate::{args::PoolArgs, exit::Failure, grpc, settings::InForce};
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_conductor::Conductor;
@@ -56,18 +56,15 @@ impl Node {
     /// Checks everything that can be wrong before anything is opened, then opens ports
     /// and ledger, then starts the services.
     pub(crate) async fn start(options: NodeOptions) -> Result<Self, Failure> {
-        let source = settings::source(&options.pool)?;
-        if let settings::Source::Given(settings) = &source {
-            check_exposure(options.listen, settings)?;
-        }
+        let mut in_force = InForce::read(&options.pool)?;
+        check_exposure(options.listen, &in_force.settings)?;
         let http = bind(options.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let (settings, simulated) = match source {
-            settings::Source::Given(settings) => (*settings, false),
-            settings::Source::Simulated => (settings::simulated(local(&sim)?)?, true),
-        };
-        check_exposure(options.listen, &settings)?;
+        if in_force.simulated {
+            in_force.simulated_at(local(&sim)?);
+        }
+        let InForce { settings, simulated } = in_force;
         let caller = caller(&settings)?;
         let ledger = open(options.data).await?;
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
