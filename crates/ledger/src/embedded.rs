@@ -1,6 +1,8 @@
 //! The ledger in this process: one thread, one file, or none.
 
+mod disk;
 mod file;
+mod log;
 mod row;
 mod state;
 mod store;
@@ -44,7 +46,7 @@ impl EmbeddedLedger {
         Self::start(State::new(1), Box::new(store::Memory::default()))
     }
 
-    /// The ledger in this file, made where there is none. What was under way when the
+    /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
     /// file was last open goes on: leases from before are void, their tasks wait again.
     /// Reads everything that is not finished; call it where blocking is no harm.
     ///
@@ -52,9 +54,9 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        let (file, epoch) = file::File::open(path.as_ref())?;
-        let state = State::load(&file, epoch, writer::clock())?;
-        Self::start(state, Box::new(file))
+        let (disk, epoch) = disk::Disk::open(path.as_ref())?;
+        let state = State::load(&disk, epoch, writer::clock())?;
+        Self::start(state, Box::new(disk))
     }
 
     fn start(state: State, store: Box<dyn Store>) -> Result<Self, LedgerError> {

@@ -1,8 +1,8 @@
-//! Rows in one file, by redb.
+//! The sorted file, by redb: the only place that names it.
 
 use super::{
-    row::{self, Change, FORMAT, corrupt, decode, encode},
-    store::Store,
+    row::{self, FORMAT, decode, encode},
+    store::{Direction, Found},
 };
 use crate::LedgerError;
 use bytes::Bytes;
@@ -20,75 +20,32 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens or creates the file, and raises its epoch.
-    pub(super) fn open(path: &Path) -> Result<(Self, u64), LedgerError> {
+    /// Opens or creates the file.
+    pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let rows = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        let mut file = Self { rows: rows.map_err(|error| unusable(path, &error))? };
-        file.write(Vec::new())?;
-        let epoch = match file.get(row::FORMAT_KEY)? {
-            Some(format) => file.next_epoch(path, &format)?,
-            None => 1,
-        };
-        file.write(vec![
-            (row::FORMAT_KEY.to_vec(), Some(encode(&FORMAT)?)),
-            (row::EPOCH.to_vec(), Some(encode(&epoch)?)),
-        ])?;
+        let file = Self { rows: rows.map_err(|error| unusable(path, &error))? };
+        file.write(std::iter::empty())?;
         sync_folder(path)?;
-        Ok((file, epoch))
-    }
-
-    fn next_epoch(&self, path: &Path, format: &[u8]) -> Result<u64, LedgerError> {
-        let found: u32 = decode(format)?;
-        if found != FORMAT {
-            return Err(LedgerError::Unusable(format!(
-                "{} is a ledger of format {found}, this program reads format {FORMAT}: run the version that wrote it, or give another file",
-                path.display()
-            )));
+        if let Some(format) = file.get(row::FORMAT_KEY)? {
+            check_format(path, decode(&format)?)?;
         }
-        let epoch = self.get(row::EPOCH)?.ok_or_else(|| corrupt("it has no epoch"))?;
-        Ok(decode::<u64>(&epoch)? + 1)
+        Ok(file)
     }
 
-    fn range(
-        &self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        prefix: &[u8],
-        limit: usize,
-        backward: bool,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, redb::Error> {
-        let table = self.rows.begin_read()?.open_table(ROWS)?;
-        let mut range = table.range::<&[u8]>(bounds)?;
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let next = if backward { range.next_back() } else { range.next() };
-            let Some(row) = next else { break };
-            let (key, value) = row?;
-            if !key.value().starts_with(prefix) {
-                break;
-            }
-            found.push((key.value().to_vec(), Bytes::copy_from_slice(value.value())));
-        }
-        Ok(found)
+    /// The number of this opening: above that of every earlier one, for certain.
+    pub(super) fn raise_epoch(&self) -> Result<u64, LedgerError> {
+        let last = self.get(row::EPOCH)?.map(|bytes| decode::<u64>(&bytes)).transpose()?;
+        let epoch = last.unwrap_or(0) + 1;
+        let rows = [
+            (row::FORMAT_KEY.to_vec(), Some(Bytes::from(encode(&FORMAT)?))),
+            (row::EPOCH.to_vec(), Some(Bytes::from(encode(&epoch)?))),
+        ];
+        self.write(rows.into_iter())?;
+        Ok(epoch)
     }
 
-    fn commit(&self, changes: Vec<Change>) -> Result<(), redb::Error> {
-        let write = self.rows.begin_write()?;
-        {
-            let mut table = write.open_table(ROWS)?;
-            for (key, value) in changes {
-                match value {
-                    Some(value) => table.insert(key.as_slice(), value.as_slice())?,
-                    None => table.remove(key.as_slice())?,
-                };
-            }
-        }
-        // Durable when this returns: redb's default.
-        Ok(write.commit()?)
-    }
-}
-
-impl Store for File {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
+    /// The value of a row.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
         let get = || -> Result<_, redb::Error> {
             let value = self.rows.begin_read()?.open_table(ROWS)?.get(key)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
@@ -96,35 +53,83 @@ impl Store for File {
         get().map_err(|error| failed(&error))
     }
 
-    fn behind(
+    /// Rows whose key starts with `prefix`, in the direction from `from` on, without it.
+    pub(super) fn scan(
         &self,
         prefix: &[u8],
-        after: &[u8],
+        from: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
-        let bounds = (Bound::Excluded(after), Bound::Unbounded);
-        self.range(bounds, prefix, limit, false).map_err(|error| failed(&error))
+        direction: Direction,
+    ) -> Result<Found, LedgerError> {
+        let scan = || -> Result<_, redb::Error> {
+            let bounds = match direction {
+                Direction::Up => (Bound::Excluded(from), Bound::Unbounded),
+                Direction::Down => (Bound::Unbounded, Bound::Excluded(from)),
+            };
+            let table = self.rows.begin_read()?.open_table(ROWS)?;
+            let mut range = table.range::<&[u8]>(bounds)?;
+            let mut found = Found::new();
+            while found.len() < limit {
+                let next = match direction {
+                    Direction::Up => range.next(),
+                    Direction::Down => range.next_back(),
+                };
+                let Some(row) = next else { break };
+                let (key, value) = row?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                found.push((key.value().to_vec(), Bytes::copy_from_slice(value.value())));
+            }
+            Ok(found)
+        };
+        scan().map_err(|error| failed(&error))
     }
 
-    fn before(
+    /// Writes all rows or none; they are durable when this returns.
+    pub(super) fn write(
         &self,
-        prefix: &[u8],
-        until: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
-        let bounds = (Bound::Unbounded, Bound::Excluded(until));
-        self.range(bounds, prefix, limit, true).map_err(|error| failed(&error))
-    }
-
-    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
-        self.commit(changes).map_err(|error| failed(&error))
+        rows: impl Iterator<Item = (Vec<u8>, Option<Bytes>)>,
+    ) -> Result<(), LedgerError> {
+        let write = || -> Result<_, redb::Error> {
+            let mut write = self.rows.begin_write()?;
+            // Transactions are few and large: what makes opening after a crash quick
+            // costs little here.
+            write.set_quick_repair(true);
+            {
+                let mut table = write.open_table(ROWS)?;
+                for (key, value) in rows {
+                    match value {
+                        Some(value) => table.insert(key.as_slice(), &*value)?,
+                        None => table.remove(key.as_slice())?,
+                    };
+                }
+            }
+            Ok(write.commit()?)
+        };
+        write().map_err(|error| failed(&error))
     }
 }
 
-/// A new file is only there for certain when its folder is on disk, too.
-fn sync_folder(path: &Path) -> Result<(), LedgerError> {
+fn check_format(path: &Path, found: u32) -> Result<(), LedgerError> {
+    if found != FORMAT {
+        return Err(LedgerError::Unusable(format!(
+            "{} is a ledger of format {found}, this program reads format {FORMAT}: run the version that wrote it, or give another file",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Where a file lies.
+pub(super) fn folder(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
+    folder.unwrap_or(Path::new("."))
+}
+
+/// A new file is only there for certain when its folder is on disk, too.
+pub(super) fn sync_folder(path: &Path) -> Result<(), LedgerError> {
+    let folder = folder(path);
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| {
         LedgerError::Unusable(format!("{} cannot be made durable: {error}", folder.display()))
     })

@@ -5,26 +5,28 @@ use crate::LedgerError;
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound};
 
+/// Rows that were found, with their keys.
+pub(super) type Found = Vec<(Vec<u8>, Bytes)>;
+
+/// Which way rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From small keys to large ones.
+    Up,
+    /// From large keys to small ones.
+    Down,
+}
+
 /// Rows in the order of their keys.
 pub(super) trait Store: Send {
     /// The value of a row.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError>;
 
     /// Rows whose key starts with `prefix` and lies behind `after`, in order.
-    fn behind(
-        &self,
-        prefix: &[u8],
-        after: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError>;
+    fn behind(&self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Found, LedgerError>;
 
     /// Rows whose key starts with `prefix` and lies before `until`, from the last one back.
-    fn before(
-        &self,
-        prefix: &[u8],
-        until: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError>;
+    fn before(&self, prefix: &[u8], until: &[u8], limit: usize) -> Result<Found, LedgerError>;
 
     /// Writes all changes or none, and returns when they will outlive the process and
     /// the machine's power.
@@ -42,23 +44,13 @@ impl Store for Memory {
         Ok(self.rows.get(key).cloned())
     }
 
-    fn behind(
-        &self,
-        prefix: &[u8],
-        after: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
+    fn behind(&self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Found, LedgerError> {
         let rows = self.rows.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
         let rows = rows.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn before(
-        &self,
-        prefix: &[u8],
-        until: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>, LedgerError> {
+    fn before(&self, prefix: &[u8], until: &[u8], limit: usize) -> Result<Found, LedgerError> {
         let rows = self.rows.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(until)));
         let rows = rows.rev().take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())

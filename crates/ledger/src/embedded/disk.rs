@@ -1,0 +1,225 @@
+//! The ledger on disk: a log that makes batches durable, and a sorted file behind it.
+//!
+//! A batch is appended to the log and kept in memory as *recent* rows. When the log has
+//! grown, its rows move to the sorted file in one transaction, in the background, while
+//! the next log is written; then the log is deleted. Most rows of a run never get that
+//! far: what was deleted or written again meanwhile moves at most once. Opening moves
+//! whatever logs there are, which does no harm when it was done before.
+
+use super::{
+    file::{File, folder, sync_folder},
+    log::{Log, replay},
+    row::{Change, corrupt},
+    store::{Direction, Found, Store},
+};
+use crate::LedgerError;
+use bytes::Bytes;
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+/// How far a log may grow, in bytes: what opening has to read at most, twice.
+const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Between the file's name and the number of a log beside it.
+const LOG_SUFFIX: &str = ".log-";
+
+/// Rows by key; none where the row is deleted.
+type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
+
+/// See the module.
+pub(super) struct Disk {
+    file: Arc<File>,
+    path: PathBuf,
+    log: Log,
+    generation: u64,
+    /// Of the present log.
+    recent: Rows,
+    /// Of the log before, on their way to the file.
+    moving: Option<Moving>,
+}
+
+struct Moving {
+    rows: Arc<Rows>,
+    log: PathBuf,
+    thread: JoinHandle<Result<(), LedgerError>>,
+}
+
+impl Disk {
+    /// Opens or creates the file at `path`, with its logs beside it. Gives the new epoch.
+    pub(super) fn open(path: &Path) -> Result<(Self, u64), LedgerError> {
+        let file = File::open(path)?;
+        let logs = logs(path).map_err(|error| broken(path, &error))?;
+        for (place, log) in logs.values().enumerate() {
+            let (changes, whole) = replay(log).map_err(|error| broken(log, &error))?;
+            // Only the last record of all can be one that was never acknowledged.
+            if !whole && place + 1 < logs.len() {
+                return Err(corrupt(&format!("{} is cut off", log.display())));
+            }
+            file.write(changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from))))?;
+        }
+        let epoch = file.raise_epoch()?;
+        for log in logs.values() {
+            std::fs::remove_file(log).map_err(|error| broken(log, &error))?;
+        }
+        let generation = logs.keys().next_back().map_or(1, |last| last + 1);
+        let log = create_log(path, generation)?;
+        let (path, file) = (path.to_owned(), Arc::new(file));
+        Ok((Self { file, path, log, generation, recent: Rows::new(), moving: None }, epoch))
+    }
+
+    /// The present log is full: its rows begin to move, and a new one is begun.
+    fn turn_log(&mut self) -> Result<(), LedgerError> {
+        // Two logs at most: a disk that cannot follow holds the writer up.
+        self.finish_moving()?;
+        self.generation += 1;
+        let full = std::mem::replace(&mut self.log, create_log(&self.path, self.generation)?);
+        let rows = Arc::new(std::mem::take(&mut self.recent));
+        let (file, moved) = (self.file.clone(), rows.clone());
+        let work =
+            move || file.write(moved.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let thread = std::thread::Builder::new().name("ledger-move".into()).spawn(work);
+        let thread = thread.map_err(|error| broken(&self.path, &error))?;
+        self.moving = Some(Moving { rows, log: full.path().to_owned(), thread });
+        Ok(())
+    }
+
+    fn finish_moving(&mut self) -> Result<(), LedgerError> {
+        let Some(Moving { log, thread, .. }) = self.moving.take() else { return Ok(()) };
+        let lost = |_| LedgerError::Unusable("the ledger's file failed: restart".into());
+        thread.join().map_err(lost).flatten()?;
+        std::fs::remove_file(&log).map_err(|error| broken(&log, &error))
+    }
+
+    /// What is not in the file yet, the newest first.
+    fn above(&self) -> impl DoubleEndedIterator<Item = &Rows> {
+        std::iter::once(&self.recent).chain(self.moving.iter().map(|moving| &*moving.rows))
+    }
+
+    /// Rows of the file with what lies above them, stretch by stretch: as far as a
+    /// reading of the file went, everything above is looked at, too.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Found, LedgerError> {
+        let (mut found, mut from) = (Found::new(), from.to_vec());
+        loop {
+            let stretch = self.file.scan(prefix, &from, limit, direction)?;
+            let full = stretch.len() == limit;
+            let horizon = stretch.last().filter(|_| full).map(|(key, _)| key.clone());
+            let mut rows: Rows =
+                stretch.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            for above in self.above().rev() {
+                rows.extend(between(above, prefix, &from, horizon.as_deref(), direction));
+            }
+            let present = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
+            match direction {
+                Direction::Up => found.extend(present),
+                Direction::Down => found.extend(present.rev()),
+            }
+            match horizon {
+                Some(horizon) if found.len() < limit => from = horizon,
+                Some(_) | None => {
+                    found.truncate(limit);
+                    return Ok(found);
+                }
+            }
+        }
+    }
+}
+
+/// Rows from a key on, up to and including a horizon where there is one.
+fn between(
+    rows: &Rows,
+    prefix: &[u8],
+    from: &[u8],
+    horizon: Option<&[u8]>,
+    direction: Direction,
+) -> Rows {
+    let bounds = match direction {
+        Direction::Up => (Bound::Excluded(from), horizon.map_or(Bound::Unbounded, Bound::Included)),
+        Direction::Down => (Bound::Included(horizon.unwrap_or(prefix)), Bound::Excluded(from)),
+    };
+    let rows = rows.range::<[u8], _>(bounds);
+    let rows = rows.take_while(|(key, _)| key.starts_with(prefix));
+    rows.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// The logs beside a file, by their number.
+fn logs(path: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
+    let mut logs = BTreeMap::new();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in std::fs::read_dir(folder(path))? {
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(|found| {
+            found.strip_prefix(&name)?.strip_prefix(LOG_SUFFIX)?.parse::<u64>().ok()
+        });
+        if let Some(number) = number {
+            logs.insert(number, entry.path());
+        }
+    }
+    Ok(logs)
+}
+
+/// A new log, there for certain before anything is written to it. Syncing the folder also
+/// makes certain that the logs deleted before do not come back.
+fn create_log(path: &Path, generation: u64) -> Result<Log, LedgerError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!("{LOG_SUFFIX}{generation}"));
+    let log = Log::create(path.with_file_name(name)).map_err(|error| broken(path, &error))?;
+    sync_folder(path)?;
+    Ok(log)
+}
+
+fn broken(path: &Path, error: &io::Error) -> LedgerError {
+    LedgerError::Unusable(format!(
+        "{} failed ({error}): see to the disk, then restart; what was acknowledged is safe",
+        path.display()
+    ))
+}
+
+impl Drop for Disk {
+    /// The file is let go of when nobody writes to it any more. The logs tell the rest.
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_moving() {
+            tracing::warn!(%error, "ledger closed with rows left in its log");
+        }
+    }
+}
+
+impl Store for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
+        match self.above().find_map(|rows| rows.get(key)) {
+            Some(recent) => Ok(recent.clone()),
+            None => self.file.get(key),
+        }
+    }
+
+    fn behind(&self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Found, LedgerError> {
+        self.scan(prefix, after, limit, Direction::Up)
+    }
+
+    fn before(&self, prefix: &[u8], until: &[u8], limit: usize) -> Result<Found, LedgerError> {
+        self.scan(prefix, until, limit, Direction::Down)
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        self.log.append(&changes).map_err(|error| broken(self.log.path(), &error))?;
+        let rows = changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
+        self.recent.extend(rows);
+        if self.log.bytes() > LOG_BYTES_MAX {
+            self.turn_log()?;
+        } else if self.moving.as_ref().is_some_and(|moving| moving.thread.is_finished()) {
+            self.finish_moving()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! An append-only file of batches of changes, each with its length and checksum.
+//!
+//! A record is whole or it is not there: what a dying machine wrote half of, and nobody
+//! was told of, fails its checksum and ends the log.
+
+use super::row::Change;
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Bytes of a record's length.
+const LEN_BYTES: usize = 8;
+/// Bytes of a record's checksum.
+const SUM_BYTES: usize = 16;
+/// What stands in place of a value's length where the row is deleted.
+const DELETED: u32 = u32::MAX;
+
+/// A log that is being written.
+pub(super) struct Log {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    record: Vec<u8>,
+}
+
+impl Log {
+    /// A new, empty log.
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        let file = File::create(&path)?;
+        Ok(Self { path, file, bytes: 0, record: Vec::new() })
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its length so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds changes; they are durable when this returns.
+    pub(super) fn append(&mut self, changes: &[Change]) -> io::Result<()> {
+        self.record.clear();
+        self.record.resize(LEN_BYTES + SUM_BYTES, 0);
+        for (key, value) in changes {
+            put(&mut self.record, key.len())?;
+            match value {
+                Some(value) => put(&mut self.record, value.len())?,
+                None => self.record.extend_from_slice(&DELETED.to_le_bytes()),
+            }
+            self.record.extend_from_slice(key);
+            self.record.extend_from_slice(value.as_deref().unwrap_or_default());
+        }
+        let (head, body) = self.record.split_at_mut(LEN_BYTES + SUM_BYTES);
+        let (len, sum) = head.split_at_mut(LEN_BYTES);
+        len.copy_from_slice(&(body.len() as u64).to_le_bytes());
+        sum.copy_from_slice(&checksum(body));
+        self.file.write_all(&self.record)?;
+        self.file.sync_data()?;
+        self.bytes += self.record.len() as u64;
+        Ok(())
+    }
+}
+
+fn put(record: &mut Vec<u8>, len: usize) -> io::Result<()> {
+    let len = u32::try_from(len).ok().filter(|len| *len != DELETED);
+    let len = len.ok_or_else(|| io::Error::other("a row of 4 GiB"))?;
+    record.extend_from_slice(&len.to_le_bytes());
+    Ok(())
+}
+
+fn checksum(body: &[u8]) -> [u8; SUM_BYTES] {
+    let mut sum = [0; SUM_BYTES];
+    blake3::Hasher::new().update(body).finalize_xof().fill(&mut sum);
+    sum
+}
+
+/// All changes of a log, in order, and whether it ends with a whole record.
+pub(super) fn replay(path: &Path) -> io::Result<(Vec<Change>, bool)> {
+    let bytes = std::fs::read(path)?;
+    let (mut changes, mut rest) = (Vec::new(), bytes.as_slice());
+    while !rest.is_empty() {
+        match record(rest) {
+            Some((body, behind)) if unpack(body, &mut changes).is_some() => rest = behind,
+            Some(_) | None => return Ok((changes, false)),
+        }
+    }
+    Ok((changes, true))
+}
+
+/// The first record's body, if it is whole, and what lies behind it.
+fn record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, bytes) = bytes.split_first_chunk::<LEN_BYTES>()?;
+    let (sum, bytes) = bytes.split_first_chunk::<SUM_BYTES>()?;
+    let (body, behind) = bytes.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    (checksum(body) == *sum).then_some((body, behind))
+}
+
+fn unpack(mut body: &[u8], changes: &mut Vec<Change>) -> Option<()> {
+    while !body.is_empty() {
+        let (key_len, rest) = body.split_first_chunk::<4>()?;
+        let (value_len, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*key_len) as usize)?;
+        let (value, rest) = match u32::from_le_bytes(*value_len) {
+            DELETED => (None, rest),
+            len => {
+                let (value, rest) = rest.split_at_checked(len as usize)?;
+                (Some(value.to_vec()), rest)
+            }
+        };
+        changes.push((key.to_vec(), value));
+        body = rest;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(key: &str, value: Option<&str>) -> Change {
+        (key.into(), value.map(|value| value.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_keeps_its_whole_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = Log::create(path.clone()).unwrap();
+        let batches = [
+            vec![change("a", Some("1")), change("b", None)],
+            vec![change("c", Some(""))],
+            vec![change("a", None), change("d", Some("a longer value"))],
+        ];
+        let mut ends = vec![0];
+        for batch in &batches {
+            log.append(batch).unwrap();
+            ends.push(usize::try_from(log.bytes()).unwrap());
+        }
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole.len(), ends[3]);
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (changes, clean) = replay(&path).unwrap();
+            let records = ends.iter().filter(|end| **end <= cut).count() - 1;
+            assert_eq!(changes, batches[..records].concat(), "cut at {cut}");
+            assert_eq!(clean, ends.contains(&cut));
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_ends_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        Log::create(path.clone()).unwrap().append(&[change("key", Some("value"))]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(replay(&path).unwrap(), (Vec::new(), false), "byte {at}");
+        }
+    }
+}
