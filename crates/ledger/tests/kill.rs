@@ -24,7 +24,7 @@ use std::{
 /// Where the child finds its folder.
 const FOLDER: &str = "BATON_LEDGER_KILL_FOLDER";
 /// How much the child notes in each round before it is killed, in bytes.
-const NOTED_BYTES: [u64; 6] = [1, 20_000, 2_000, 120_000, 10_000, 30_000];
+const NOTED_BYTES: [u64; 6] = [1, 20_000, 2_000, 240_000, 10_000, 30_000];
 /// Steps of a run.
 const STEPS: u32 = 3;
 /// Large enough that logs fill up and move to the sorted file while the killing goes on.
