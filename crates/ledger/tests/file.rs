@@ -1,4 +1,5 @@
 //! The contract, on a ledger in a file.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 use baton_ledger::{EmbeddedLedger, Ledger};
 use std::sync::Arc;

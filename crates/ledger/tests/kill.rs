@@ -3,6 +3,7 @@
 //! The test starts itself as a child that works on a ledger in a file and notes every
 //! acknowledgement in a side log, kills it at a moment of its own choosing, opens the
 //! file, and compares.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its helpers too")]
 
 use baton_ledger::{
     Body, Class, Commit, Completion, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger,
@@ -23,11 +24,11 @@ use std::{
 /// Where the child finds its folder.
 const FOLDER: &str = "BATON_LEDGER_KILL_FOLDER";
 /// How much the child notes in each round before it is killed, in bytes.
-const NOTED_BYTES: [u64; 6] = [1, 40_000, 2_000, 200_000, 10_000, 80_000];
+const NOTED_BYTES: [u64; 6] = [1, 20_000, 2_000, 240_000, 10_000, 30_000];
 /// Steps of a run.
 const STEPS: u32 = 3;
 /// Large enough that logs fill up and move to the sorted file while the killing goes on.
-const BODY_BYTES: usize = 128 * 1024;
+const BODY_BYTES: usize = 64 * 1024;
 /// Runs that the child has under way at most, apart from those of the test.
 const RUNS_OPEN: u64 = 256;
 /// Submissions that the child waits for at the same time.
@@ -278,11 +279,11 @@ fn nothing_acknowledged_is_lost_or_done_twice() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (mut compared, mut last_epoch) = (0, 0);
-    for round in 0..NOTED_BYTES.len() {
+    for (round, more) in NOTED_BYTES.into_iter().enumerate() {
         let mut child = start(folder.path());
         // Some rounds end while a lot is under way, others soon after the start.
         let size = || std::fs::metadata(folder.path().join("notes")).map_or(0, |file| file.len());
-        let wanted = size() + NOTED_BYTES[round];
+        let wanted = size() + more;
         let begun = Instant::now();
         while size() < wanted {
             assert!(begun.elapsed() < PATIENCE, "the child does not get on");

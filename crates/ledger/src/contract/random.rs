@@ -330,7 +330,7 @@ impl Driver {
     }
 
     async fn reserve(&mut self, pick: u8, amount: u64, told: &str) {
-        let Some(held) = self.held(pick, pick % 8 == 0, false) else { return };
+        let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
         let result = self.l.reserve(&held, tokens(amount)).await;
         if !self.is_held(&held) {
             assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
@@ -352,7 +352,7 @@ impl Driver {
     }
 
     async fn settle(&mut self, pick: u8, amount: u64, spend: u64, told: &str) {
-        let Some(held) = self.held(pick, pick % 8 == 0, false) else { return };
+        let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
         let result = self.l.settle(&held, tokens(amount), tokens(spend)).await;
         if !self.is_held(&held) {
             assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
@@ -366,7 +366,7 @@ impl Driver {
     }
 
     async fn lose(&mut self, pick: u8, told: &str) {
-        let Some(held) = self.held(pick, false, pick % 3 == 0) else { return };
+        let Some(held) = self.held(pick, false, pick.is_multiple_of(3)) else { return };
         self.l.heartbeat(std::slice::from_ref(&held), 1).await.unwrap();
         let sum = tick_until(&self.l, |sum| sum.leases > 0).await;
         assert_eq!(sum.leases, 1, "{told}");
