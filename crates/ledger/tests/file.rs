@@ -10,3 +10,8 @@ async fn fresh() -> Arc<dyn Ledger> {
 }
 
 baton_ledger::contract_tests!(make = fresh());
+
+#[tokio::test]
+async fn random_operations_agree_with_the_model() {
+    baton_ledger::contract::random_ops(fresh, 20, 120).await;
+}
