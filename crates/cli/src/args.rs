@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use baton_sim::{Difficulty, Family};
+use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Sim(Sim),
     /// Print generated tasks with their answers, one JSON object a line, or grade replies.
     Tasks(Tasks),
+    /// Measure whole runs on this machine, beside the bound that the disk sets.
+    Bench(Bench),
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -214,6 +216,12 @@ pub(crate) struct Sim {
     /// Share of malformed plans, 0 to 1.
     #[arg(long)]
     pub(crate) malformed_rate: Option<f64>,
+    /// What is switched off, for controls: off, flat-skills or no-roles.
+    #[arg(long, default_value = "off")]
+    pub(crate) control: Control,
+    /// Shares of calls that fail, such as 429=0.02,503=0.01,stall=0.01,cut=0.01,garbage=0.01.
+    #[arg(long, default_value = "")]
+    pub(crate) faults: Faults,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -234,4 +242,20 @@ pub(crate) struct Tasks {
     /// input, and print each task's id and whether the reply is right.
     #[arg(long)]
     pub(crate) grade: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    /// Runs in one round.
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) count: u32,
+    /// Runs under way at the same time.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) in_flight: u32,
+    /// Rounds, of which the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub(crate) rounds: u32,
+    /// Folder on the disk to measure; what is written there is removed again.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! The command `baton`.
 
 mod args;
+mod bench;
 mod client;
 mod exit;
 mod grpc;
@@ -46,6 +47,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Runs(runs) => runs::runs(runs).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
+            Command::Bench(bench) => bench::bench(bench).await,
         }
     });
     // What was asked is done or given up: nothing that still blocks is waited for.

@@ -1,14 +1,14 @@
 //! The whole cluster in one process: the services that a larger one runs apart, talking
 //! over the same ports.
 
-use crate::{args::PoolArgs, exit::Failure, grpc, settings};
-use axum::response::IntoResponse;
+use crate::{args::PoolArgs, exit::Failure, grpc, settings::InForce};
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger};
 use baton_planner::Strategy;
+use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::{Provider, RetryPolicy};
 use baton_provider_http::{HttpProvider, HttpProviderOptions, Secret, Timeouts};
 use baton_registry::{Auth, InProcess, Kind, Member, Registry, SecretRef, Settings};
@@ -26,12 +26,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    body::Body,
-    codegen::{Service, http},
-    server::NamedService,
-    service::Routes,
-};
+use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
 const LEDGER_FILE: &str = "ledger.redb";
@@ -61,18 +56,15 @@ impl Node {
     /// Checks everything that can be wrong before anything is opened, then opens ports
     /// and ledger, then starts the services.
     pub(crate) async fn start(options: NodeOptions) -> Result<Self, Failure> {
-        let source = settings::source(&options.pool)?;
-        if let settings::Source::Given(settings) = &source {
-            check_exposure(options.listen, settings)?;
-        }
+        let mut in_force = InForce::read(&options.pool)?;
+        check_exposure(options.listen, &in_force.settings)?;
         let http = bind(options.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let (settings, simulated) = match source {
-            settings::Source::Given(settings) => (*settings, false),
-            settings::Source::Simulated => (settings::simulated(local(&sim)?)?, true),
-        };
-        check_exposure(options.listen, &settings)?;
+        if in_force.simulated {
+            in_force.simulated_at(local(&sim)?);
+        }
+        let InForce { settings, simulated } = in_force;
         let caller = caller(&settings)?;
         let ledger = open(options.data).await?;
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
@@ -212,10 +204,14 @@ async fn serve_team(
     let name = holder("verifier");
     let verifier = Verifier::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
     let listener = announce(registry, name, Kind::Verifier, Vec::new()).await?;
-    spawn_grpc(services, "verifier-grpc", listener, verifier.service());
+    let routes = Routes::new(verifier.service());
+    spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes);
     services.spawn("verifier", move |stop| {
         let verifier = verifier.clone();
-        async move { ended(verifier.run(stop).await) }
+        async move {
+            verifier.run(stop).await;
+            Ok::<(), Infallible>(())
+        }
     });
 
     let name = holder("worker-agent");
@@ -223,19 +219,27 @@ async fn serve_team(
     let settings = registry.settings();
     let agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
     let listener = announce(registry, name, Kind::WorkerAgent, agents).await?;
-    spawn_grpc(services, "worker-agent-grpc", listener, worker.service());
+    let routes = Routes::new(worker.service());
+    spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes);
     services.spawn("worker-agent", move |stop| {
         let worker = worker.clone();
-        async move { ended(worker.run(stop).await) }
+        async move {
+            worker.run(stop).await;
+            Ok::<(), Infallible>(())
+        }
     });
 
     let name = holder("conductor");
     let conductor = Conductor::new(name.clone(), ledger, registry.clone(), caller.clone());
     let listener = announce(registry, name, Kind::Conductor, Vec::new()).await?;
-    spawn_grpc(services, "conductor-grpc", listener, conductor.service());
+    let routes = Routes::new(conductor.service());
+    spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes);
     services.spawn("conductor", move |stop| {
         let conductor = conductor.clone();
-        async move { ended(conductor.run(stop).await) }
+        async move {
+            conductor.run(stop).await;
+            Ok::<(), Infallible>(())
+        }
     });
     Ok(())
 }
@@ -254,30 +258,21 @@ async fn announce(
     Ok(listener)
 }
 
-/// A service's gRPC server, as a child of its own.
-fn spawn_grpc<S>(services: &mut Supervisor, child: &'static str, listener: TcpListener, service: S)
-where
-    S: Service<http::Request<Body>, Error = Infallible>
-        + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Response: IntoResponse,
-    S::Future: Send + 'static,
-{
-    let (listener, routes) = (Arc::new(listener), Routes::new(service));
-    services.spawn(child, move |stop| {
+/// A service's gRPC server, as a child of its own under the service's full name.
+fn spawn_grpc(
+    services: &mut Supervisor,
+    name: &'static str,
+    listener: TcpListener,
+    routes: Routes,
+) {
+    let listener = Arc::new(listener);
+    services.spawn(name, move |stop| {
         let (listener, routes) = (listener.try_clone(), routes.clone());
         async move {
-            grpc::serve(listener.map_err(grpc::ServeError::Listen)?, S::NAME, routes, stop).await
+            let listener = listener.map_err(grpc::ServeError::Listen)?;
+            grpc::serve(listener, name, routes, stop).await
         }
     });
-}
-
-/// A loop that ends only when it was told to has no other outcome.
-fn ended((): ()) -> Result<(), Infallible> {
-    Ok(())
 }
 
 fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {

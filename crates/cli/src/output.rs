@@ -16,8 +16,8 @@ pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) fn start_logs(args: &Args) -> Result<baton_telemetry::Guard, Failure> {
     let server = matches!(args.command, Command::Up(_) | Command::Sim(_));
     let format = match args.log_format {
-        LogFormat::Text => baton_telemetry::LogFormat::Text,
-        LogFormat::Json => baton_telemetry::LogFormat::Json,
+        LogFormat::Text => baton_telemetry::Format::Text,
+        LogFormat::Json => baton_telemetry::Format::Json,
     };
     let filter = if server { None } else { Some("error".to_owned()) };
     let filter = std::env::var("BATON_LOG").ok().or(filter);

@@ -2,7 +2,7 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    PolicySettings, ProviderSettings, Settings, TimeoutSettings, read_settings, settings_for,
+    PolicySettings, ProviderSettings, Settings, TimeoutSettings, read_settings_over, settings_for,
     settings_from_env,
 };
 use baton_workflow::AgentId;
@@ -14,31 +14,44 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const SIM_CONDUCTOR: &str = "sim-conductor";
 const SIM_JUDGE: &str = "sim-critic";
 
-/// Where the settings come from; they are complete once the simulated pool, if it is
-/// needed, has its address.
-pub(crate) enum Source {
-    /// As they are.
-    Given(Box<Settings>),
-    /// The simulated pool, to be started in this process.
-    Simulated,
+/// The name of the simulated pool's provider.
+const SIM_PROVIDER: &str = "sim";
+
+/// The configuration in force.
+pub(crate) struct InForce {
+    pub(crate) settings: Settings,
+    /// Whether it uses the simulated pool, which has to be started and given an address.
+    pub(crate) simulated: bool,
 }
 
-/// Reads the configuration, and complains about all of it at once.
-pub(crate) fn source(pool: &PoolArgs) -> Result<Source, Failure> {
-    let env = |name: &str| std::env::var(name).ok();
-    if pool.simulated {
-        return Ok(Source::Simulated);
+impl InForce {
+    /// Reads the configuration, and complains about all of it at once: a file over the
+    /// environment over the simulated pool.
+    pub(crate) fn read(pool: &PoolArgs) -> Result<Self, Failure> {
+        let env = |name: &str| std::env::var(name).ok();
+        let from_env = if pool.simulated { None } else { settings_from_env(&env) };
+        let base = match from_env {
+            Some(settings) => settings.map_err(|faults| Failure::usage(faults.to_string()))?,
+            None => simulated()?,
+        };
+        let settings = match &pool.config {
+            None => base,
+            Some(file) => {
+                let text = read(file)?;
+                let settings = read_settings_over(&base, &text, file, &env);
+                settings.map_err(|faults| Failure::usage(faults.to_string()))?
+            }
+        };
+        let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
+        let simulated = url == Some(NOWHERE);
+        Ok(Self { settings, simulated })
     }
-    if let Some(file) = &pool.config {
-        let text = read(file)?;
-        let settings = read_settings(&text, file, &env);
-        let settings = settings.map_err(|faults| Failure::usage(faults.to_string()))?;
-        return Ok(Source::Given(Box::new(settings)));
-    }
-    match settings_from_env(&env) {
-        Some(Ok(settings)) => Ok(Source::Given(Box::new(settings))),
-        Some(Err(faults)) => Err(Failure::usage(faults.to_string())),
-        None => Ok(Source::Simulated),
+
+    /// Says where the simulated pool listens.
+    pub(crate) fn simulated_at(&mut self, address: SocketAddr) {
+        if let Some(sim) = self.settings.providers.get_mut(SIM_PROVIDER) {
+            sim.base_url = format!("http://{address}/v1");
+        }
     }
 }
 
@@ -53,11 +66,13 @@ fn read(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| cannot(error.to_string()))
 }
 
-/// The simulated pool behind this address: its workers are the agents, its Conductor
-/// plans, its critic judges.
-pub(crate) fn simulated(address: SocketAddr) -> Result<Settings, Failure> {
+/// Where the simulated pool is before it is started.
+const NOWHERE: &str = "http://simulated.invalid/v1";
+
+/// The simulated pool: its workers are the agents, its Conductor plans, its critic judges.
+fn simulated() -> Result<Settings, Failure> {
     let provider = ProviderSettings {
-        base_url: format!("http://{address}/v1"),
+        base_url: NOWHERE.into(),
         key: None,
         timeouts: TimeoutSettings::default(),
         stream: true,
@@ -66,7 +81,7 @@ pub(crate) fn simulated(address: SocketAddr) -> Result<Settings, Failure> {
     let conductor = all.into_iter().find(|card| card.id.as_str() == SIM_CONDUCTOR);
     let conductor =
         conductor.ok_or_else(|| Failure::other("the simulated pool has no Conductor"))?;
-    let providers = BTreeMap::from([("sim".to_owned(), provider)]);
+    let providers = BTreeMap::from([(SIM_PROVIDER.to_owned(), provider)]);
     let settings = settings_for(baton_sim::cards(), providers, PolicySettings::Model(conductor));
     let mut settings = settings.map_err(|error| Failure::other(error.to_string()))?;
     settings.judge =

@@ -1,115 +1,20 @@
 //! What a run did, step by step, for people and programs: docs/guides/run-report.md.
 
+mod document;
+mod words;
+
 use crate::{ask::Label, known::FoldError};
-use baton_engine::{Check, End, Event, Input, Outcome, PlanSource, Planning, Reason, Status};
+use baton_engine::{Check, End, Event, Input, Outcome, PlanSource, Planning};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, RunId, Spend, StepId, TenantId, Timestamp, Verdict, Words, Workflow,
+    AgentId, BodyRef, RunId, Spend, StepId, TenantId, Timestamp, Words, Workflow,
 };
+use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-struct Cost {
-    tokens_in: u64,
-    tokens_out: u64,
-    calls: u32,
-    usd: f64,
-}
-
-impl From<Spend> for Cost {
-    fn from(spend: Spend) -> Self {
-        let Spend { usd, tokens_in, tokens_out, calls } = spend;
-        Self { tokens_in, tokens_out, calls, usd: usd.dollars() }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    id: RunId,
-    object: &'static str,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
-    model: String,
-    submitted_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<String>,
-    rounds: Vec<Round>,
-    usage: Cost,
-    orchestration: Cost,
-    estimated: bool,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Round {
-    round: u16,
-    /// `policy`, `strategy:NAME` or `fallback:NAME`.
-    source: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    planning: Option<PlanningReport>,
-    selection: Option<baton_workflow::Selection>,
-    steps: Vec<StepReport>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    checks: Vec<CheckReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct PlanningReport {
-    status: &'static str,
-    repairs: u16,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    complaints: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    ms: u64,
-    #[serde(flatten)]
-    cost: Cost,
-}
-
-#[derive(Debug, Serialize)]
-struct StepReport {
-    step: StepId,
-    /// Who did it; who has to, as long as nobody did.
-    agent: AgentId,
-    subtask: String,
-    sees: Vec<StepId>,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<String>,
-    ms: u64,
-    #[serde(flatten)]
-    cost: Cost,
-    attempts: Vec<AttemptReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct AttemptReport {
-    task: u32,
-    agent: AgentId,
-    status: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    #[serde(flatten)]
-    cost: Cost,
-}
-
-#[derive(Debug, Serialize)]
-struct CheckReport {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<Verdict>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    ms: u64,
-    #[serde(flatten)]
-    cost: Cost,
-}
+use words::{failure_of, reason_words, status_name, status_of};
 
 /// What a task was for.
 enum Purpose {
@@ -419,62 +324,6 @@ impl Builder<'_> {
             reason,
             reason_code,
         })
-    }
-}
-
-fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Completed => "completed",
-        Status::Incomplete => "incomplete",
-        Status::Failed => "failed",
-        Status::Cancelled => "cancelled",
-    }
-}
-
-/// A reason's stable name and its sentence.
-fn reason_words(reason: &Reason) -> (String, String) {
-    let (code, words) = match reason {
-        Reason::Accepted => ("accepted", "the check passed".into()),
-        Reason::Unchecked => ("unchecked", "nothing checked the answer".into()),
-        Reason::Stands => ("stands", "the policy let the answer stand".into()),
-        Reason::NotAccepted { feedback } => {
-            ("not_accepted", format!("the check did not accept the answer: {feedback}"))
-        }
-        Reason::BudgetSpent { resource } => {
-            ("budget_spent", format!("the budget of {resource} holds no further call"))
-        }
-        Reason::DeadlinePassed => ("deadline_passed", "the run's time was over".into()),
-        Reason::StepFailed { step, failure, message } => {
-            ("step_failed", format!("step {step} failed with every agent ({failure}): {message}"))
-        }
-        Reason::Cancelled { reason } => ("cancelled", format!("cancelled: {reason}")),
-    };
-    (code.into(), words)
-}
-
-fn status_of(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Planned { .. } | Outcome::Worked { .. } | Outcome::Verified { .. } => "done",
-        Outcome::Stands => "stands",
-        Outcome::Unreadable { .. } => "unreadable",
-        Outcome::Failed { .. } => "failed",
-        Outcome::BudgetSpent { .. } => "budget_spent",
-        Outcome::Abandoned => "abandoned",
-    }
-}
-
-fn failure_of(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
-        Outcome::BudgetSpent { resource } => {
-            Some(format!("the budget of {resource} holds no further call"))
-        }
-        Outcome::Planned { .. }
-        | Outcome::Stands
-        | Outcome::Unreadable { .. }
-        | Outcome::Worked { .. }
-        | Outcome::Verified { .. }
-        | Outcome::Abandoned => None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::{ApiError, Retry},
     gateway::Shared,
     limits::KEEP_ALIVE_EVERY,
-    peers::{away, is_away},
+    peers::{is_away, plain},
     reply::{DONE, Delta, Finish, Head, Report, attach, comment, data, report},
     request::ChatCall,
     run::traced,
@@ -67,7 +67,7 @@ async fn open(
         };
         match worker.chat(traced(request, caller)).await {
             Ok(replies) => return Ok(replies.into_inner()),
-            Err(status) if is_away(&status) => last = away(status).into(),
+            Err(status) if is_away(&status) => last = plain(status).into(),
             Err(status) => return Err(status.into()),
         }
     }

@@ -9,8 +9,8 @@ use crate::{
 };
 use axum::{
     body::{Body, BodyDataStream},
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -112,6 +112,20 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     let formed =
         text.len() == TRACEPARENT_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     formed.then(|| text.to_owned())
+}
+
+/// The variable part of a path, such as a run's id.
+pub(crate) struct Id(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(_) => Err(ApiError::invalid("the path's id is not UTF-8").param("id")),
+        }
+    }
 }
 
 /// Reads a body of bounded size in bounded time.

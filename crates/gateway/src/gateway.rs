@@ -5,7 +5,7 @@ use crate::{
     auth::{Doors, KeyError},
     edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
     error::ApiError,
-    limits::{PLAN_TIMEOUT, REQUESTS_MAX},
+    limits::{DRAIN, PLAN_TIMEOUT, REQUESTS_MAX},
     models,
     peers::{Conductor, Peers},
     request::{self, ChatCall, Model, Offer},
@@ -23,7 +23,7 @@ use axum::{
 };
 use baton_registry::Registry;
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -31,6 +31,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// The HTTP surface of a cluster.
 pub struct Gateway {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) drain: Duration,
 }
 
 /// What every handler has.
@@ -70,7 +71,14 @@ impl Gateway {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), drain: DRAIN })
+    }
+
+    /// How long requests under way get to end once the gateway is told to stop; 20 s if
+    /// not set.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
     }
 
     /// All paths.

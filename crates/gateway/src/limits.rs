@@ -71,6 +71,9 @@ pub(crate) const RETRIES_KEPT: Duration = Duration::from_secs(15 * 60);
 /// How long a run outlives a client that announced that it tries again: the official
 /// clients come back within a second.
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(2);
+/// The same for a client that gave a key of its own: once its run is cancelled, the key
+/// gives nothing else any more.
+pub(crate) const KEYED_LEAVE_GRACE: Duration = Duration::from_secs(30);
 
 /// Runs in one page of a list, and where nothing is asked for.
 pub(crate) const PAGE_RUNS_MAX: u32 = 100;
@@ -79,7 +82,8 @@ pub(crate) const PAGE_RUNS: u32 = 20;
 /// Characters of a reason for cancelling.
 pub(crate) const REASON_CHARS_MAX: usize = 512;
 
-/// Time that requests under way get to end after the gateway was told to stop.
+/// Time that requests under way get to end after the gateway was told to stop, unless
+/// another is set: well within Kubernetes' 30 s.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 /// Time that connections get to close after their requests were cut.
 pub(crate) const CUT: Duration = Duration::from_secs(2);

@@ -1,15 +1,12 @@
 //! What can be asked for: `GET /v1/models`.
 
 use crate::{
+    edge::Id,
     error::ApiError,
     gateway::Shared,
     request::{ALIASES, Offer, STRATEGY_PREFIX},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use baton_workflow::AgentCard;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -27,7 +24,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
 /// One of them.
 pub(crate) async fn get(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<Value>, ApiError> {
     let settings = shared.registry.settings();
     let offer = Offer { strategies: &shared.strategies, settings: &settings };

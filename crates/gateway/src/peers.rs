@@ -63,7 +63,7 @@ impl Peers {
             let Some(conductor) = self.conductor() else { continue };
             match tokio::time::timeout(timeout, call(conductor)).await {
                 Ok(Ok(reply)) => return Ok(reply.into_inner()),
-                Ok(Err(status)) if is_away(&status) => last = away(status).into(),
+                Ok(Err(status)) if is_away(&status) => last = plain(status).into(),
                 Ok(Err(status)) => return Err(status.into()),
                 Err(_elapsed) => {
                     let seconds = timeout.as_secs();
@@ -145,9 +145,9 @@ pub(crate) fn is_away(status: &Status) -> bool {
     status.code() == Code::Unavailable || status.source().is_some()
 }
 
-/// The same for every way in which a transport can fail.
-pub(crate) fn away(status: Status) -> Status {
-    if status.code() == Code::Unavailable {
+/// One code for every way in which a transport can fail.
+pub(crate) fn plain(status: Status) -> Status {
+    if status.code() == Code::Unavailable || !is_away(&status) {
         return status;
     }
     Status::unavailable(status.message())

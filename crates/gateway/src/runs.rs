@@ -1,7 +1,7 @@
 //! Runs as such: `GET /v1/runs` and what is below it.
 
 use crate::{
-    edge::{Caller, event_stream, read_body},
+    edge::{Caller, Id, event_stream, read_body},
     error::ApiError,
     gateway::Shared,
     limits::{CALL_TIMEOUT, KEEP_ALIVE_EVERY, PAGE_RUNS, PAGE_RUNS_MAX, REASON_CHARS_MAX},
@@ -13,7 +13,7 @@ use crate::{
 use axum::{
     Extension, Json,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -69,7 +69,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(run): Path<String>,
+    Id(run): Id,
 ) -> Result<Response, ApiError> {
     let run = run_id(&run, "id")?;
     let request = GetRequest { tenant: caller.tenant.to_string(), run: run.to_string() };
@@ -90,7 +90,7 @@ pub(crate) fn json_response(json: Bytes) -> Response {
 pub(crate) async fn cancel(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(run): Path<String>,
+    Id(run): Id,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let run = run_id(&run, "id")?;
@@ -134,7 +134,7 @@ fn reason(body: &[u8]) -> Result<String, ApiError> {
 pub(crate) async fn events(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
-    Path(run): Path<String>,
+    Id(run): Id,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

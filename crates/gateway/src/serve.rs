@@ -1,9 +1,6 @@
 //! Serves until told to stop, and stops in order.
 
-use crate::{
-    Gateway,
-    limits::{CUT, DRAIN},
-};
+use crate::{Gateway, limits::CUT};
 use axum::serve::ListenerExt;
 use std::{future::IntoFuture, io};
 use tokio::{net::TcpListener, pin, time::timeout};
@@ -11,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 impl Gateway {
     /// Serves this listener until `stop`: then takes nothing new, lets what is under way
-    /// end for 20 s, cuts the rest (whose runs go on), and makes sure that runs whose
+    /// end within the drain limit, cuts the rest (whose runs go on), and makes sure that runs whose
     /// clients left are cancelled before it returns.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         // Tokens are small, and wanted at once.
@@ -29,7 +26,7 @@ impl Gateway {
             result = &mut served => return result,
             () = stop.cancelled() => stopping.cancel(),
         }
-        let drained = match timeout(DRAIN, &mut served).await {
+        let drained = match timeout(self.drain, &mut served).await {
             Ok(result) => result,
             Err(_elapsed) => {
                 tracing::warn!("requests still under way are cut; their runs go on");

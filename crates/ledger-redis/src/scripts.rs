@@ -6,6 +6,7 @@ const FRAME: &str = include_str!("lua/frame.lua");
 const QUEUE: &str = include_str!("lua/queue.lua");
 const CREATE: &str = include_str!("lua/create.lua");
 const ASK_TO_END: &str = include_str!("lua/ask_to_end.lua");
+const READING: &str = include_str!("lua/reading.lua");
 const ADOPT: &str = include_str!("lua/adopt.lua");
 
 /// What each script does is said in its first line.
@@ -55,9 +56,9 @@ impl Name {
             Self::Commit => &[CREATE, ASK_TO_END, include_str!("lua/commit.lua")],
             Self::Tick => &[include_str!("lua/tick.lua")],
             Self::Cancel => &[ASK_TO_END, include_str!("lua/cancel.lua")],
-            Self::Read => &[include_str!("lua/read.lua")],
-            Self::Watch => &[include_str!("lua/watch.lua")],
-            Self::List => &[include_str!("lua/list.lua")],
+            Self::Read => &[READING, include_str!("lua/read.lua")],
+            Self::Watch => &[READING, include_str!("lua/watch.lua")],
+            Self::List => &[READING, include_str!("lua/list.lua")],
         }
     }
 }

@@ -1,4 +1,10 @@
 //! The contract of a ledger, on a real server: the very suite that the embedded one passes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly, also outside of its function"
+)]
 
 use baton_ledger::Ledger;
 use baton_ledger_redis::{RedisLedger, RedisOptions};

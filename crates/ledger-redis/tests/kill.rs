@@ -1,4 +1,10 @@
 //! Nothing that was acknowledged is lost, and nothing happens twice, whoever is killed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly, also outside of its function"
+)]
 
 mod load;
 

@@ -1,4 +1,10 @@
 //! What is particular to Redis: its settings, its restarts, its numbers, its failures.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly, also outside of its function"
+)]
 
 use baton_ledger::{Class, Held, LeaseRequest, Leased, Ledger, LedgerError, NewTask, Submission};
 use baton_ledger_redis::{Durability, RedisLedger, RedisOptions};

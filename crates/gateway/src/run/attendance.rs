@@ -197,6 +197,22 @@ mod tests {
         assert!(attendance.rejoin(&tenant, &blake3::hash(b"other")).is_none());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn two_clients_of_one_run_leave_one_by_one() {
+        let (attendance, tenant) = attendance();
+        let print = blake3::hash(b"body");
+        let mut one = attendance.join(&tenant, "run_1".into(), Some(print));
+        one.grace(crate::limits::KEYED_LEAVE_GRACE);
+        drop(one);
+        let other = attendance.rejoin(&tenant, &print).unwrap();
+        attendance.tasks.close();
+        attendance.tasks.wait().await;
+        assert_eq!(attendance.book().given.len(), 1, "cancelled under a client that waits");
+        drop(other);
+        attendance.tasks.wait().await;
+        assert_eq!(attendance.book().given.len(), 0);
+    }
+
     #[test]
     fn the_memory_is_bounded() {
         let (attendance, tenant) = attendance();

@@ -3,7 +3,7 @@
 use crate::{
     error::ApiError,
     limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CONDUCTOR_AWAY_MAX},
-    peers::Peers,
+    peers::{Conductor, Peers, plain},
 };
 use baton_proto::v1::{Expired, JournalEntry, Leased, WatchReply, WatchRequest, watch_reply::What};
 use baton_workflow::TenantId;
@@ -42,7 +42,7 @@ impl Follow {
     pub(crate) async fn open(&mut self) -> Result<(), ApiError> {
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
         let request = WatchRequest { tenant, run, from: self.seq };
-        let watch = |mut conductor: crate::peers::Conductor| {
+        let watch = |mut conductor: Conductor| {
             let request = request.clone();
             async move { conductor.watch(request).await }
         };
@@ -77,7 +77,7 @@ impl Follow {
                 Err(status) => {
                     tracing::debug!(run = self.run, %status, "a watch broke");
                     self.stream = None;
-                    self.absent(status.into())?;
+                    self.absent(plain(status).into())?;
                     tokio::time::sleep(CALL_RETRY_PAUSE).await;
                 }
             }

@@ -50,6 +50,8 @@ pub(crate) struct Live {
     /// The lease whose tokens are read.
     reading: Option<(u32, Lease)>,
     tokens: Option<BoxStream<'static, Delta>>,
+    /// Seen together with what was told last.
+    also: Option<Told>,
     pub(crate) sent: Sent,
     quiet: Interval,
 }
@@ -66,6 +68,7 @@ impl Live {
             leases: HashMap::new(),
             reading: None,
             tokens: None,
+            also: None,
             sent: Sent::default(),
             quiet,
         }
@@ -73,6 +76,9 @@ impl Live {
 
     /// The next thing to tell.
     pub(crate) async fn next(&mut self) -> Result<Told, ApiError> {
+        if let Some(told) = self.also.take() {
+            return Ok(told);
+        }
         loop {
             let told = tokio::select! {
                 seen = self.follow.next() => self.seen(seen?),
@@ -80,10 +86,12 @@ impl Live {
                 _ = self.quiet.tick() => Some(Told::Quiet),
                 () = self.shared.closing.cancelled() => Some(Told::Stopping),
             };
-            if let Some(told) = told {
+            let Some(told) = told else { continue };
+            // Not every client is told the rest.
+            if matches!(told, Told::Text(_)) {
                 self.quiet.reset();
-                return Ok(told);
             }
+            return Ok(told);
         }
     }
 
@@ -137,10 +145,18 @@ impl Live {
             return None;
         };
         let reasoning = (!delta.reasoning.is_empty()).then_some(Told::Reasoning(delta.reasoning));
-        match self.sent.take(delta.offset, &delta.text) {
+        let text = match self.sent.take(delta.offset, &delta.text) {
             Piece::New(text) => Some(Told::Text(text)),
-            Piece::Contradiction => Some(Told::Contradiction),
-            Piece::Nothing => reasoning,
+            Piece::Contradiction => return Some(Told::Contradiction),
+            Piece::Nothing => None,
+        };
+        // Models think before they speak.
+        match reasoning {
+            Some(reasoning) => {
+                self.also = text;
+                Some(reasoning)
+            }
+            None => text,
         }
     }
 }

@@ -35,8 +35,9 @@ pub(crate) async fn chat(
     caller: Caller,
     headers: &HeaderMap,
     body: &[u8],
-    call: ChatCall,
+    mut call: ChatCall,
 ) -> Result<Response, ApiError> {
+    call.progress |= headers.get("x-baton-progress").is_some_and(|value| value == "true");
     let tries = Tries::of(headers)?;
     let attendee = submit::submit(&shared, &caller, tries, body, &call).await?;
     let run = attendee.run().to_owned();

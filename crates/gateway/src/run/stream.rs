@@ -23,13 +23,10 @@ use std::sync::Arc;
 pub(super) fn respond(
     shared: Arc<Shared>,
     caller: Caller,
-    mut attendee: Attendee,
+    attendee: Attendee,
     call: ChatCall,
     head: Head,
 ) -> Response {
-    // A client that leaves a stream does not come again for it: no client retries
-    // once it has read a part.
-    attendee.grace(std::time::Duration::ZERO);
     event_stream(answer(shared, caller, attendee, call, head))
 }
 

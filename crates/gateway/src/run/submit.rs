@@ -5,13 +5,13 @@ use crate::{
     edge::Caller,
     error::ApiError,
     gateway::Shared,
-    limits::{CALL_TIMEOUT, IDEMPOTENCY_KEY_CHARS_MAX, LEAVE_GRACE},
+    limits::{CALL_TIMEOUT, IDEMPOTENCY_KEY_CHARS_MAX, KEYED_LEAVE_GRACE, LEAVE_GRACE},
     peers::Conductor,
     request::ChatCall,
 };
 use axum::http::HeaderMap;
 use baton_proto::v1::SubmitRequest;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tonic::{Request, metadata::MetadataValue};
 
 /// What the headers say about trying again.
@@ -59,12 +59,13 @@ pub(crate) async fn submit(
 ) -> Result<Attendee, ApiError> {
     let comes_again = tries.count.is_some() && tries.key.is_none();
     let print = comes_again.then(|| fingerprint(caller, body));
+    let grace = grace(&tries, call.stream);
     let background = call.options.background;
     let on_leaving = move |mut attendee: Attendee| {
         if background {
-            attendee.release();
-        } else if tries.count.is_some() {
-            attendee.grace(LEAVE_GRACE);
+            attendee.release()
+        } else {
+            attendee.grace(grace)
         }
         attendee
     };
@@ -88,6 +89,16 @@ pub(crate) async fn submit(
         Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, print)))
     });
     submitted.await.unwrap_or_else(|_panicked| Err(ApiError::internal()))
+}
+
+/// How long the run outlives its client.
+fn grace(tries: &Tries, stream: bool) -> Duration {
+    match tries {
+        Tries { key: Some(_), .. } => KEYED_LEAVE_GRACE,
+        // No client comes again by itself for a stream it has read a part of.
+        Tries { count: Some(_), .. } if !stream => LEAVE_GRACE,
+        Tries { .. } => Duration::ZERO,
+    }
 }
 
 /// A call, as the Conductor takes it.

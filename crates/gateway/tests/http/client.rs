@@ -1,14 +1,14 @@
 //! A gateway on a port of its own, its client, and streams in the client's terms.
 
-use crate::peer::{Peer, Wire};
+use crate::peer::{PATIENCE, Peer, Wire};
 use baton_gateway::Gateway;
 use baton_proto::v1::{conductor_server::ConductorServer, worker_agent_server::WorkerAgentServer};
 use baton_registry::{InProcess, Kind, Member, Registry, Settings};
 use baton_workflow::AgentId;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,10 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn world_of(settings: Settings) -> World {
+    world_that_drains(settings, Duration::from_secs(20)).await
+}
+
+pub(crate) async fn world_that_drains(settings: Settings, drain: Duration) -> World {
     // The second test finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let peer = Arc::new(Peer::default());
@@ -45,7 +49,7 @@ pub(crate) async fn world_of(settings: Settings) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = CancellationToken::new();
-    let gateway = Gateway::new(registry, &["direct", "debate"]).unwrap();
+    let gateway = Gateway::new(registry, &["direct", "debate"]).unwrap().drain(drain);
     let served = tokio::spawn(gateway.serve(listener, stop.clone()));
     World { peer, http: reqwest::Client::new(), url, stop, served }
 }
@@ -102,7 +106,8 @@ impl Events {
                 self.buffer = rest.to_owned();
                 return Some(event);
             }
-            let chunk = self.response.chunk().await.unwrap()?;
+            let chunk = timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = chunk.expect("what a test waits for must come").unwrap()?;
             self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }

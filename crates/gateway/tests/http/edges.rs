@@ -1,9 +1,13 @@
 use crate::client::{error_of, world, world_of};
 use baton_gateway::Gateway;
-use baton_registry::{Auth, InProcess, KeySettings, SecretRef};
+use baton_proto::v1::ErrorDetail;
+use baton_registry::{
+    Auth, InProcess, KeySettings, Kind, Member, Registry, RegistryError, SecretRef, Settings,
+};
 use baton_workflow::TenantId;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tonic::Code;
 
 #[tokio::test]
 async fn wrong_requests_get_the_envelope() {
@@ -57,14 +61,75 @@ async fn a_key_is_asked_for_where_keys_are_configured() {
 }
 
 #[tokio::test]
-async fn without_a_conductor_the_gateway_is_alive_but_not_ready() {
-    let registry = Arc::new(InProcess::new(crate::sample::settings(&["small"])));
+async fn a_conductors_refusal_reaches_the_client() {
+    let world = world().await;
+    let refuse = |code, name: &str, param: Option<&str>, retry_after_ms| {
+        let detail =
+            ErrorDetail { code: name.into(), param: param.map(Into::into), retry_after_ms };
+        let refusal = baton_proto::status(code, "no", detail);
+        world.peer.with(|state| state.refusal = Some(refusal));
+        world.chat(json!({})).send()
+    };
+    let refused = refuse(Code::InvalidArgument, "denied", Some("baton.deny"), None).await.unwrap();
+    let (status, code, headers) = error_of(refused).await;
+    assert_eq!((status, code.as_str()), (400, "denied"));
+    assert_eq!(headers["x-should-retry"], "false");
+    let refused = refuse(Code::ResourceExhausted, "too_many_runs", None, Some(2500)).await.unwrap();
+    let (status, code, headers) = error_of(refused).await;
+    assert_eq!((status, code.as_str()), (429, "too_many_runs"));
+    assert_eq!(
+        (&headers["retry-after"], &headers["retry-after-ms"]),
+        (&"3".parse().unwrap(), &"2500".parse().unwrap())
+    );
+}
+
+/// A registry with a defect.
+struct Defective(InProcess);
+
+#[async_trait::async_trait]
+impl Registry for Defective {
+    async fn announce(&self, member: Member) -> Result<(), RegistryError> {
+        self.0.announce(member).await
+    }
+
+    async fn withdraw(&self, holder: &str) -> Result<(), RegistryError> {
+        self.0.withdraw(holder).await
+    }
+
+    fn members(&self, _kind: Kind) -> Vec<Member> {
+        panic!("a defect")
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.0.settings()
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_too() {
+    let registry = Defective(InProcess::new(crate::sample::settings(&["small"])));
+    let (http, url) = serve(Arc::new(registry)).await;
+    let (status, code, _) =
+        error_of(http.get(format!("{url}/v1/runs")).send().await.unwrap()).await;
+    assert_eq!((status, code.as_str()), (500, "internal_error"));
+    assert_eq!(http.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+}
+
+/// A gateway alone.
+async fn serve(registry: Arc<dyn Registry>) -> (reqwest::Client, String) {
+    // The second test finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::new();
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(Gateway::new(registry, &[]).unwrap().serve(listener, stop));
+    (reqwest::Client::new(), url)
+}
+
+#[tokio::test]
+async fn without_a_conductor_the_gateway_is_alive_but_not_ready() {
+    let registry = Arc::new(InProcess::new(crate::sample::settings(&["small"])));
+    let (http, url) = serve(registry).await;
     assert_eq!(http.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
     let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
     assert_eq!(error_of(ready).await.0, 503);

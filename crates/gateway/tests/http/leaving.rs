@@ -1,6 +1,7 @@
-use crate::client::{Events, world};
+use crate::client::{Events, error_of, world, world_that_drains};
 use baton_workflow::Selection;
 use serde_json::json;
+use std::time::Duration;
 
 /// Runs whose cancellation was asked for.
 macro_rules! cancelled {
@@ -58,7 +59,7 @@ async fn a_client_that_comes_again_in_time_finds_its_run() {
 }
 
 #[tokio::test]
-async fn two_clients_of_one_run_leave_one_by_one() {
+async fn one_of_two_clients_leaves_and_the_run_goes_on() {
     let world = world().await;
     world.peer.up_to_last_step(1, None, Selection::Last);
     world.peer.delta(1, 0, 0, "fo", false);
@@ -72,8 +73,9 @@ async fn two_clients_of_one_run_leave_one_by_one() {
     drop(one);
     world.peer.delta(1, 0, 2, "ur", true);
     assert_eq!(other.text().await, "ur");
-    drop(other);
-    assert_eq!(cancelled!(world, 1), ["run_1"]);
+    world.peer.end("four");
+    assert_eq!(crate::client::text_of(&other.rest().await), "");
+    assert_eq!(world.peer.with(|state| state.cancels.len()), 0);
 }
 
 #[tokio::test]
@@ -87,6 +89,25 @@ async fn a_gateway_that_stops_ends_when_its_requests_have() {
     world.peer.end("four");
     assert_eq!(crate::client::text_of(&events.rest().await), "ur");
     drop(world.http);
+    world.served.await.unwrap().unwrap();
+    assert_eq!(world.peer.with(|state| state.cancels.len()), 0);
+}
+
+#[tokio::test]
+async fn what_does_not_end_in_time_is_cut_and_its_run_goes_on() {
+    let settings = crate::sample::settings(&["small"]);
+    let world = world_that_drains(settings, Duration::from_millis(10)).await;
+    world.peer.up_to_last_step(1, None, Selection::Last);
+    world.peer.delta(1, 0, 0, "fo", false);
+    let whole = tokio::spawn(world.chat(json!({})).send());
+    world.peer.until(|state| (state.watches.len() == 1).then_some(())).await;
+    let mut events = Events::of(world.chat(json!({"stream": true})).send().await.unwrap());
+    assert_eq!(events.text().await, "fo");
+    world.stop.cancel();
+    let last = events.json().await;
+    assert!(last["error"]["message"].as_str().unwrap().contains("GET /v1/runs/run_2"), "{last}");
+    let (status, _, headers) = error_of(whole.await.unwrap().unwrap()).await;
+    assert_eq!((status, &headers["x-request-id"]), (503, &"run_1".parse().unwrap()));
     world.served.await.unwrap().unwrap();
     assert_eq!(world.peer.with(|state| state.cancels.len()), 0);
 }

@@ -9,9 +9,13 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the peer is told to say, and what it was asked.
 #[derive(Default)]
@@ -32,6 +36,8 @@ pub(crate) struct State {
     pub(crate) lose_replies: usize,
     /// How often a watch breaks before its next entry.
     pub(crate) break_watches: usize,
+    /// What `Submit` is refused with.
+    pub(crate) refusal: Option<Status>,
     pub(crate) submits: Vec<(pb::SubmitRequest, Option<String>)>,
     pub(crate) cancels: Vec<pb::CancelRequest>,
     pub(crate) watches: Vec<pb::WatchRequest>,
@@ -50,12 +56,15 @@ impl Peer {
 
     pub(crate) async fn until<T>(&self, mut ready: impl FnMut(&State) -> Option<T>) -> T {
         let mut changes = self.changes.subscribe();
-        loop {
-            if let Some(result) = ready(&self.state.lock().unwrap()) {
-                return result;
+        let waiting = async {
+            loop {
+                if let Some(result) = ready(&self.state.lock().unwrap()) {
+                    return result;
+                }
+                changes.changed().await.unwrap();
             }
-            changes.changed().await.unwrap();
-        }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("what a test waits for must come")
     }
 
     pub(crate) fn say(&self, what: What) {
@@ -204,6 +213,9 @@ impl conductor_server::Conductor for Wire {
     async fn submit(&self, request: Request<pb::SubmitRequest>) -> Reply<pb::SubmitReply> {
         let parent = request.metadata().get("traceparent").map(|v| v.to_str().unwrap().to_owned());
         self.0.with(|state| {
+            if let Some(refusal) = state.refusal.clone() {
+                return Err(refusal);
+            }
             let request = request.into_inner();
             let same =
                 |(old, _): &(pb::SubmitRequest, _)| old.idempotency_key == request.idempotency_key;

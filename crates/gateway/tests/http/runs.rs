@@ -129,6 +129,7 @@ async fn runs_are_listed_shown_planned_and_cancelled() {
     for (path, status) in [
         ("/v1/runs/nothing", 404),
         ("/v1/runs/a%20b", 400),
+        ("/v1/runs/%ff", 400),
         ("/v1/runs?limit=0", 400),
         ("/v1/runs?limit=many", 400),
         ("/v1/runs?after=x", 400),

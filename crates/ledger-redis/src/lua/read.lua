@@ -1,27 +1,16 @@
--- The run as it is now, with journal entries and mails.
+-- The run as it is now, with journal entries and mails. Beside `reading.lua`.
 local run, from, entries_max, mails_max = take(), take_number(), take_number(), take_number()
 local row = fields(run_key(run), 'tenant', 'root', 'at', 'length', 'end', 'spent', 'label')
 if not row[1] then
   return refuse('NoSuchRun')
 end
 local root = fields(run_key(row[2]), 'budget', 'spent', 'reserved', 'trace')
-local out = { row[1], row[2], row[3], int(NOW), row[4], told_to_stop(run) and '1' or '0',
-  row[5] and '1' or '0', row[5] or '', row[6], root[1], root[2], root[3], row[7],
-  root[4] and '1' or '0', root[4] or '' }
-local function put(text)
-  out[#out + 1] = text
+for _, text in ipairs({ row[1], row[2], row[3], int(NOW), row[4],
+  told_to_stop(run) and '1' or '0', row[5] and '1' or '0', row[5] or '', row[6],
+  root[1], root[2], root[3], row[7], root[4] and '1' or '0', root[4] or '' }) do
+  put(text)
 end
-
-local entries = {}
-if from < tonumber(row[4]) then
-  entries = call('XRANGE', BASE .. 'journal:' .. run, int(from + 1) .. '-0', '+', 'COUNT', entries_max)
-end
-put(int(#entries))
-for _, entry in ipairs(entries) do
-  put(entry[1]:match('^%d+'))
-  put(entry[2][2])
-  put(entry[2][4])
-end
+put_entries(run, from, tonumber(row[4]), entries_max)
 local mails = call('LRANGE', mail_key(run), 0, mails_max - 1)
 put(int(#mails))
 for _, text in ipairs(mails) do

@@ -1,28 +1,17 @@
 -- What a watcher has not seen: entries behind `from`, observations behind `cursor`
--- (with none: the tasks held at the moment), the end.
+-- (with none: the tasks held at the moment), the end. Beside `reading.lua`.
 local run, from, cursor, max = take(), take_number(), take(), take_number()
 local row = fields(run_key(run), 'length', 'end')
 if not row[1] then
   return refuse('NoSuchRun')
 end
-local length, observed_key, out = tonumber(row[1]), BASE .. 'observed:' .. run, {}
-local function put(text)
-  out[#out + 1] = text
-end
+local observed_key = BASE .. 'observed:' .. run
+local at = from + put_entries(run, from, tonumber(row[1]), max)
+local behind = at < tonumber(row[1])
 
-local entries = {}
-if from < length then
-  entries = call('XRANGE', BASE .. 'journal:' .. run, int(from + 1) .. '-0', '+', 'COUNT', max)
-end
-put(int(#entries))
-for _, entry in ipairs(entries) do
-  put(entry[1]:match('^%d+'))
-  put(entry[2][2])
-  put(entry[2][4])
-end
 -- Observations only once the watcher has caught up with the journal.
 local observed = {}
-if from + #entries >= length then
+if not behind then
   if cursor == '' then
     local last = call('XREVRANGE', observed_key, '+', '-', 'COUNT', 1)[1]
     cursor = last and last[1] or '0-0'
@@ -46,8 +35,8 @@ for _, text in ipairs(observed) do
   put(text)
 end
 put(cursor)
-put(row[2] and from + #entries >= length and '1' or '0')
+put(row[2] and not behind and '1' or '0')
 put(row[2] or '')
 -- Whether there is more than fitted into this answer.
-put((from + #entries < length or #observed == max) and '1' or '0')
+put((behind or #observed == max) and '1' or '0')
 return answer(out)

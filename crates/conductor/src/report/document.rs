@@ -1,0 +1,105 @@
+//! The shape of the document.
+
+use baton_engine::Reason;
+use baton_workflow::{AgentId, RunId, Selection, Spend, StepId, Timestamp, Verdict};
+use serde::Serialize;
+
+/// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Cost {
+    pub(super) tokens_in: u64,
+    pub(super) tokens_out: u64,
+    pub(super) calls: u32,
+    pub(super) usd: f64,
+}
+
+impl From<Spend> for Cost {
+    fn from(spend: Spend) -> Self {
+        let Spend { usd, tokens_in, tokens_out, calls } = spend;
+        Self { tokens_in, tokens_out, calls, usd: usd.dollars() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) id: RunId,
+    pub(super) object: &'static str,
+    pub(super) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<Reason>,
+    pub(super) model: String,
+    pub(super) submitted_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answer: Option<String>,
+    pub(super) rounds: Vec<Round>,
+    pub(super) usage: Cost,
+    pub(super) orchestration: Cost,
+    pub(super) estimated: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Round {
+    pub(super) round: u16,
+    /// `policy`, `strategy:NAME` or `fallback:NAME`.
+    pub(super) source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) planning: Option<PlanningReport>,
+    pub(super) selection: Option<Selection>,
+    pub(super) steps: Vec<StepReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) checks: Vec<CheckReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PlanningReport {
+    pub(super) status: &'static str,
+    pub(super) repairs: u16,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) complaints: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+    pub(super) ms: u64,
+    #[serde(flatten)]
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct StepReport {
+    pub(super) step: StepId,
+    /// Who did it; who has to, as long as nobody did.
+    pub(super) agent: AgentId,
+    pub(super) subtask: String,
+    pub(super) sees: Vec<StepId>,
+    pub(super) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<String>,
+    pub(super) ms: u64,
+    #[serde(flatten)]
+    pub(super) cost: Cost,
+    pub(super) attempts: Vec<AttemptReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AttemptReport {
+    pub(super) task: u32,
+    pub(super) agent: AgentId,
+    pub(super) status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+    #[serde(flatten)]
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CheckReport {
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+    pub(super) ms: u64,
+    #[serde(flatten)]
+    pub(super) cost: Cost,
+}

@@ -1,0 +1,59 @@
+//! States and reasons in words.
+
+use baton_engine::{Outcome, Reason, Status};
+
+pub(super) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Completed => "completed",
+        Status::Incomplete => "incomplete",
+        Status::Failed => "failed",
+        Status::Cancelled => "cancelled",
+    }
+}
+
+/// A reason's stable name and its sentence.
+pub(super) fn reason_words(reason: &Reason) -> (String, String) {
+    let (code, words) = match reason {
+        Reason::Accepted => ("accepted", "the check passed".into()),
+        Reason::Unchecked => ("unchecked", "nothing checked the answer".into()),
+        Reason::Stands => ("stands", "the policy let the answer stand".into()),
+        Reason::NotAccepted { feedback } => {
+            ("not_accepted", format!("the check did not accept the answer: {feedback}"))
+        }
+        Reason::BudgetSpent { resource } => {
+            ("budget_spent", format!("the budget of {resource} holds no further call"))
+        }
+        Reason::DeadlinePassed => ("deadline_passed", "the run's time was over".into()),
+        Reason::StepFailed { step, failure, message } => {
+            ("step_failed", format!("step {step} failed with every agent ({failure}): {message}"))
+        }
+        Reason::Cancelled { reason } => ("cancelled", format!("cancelled: {reason}")),
+    };
+    (code.into(), words)
+}
+
+pub(super) fn status_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Planned { .. } | Outcome::Worked { .. } | Outcome::Verified { .. } => "done",
+        Outcome::Stands => "stands",
+        Outcome::Unreadable { .. } => "unreadable",
+        Outcome::Failed { .. } => "failed",
+        Outcome::BudgetSpent { .. } => "budget_spent",
+        Outcome::Abandoned => "abandoned",
+    }
+}
+
+pub(super) fn failure_of(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
+        Outcome::BudgetSpent { resource } => {
+            Some(format!("the budget of {resource} holds no further call"))
+        }
+        Outcome::Planned { .. }
+        | Outcome::Stands
+        | Outcome::Unreadable { .. }
+        | Outcome::Worked { .. }
+        | Outcome::Verified { .. }
+        | Outcome::Abandoned => None,
+    }
+}

@@ -1,0 +1,280 @@
+//! Runs told as text: what comes in on the left, what is decided on the right.
+
+use baton_engine::{
+    AgentTerms, Assignment, Check, Event, Input, Outcome, Plan, Planning, Run, RunSpec, StepShape,
+};
+use baton_workflow::{
+    AgentId, BodyRef, Budget, Limits, Price, Resource, Selection, Spend, StepId, Timestamp, Usd,
+    Verdict, VerdictKind,
+};
+
+fn agent(name: &str, price: u64) -> AgentTerms {
+    AgentTerms {
+        id: AgentId::new(name).unwrap(),
+        price: Price { input: price, output: price },
+        context_tokens: 32_768,
+        output_tokens: 1_000,
+        images: false,
+    }
+}
+
+/// `a b:0 a:0,1`: agents, each with the steps it sees.
+fn plan(text: &str, selection: Selection) -> Plan {
+    let steps = text.split_whitespace().map(|step| {
+        let (agent, sees) = step.split_once(':').unwrap_or((step, ""));
+        let sees = sees.split(',').filter(|s| !s.is_empty());
+        StepShape {
+            agent: AgentId::new(agent).unwrap(),
+            sees: sees.map(|s| StepId(s.parse().unwrap())).collect(),
+        }
+    });
+    let workflow = BodyRef { hash: "flow".into(), len: 10 };
+    Plan { workflow, pool_version: "v".into(), steps: steps.collect(), selection }
+}
+
+fn spec(planning: Planning) -> RunSpec {
+    RunSpec {
+        request: BodyRef { hash: "ask".into(), len: 10 },
+        budget: Budget {
+            usd: Usd::from_dollars(1.0).unwrap(),
+            tokens: 1_000_000,
+            calls: 20,
+            seconds: 60,
+            depth: 0,
+        },
+        limits: Limits::default(),
+        agents: vec![agent("a", 100), agent("b", 200), agent("c", 900)],
+        planning,
+        check: None,
+        images: false,
+    }
+}
+
+fn strategy(text: &str) -> RunSpec {
+    let plan = plan(text, Selection::Last);
+    spec(Planning::Strategy { name: "test".into(), plan })
+}
+
+fn policy(fallback: &str) -> RunSpec {
+    let fallback = plan(fallback, Selection::Last);
+    spec(Planning::Policy { model: agent("p", 100), fallback, fallback_name: "direct".into() })
+}
+
+/// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
+/// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK pass|reject|abstain`, `TASK choose N`,
+/// `cancel`, `late`, `wait MS`.
+fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
+    let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match head {
+        "cancel" => return Some(Input::CancelAsked { reason: "asked".into() }),
+        "late" => return Some(Input::DeadlinePassed),
+        "wait" => {
+            *now = now.plus_ms(rest.parse().unwrap());
+            return None;
+        }
+        _ => {}
+    }
+    let task = head.parse().unwrap();
+    let (what, argument) = rest.split_once(' ').unwrap_or((rest, ""));
+    let verdict = |kind, choice| {
+        let (feedback, verifier) = ("off by one".into(), "t/1".into());
+        let verdict = Verdict { kind, score: Some(0.0), choice, feedback, verifier };
+        Outcome::Verified { verdict, ms: 1 }
+    };
+    let outcome = match what {
+        "lost" => return Some(Input::Lost { task, spend: Spend::ZERO }),
+        "done" => Outcome::Worked {
+            output: BodyRef { hash: format!("out{task}").into(), len: 5 },
+            truncated: false,
+            ms: 1,
+        },
+        "fail" => Outcome::Failed { code: "server_error".into(), message: "503".into() },
+        "plan" => Outcome::Planned { plan: plan(argument, Selection::Last), repairs: 0, ms: 1 },
+        "vote" => Outcome::Planned { plan: plan(argument, Selection::Majority), repairs: 0, ms: 1 },
+        "stands" => Outcome::Stands,
+        "unreadable" => Outcome::Unreadable { complaints: vec!["no list".into()] },
+        "broke" => Outcome::BudgetSpent { resource: Resource::Usd },
+        "pass" => verdict(VerdictKind::Pass, None),
+        "reject" => verdict(VerdictKind::Fail, None),
+        "abstain" => verdict(VerdictKind::Abstain, None),
+        "choose" => verdict(VerdictKind::Pass, Some(argument.parse().unwrap())),
+        other => panic!("{other}?"),
+    };
+    let spend = Spend { calls: 1, tokens_out: 10, ..Spend::ZERO };
+    Some(Input::Outcome { task, outcome, spend, estimated: false })
+}
+
+fn told(run: &mut Run, now: Timestamp) -> String {
+    let decision = run.decide(now);
+    let mut words = Vec::new();
+    for event in &decision.events {
+        run.apply(event);
+        words.extend(match event {
+            Event::PlanAsked { task, round, .. } => Some(format!("{task}=plan round {round}")),
+            Event::Adopted { .. } => Some("adopt".into()),
+            Event::StepDispatched { task, step, agent, .. } => {
+                Some(format!("{task}={step}→{agent}"))
+            }
+            Event::VerifyAsked { task, candidates, .. } => {
+                let steps: Vec<_> = candidates.iter().map(ToString::to_string).collect();
+                Some(format!("{task}=verify {}", steps.join(",")))
+            }
+            Event::Ended { end } => {
+                let answer =
+                    end.answer.as_ref().map_or("no answer".into(), |a| a.output.hash.to_string());
+                let reason = serde_json::to_value(&end.reason).unwrap();
+                let status = serde_json::to_value(end.status).unwrap();
+                let (status, reason) = (status.as_str().unwrap(), reason["code"].as_str().unwrap());
+                Some(format!("end {status} {reason} {answer}"))
+            }
+            Event::Submitted { .. } | Event::Heard { .. } => None,
+        });
+    }
+    words.join("; ")
+}
+
+/// Tells the story of a run; each line of `story` is `what comes in | what is decided`.
+fn check(spec: RunSpec, story: &str) {
+    let mut now = Timestamp(0);
+    let mut run = Run::begin(&Event::Submitted { spec: Box::new(spec) }, now).unwrap();
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (left, right) = line.split_once('|').unwrap();
+        let (left, right) = (left.trim(), right.trim());
+        if left != "begin"
+            && let Some(input) = input(left, &mut now)
+        {
+            run.apply(&Event::Heard { input });
+        }
+        assert_eq!(told(&mut run, now), right, "after {left:?} in {story}");
+    }
+}
+
+#[test]
+fn independent_steps_run_in_parallel_and_others_as_soon_as_they_can() {
+    check(
+        strategy("a b c:0 a:1,2"),
+        "begin  | adopt; 1=0→a; 2=1→b
+         1 done | 3=2→c
+         3 done |
+         2 done | 4=3→a
+         4 done | end completed unchecked out4",
+    );
+}
+
+#[test]
+fn a_failed_step_goes_to_the_agent_nearest_in_price_until_none_is_left() {
+    check(
+        strategy("a"),
+        "begin  | adopt; 1=0→a
+         1 fail | 2=0→b
+         1 done |
+         2 lost | 3=0→c
+         3 fail | end failed step_failed no answer",
+    );
+    check(
+        strategy("b c:0"),
+        "begin  | adopt; 1=0→b
+         1 done | 2=1→c
+         2 fail | 3=1→b
+         3 fail | 4=1→a
+         4 fail | end incomplete step_failed out1",
+    );
+}
+
+#[test]
+fn an_unreadable_plan_gives_way_to_the_fallback() {
+    check(
+        policy("c"),
+        "begin        | 1=plan round 0
+         1 unreadable | adopt; 2=0→c
+         2 done       | end completed unchecked out2",
+    );
+    check(policy("c"), "begin | 1=plan round 0\n 1 stands | adopt; 2=0→c");
+    check(policy("c"), "begin | 1=plan round 0\n 1 fail | adopt; 2=0→c");
+}
+
+#[test]
+fn a_rejected_answer_is_planned_again_and_the_best_is_kept() {
+    let checked = RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..policy("a") };
+    check(
+        checked.clone(),
+        "begin      | 1=plan round 0
+         1 plan a   | 2=0→a
+         2 done     | 3=verify 0
+         3 reject   | 4=plan round 1
+         4 plan b c:0 | 5=0→b
+         5 done     | 6=1→c
+         6 done     | 7=verify 1
+         7 reject   | end incomplete not_accepted out6",
+    );
+    check(
+        checked.clone(),
+        "begin    | 1=plan round 0
+         1 plan a | 2=0→a
+         2 done   | 3=verify 0
+         3 reject | 4=plan round 1
+         4 stands | end completed stands out2",
+    );
+    check(
+        checked,
+        "begin      | 1=plan round 0
+         1 plan a   | 2=0→a
+         2 done     | 3=verify 0
+         3 abstain  | end completed unchecked out2",
+    );
+}
+
+#[test]
+fn a_vote_is_held_without_those_who_failed() {
+    let mut spec = strategy("a a b");
+    spec.limits.failovers_max = 0;
+    let Planning::Strategy { plan, .. } = &mut spec.planning else { panic!() };
+    plan.selection = Selection::Majority;
+    check(
+        spec,
+        "begin    | adopt; 1=0→a; 2=1→a; 3=2→b
+         1 done   |
+         2 fail   |
+         3 done   | 4=verify 0,2
+         4 choose 1 | end completed unchecked out3",
+    );
+}
+
+#[test]
+fn cancellation_deadline_and_budget_end_with_the_best_so_far() {
+    check(strategy("a b:0"), "begin | adopt; 1=0→a\n cancel | end cancelled cancelled no answer");
+    check(
+        strategy("a b:0"),
+        "begin      | adopt; 1=0→a
+         1 done     | 2=1→b
+         wait 60000 | end incomplete deadline_passed out1
+         2 done     |
+         cancel     |",
+    );
+    check(strategy("a"), "begin | adopt; 1=0→a\n late | end failed deadline_passed no answer");
+    check(
+        strategy("a b:0"),
+        "begin   | adopt; 1=0→a
+         1 done  | 2=1→b
+         2 broke | end incomplete budget_spent out1",
+    );
+    let mut poor = strategy("a b:0");
+    poor.budget.calls = 1;
+    check(poor, "begin | adopt; 1=0→a\n 1 done | end incomplete budget_spent out1");
+}
+
+#[test]
+fn a_worker_is_given_what_its_step_sees_and_nothing_else() {
+    let first = Event::Submitted { spec: Box::new(strategy("a b c:1")) };
+    let mut run = Run::begin(&first, Timestamp(0)).unwrap();
+    told(&mut run, Timestamp(0));
+    let mut now = Timestamp(0);
+    for line in ["1 done", "2 done"] {
+        run.apply(&Event::Heard { input: input(line, &mut now).unwrap() });
+    }
+    let decision = run.decide(now);
+    let [(3, Assignment::Work(work))] = decision.tasks.as_slice() else { panic!() };
+    let seen: Vec<_> = work.inputs.iter().map(|(step, body)| (step.0, &*body.hash)).collect();
+    assert_eq!(seen, [(1, "out2")]);
+    assert!(work.is_answer);
+}
