@@ -10,8 +10,6 @@ from tempfile import TemporaryDirectory
 # Time to start and to stop, on a machine that does something else as well.
 START_SECONDS = 60
 STOP_SECONDS = 60
-# What a program says when it is there, up to its address.
-GREETING = " on http://"
 
 # What must not decide which agents a cluster has.
 FOREIGN = ("BATON_CONFIG", "BATON_ENDPOINT", "BATON_MODELS", "OPENAI_API_KEY", "OPENAI_BASE_URL")
@@ -34,8 +32,8 @@ def baton_up(*arguments: str, env: dict[str, str] | None = None):
 
 
 @contextmanager
-def serving(command: list[str], env: dict[str, str] | None = None):
-    """Runs a program that says on stderr where it listens; gives that base URL."""
+def serving(command: list[str], says: str = "listens on ", env: dict[str, str] | None = None):
+    """Runs a program that `says` on stderr where it listens; gives the base URL after that."""
     clean = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     process = subprocess.Popen(
         command,
@@ -45,7 +43,7 @@ def serving(command: list[str], env: dict[str, str] | None = None):
         # Colours would stand between the greeting and the address.
         env=clean | {"NO_COLOR": "1"} | (env or {}),
     )
-    said = _Said(process.stderr)
+    said = _Said(process.stderr, says)
     try:
         yield said.address()
     finally:
@@ -66,8 +64,9 @@ def _stop(process: subprocess.Popen) -> None:
 class _Said:
     """What a program says, read all the time so that it never waits for its reader."""
 
-    def __init__(self, stream):
+    def __init__(self, stream, before_url: str):
         self.stream = stream
+        self.before_url = before_url
         self.lines: list[str] = []
         self.found: str | None = None
         self.known = threading.Event()
@@ -77,8 +76,9 @@ class _Said:
     def _read(self) -> None:
         for line in self.stream:
             self.lines.append(line)
-            if self.found is None and GREETING in line:
-                self.found = "http://" + line.split(GREETING)[1].split()[0].rstrip(",:")
+            _, said, rest = line.partition(self.before_url)
+            if said and self.found is None:
+                self.found = rest.split()[0].rstrip(",:")
                 self.known.set()
         # It ended, perhaps without a greeting.
         self.known.set()

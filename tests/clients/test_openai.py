@@ -185,6 +185,7 @@ def test_only_allowed_agents_work(client):
         ({"n": 2}, "unsupported_parameter", "n"),
         ({"extra_body": {"baton": {"budgt": 1}}}, "unknown_parameter", "baton.budgt"),
         ({"extra_body": {"baton": {"budget": {"usd": 0}}}}, "invalid_value", "baton.budget.usd"),
+        ({"extra_body": {"baton": {"budget": {"usd": 1e-9}}}}, "budget_too_small", "baton.budget"),
         ({"extra_body": {"baton": {"deny": ["gpt"]}}}, "unknown_agent", "baton.deny"),
         ({"messages": SHOWN}, "images_not_supported", "messages"),
         ({"messages": SHOWN, "stream": True}, "images_not_supported", "messages"),
@@ -207,17 +208,17 @@ def test_a_model_that_does_not_exist_is_not_found(client):
     assert "gpt-0" in refused.value.message
 
 
-def test_a_budget_that_holds_no_call_is_no_reason_to_try_again(client):
+def test_a_spent_budget_is_no_reason_to_try_again(quick):
     requests = []
-    with counted(client.base_url, requests, max_retries=3) as patient:
+    # The one call is spent on the plan.
+    asked = {"model": "baton", "messages": ASKED}
+    asked["extra_body"] = {"baton": {"budget": {"calls": 1}}}
+    with counted(quick, requests, max_retries=3) as patient:
         with pytest.raises(openai.APIStatusError) as refused:
-            patient.chat.completions.create(
-                model="baton",
-                messages=ASKED,
-                extra_body={"baton": {"budget": {"usd": 1e-9}}},
-            )
+            patient.chat.completions.create(**asked)
     assert refused.value.status_code == 402
     assert refused.value.code == "budget_exceeded"
+    assert refused.value.request_id.startswith("run_")
     assert len(requests) == 1
 
 
