@@ -124,8 +124,7 @@ fn a_bad_request_is_refused_with_status_code_and_param() {
         "deny": ["sim-sage"],
     }});
     let words = ["agent of direct is sim-sage", "denied", "sim-swift"];
-    let param = "baton.strategy_parameters";
-    no(ask("baton/direct", needed), 400, "invalid_strategy", param, &words);
+    no(ask("baton/direct", needed), 400, "invalid_strategy", "baton.strategy", &words);
     let everybody = client.get("/v1/models").json;
     let everybody: Vec<_> = everybody["data"].as_array().unwrap().iter().collect();
     let agents = everybody.iter().filter_map(|model| model["id"].as_str());
@@ -277,7 +276,7 @@ fn a_bad_configuration_is_refused_before_anything_is_opened() {
     let twice = [sim, agent("a", "sim", "sim-swift"), agent("a", "sim", "sim-sage")].concat();
     bad_config(
         &twice,
-        &["baton.toml:10: agent a is on line 4 already: give each agent its own id"],
+        &["baton.toml:11: agent a is on line 4 already: give each agent its own id"],
     );
     let key = "[[keys]]\nenv = \"BATON_TEST_NOT_SET\"\ntenant = \"t\"\n";
     let words = "the environment variable BATON_TEST_NOT_SET is not set: set it to the key";
