@@ -1,1 +1,19 @@
 //! End-to-end tests: real processes, real servers, real clients.
+//!
+//! The tests start the program `baton` and talk HTTP to it, as its users do. What they
+//! share is here: a client without any opinion, and the configurations they write.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what tests share may fail loudly, as tests may"
+)]
+
+pub mod architecture;
+pub mod config;
+mod http;
+mod run;
+
+pub use http::{Client, Event, Events, Reply};
+pub use run::{Journal, ask, ask_of, spent, until};

@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use baton_sim::{Difficulty, Family};
+use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -216,6 +216,12 @@ pub(crate) struct Sim {
     /// Share of malformed plans, 0 to 1.
     #[arg(long)]
     pub(crate) malformed_rate: Option<f64>,
+    /// What is switched off, for controls: off, flat-skills or no-roles.
+    #[arg(long, default_value = "off")]
+    pub(crate) control: Control,
+    /// Shares of calls that fail, such as 429=0.02,503=0.01,stall=0.01,cut=0.01,garbage=0.01.
+    #[arg(long, default_value = "")]
+    pub(crate) faults: Faults,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -18,6 +18,8 @@ pub(crate) async fn sim(args: Sim) -> Result<ExitCode, Failure> {
         seed: args.seed,
         time_scale: args.time_scale,
         malformed_rate: args.malformed_rate,
+        control: args.control,
+        faults: args.faults,
         ..SimOptions::default()
     };
     let stop = async {

@@ -113,7 +113,12 @@ impl v1::conductor_server::Conductor for Conductor {
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
         let watched = self.ledger.watch(&run, asked.from).await.map_err(refused)?;
-        Ok(Response::new(Box::pin(watched.map(|item| item.map(watch_reply).map_err(refused)))))
+        let wanted = move |item: &Result<Watched, LedgerError>| {
+            let end = !matches!(item, Ok(Watched::Entry(_) | Watched::Observed(_)));
+            std::future::ready(end || !asked.end_only)
+        };
+        let replies = watched.filter(wanted).map(|item| item.map(watch_reply).map_err(refused));
+        Ok(Response::new(Box::pin(replies)))
     }
 
     async fn cancel(

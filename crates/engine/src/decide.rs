@@ -4,7 +4,7 @@ use crate::afford::{Grant, tokens_in_max};
 use crate::run::{Closing, PlanningState, Work};
 use crate::{
     AgentTerms, Check, End, Event, Plan, PlanSource, Planning, Reason, Run, Stage, Status,
-    StepState,
+    StepShape, StepState,
 };
 use baton_workflow::{AgentId, BodyRef, Resource, Selection, Spend, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -388,7 +388,7 @@ impl Run {
             }
             Event::StepDispatched { task, round, step, agent, output_tokens_max, .. } => {
                 let (plan, steps) = self.round(*round)?;
-                let sees = &plan.steps.get(step.index())?.sees;
+                let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
                 let last = step.index() + 1 == plan.steps.len();
                 let work = WorkAssignment {
                     round: *round,
@@ -397,7 +397,7 @@ impl Run {
                     request,
                     workflow: plan.workflow.clone(),
                     inputs: inputs_of(sees, steps)?,
-                    previous: self.previous_answer(*round),
+                    previous: sees_rounds.then(|| self.previous_answer(*round)).flatten(),
                     output_tokens_max: *output_tokens_max,
                     is_answer: last
                         && plan.selection == Selection::Last

@@ -38,6 +38,7 @@ prop_compose! {
         let steps = shapes.iter().enumerate().map(|(place, (agent, mask))| StepShape {
             agent: agents()[*agent].id.clone(),
             sees: (0..place as u16).filter(|step| mask >> step & 1 == 1).map(StepId).collect(),
+            sees_rounds: mask & 1 == 1,
         });
         Plan {
             workflow: body("flow", 300),
@@ -304,7 +305,7 @@ proptest! {
         let good = Plan {
             workflow: body("flow", 1),
             pool_version: "v1".into(),
-            steps: vec![StepShape { agent: agents()[0].id.clone(), sees: vec![] }],
+            steps: vec![StepShape { agent: agents()[0].id.clone(), sees: vec![], sees_rounds: false }],
             selection: Selection::Last,
         };
         let mut turns = 0;

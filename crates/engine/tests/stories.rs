@@ -26,6 +26,7 @@ fn plan(text: &str, selection: Selection) -> Plan {
         StepShape {
             agent: AgentId::new(agent).unwrap(),
             sees: sees.map(|s| StepId(s.parse().unwrap())).collect(),
+            sees_rounds: step.contains(':'),
         }
     });
     let workflow = BodyRef { hash: "flow".into(), len: 10 };

@@ -1,8 +1,9 @@
 //! Holding tasks: leases them, keeps the leases alive, and tells a handler when to stop.
 //!
 //! A service gives a [`Handler`]; this loop gives it tasks, never more at a time than
-//! it may hold, and cancels a task's token when its lease is lost, when it is no longer
-//! wanted, or when the process stops and its time to drain is over.
+//! it may hold, and cancels a task's token when its lease is lost or when it is no longer
+//! wanted. When the process stops, handlers may finish for a while; what is not done by
+//! then is dropped where it stands: its lease ends, and another process takes it up.
 
 use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError};
 use async_trait::async_trait;
@@ -55,6 +56,8 @@ pub struct Lessee {
 #[derive(Default)]
 struct Holding {
     tasks: Mutex<HashMap<TaskId, Lease>>,
+    /// Drops every handler where it stands.
+    leave: CancellationToken,
 }
 
 struct Lease {
@@ -79,7 +82,8 @@ impl Lessee {
         tracker.close();
         let drained = Duration::from_millis(DRAIN_MS);
         if tokio::time::timeout(drained, tracker.wait()).await.is_err() {
-            holding.stop_all();
+            tracing::info!(tasks = tracker.len(), "tasks left for other processes");
+            holding.leave.cancel();
             tracker.wait().await;
         }
         beating.cancel();
@@ -102,12 +106,9 @@ impl Lessee {
         loop {
             let Some(permits) = stop.run_until_cancelled(permits(&room)).await else { return };
             request.max = permits.len();
-            // Not abandoned at a stop: a lease that was granted unseen would have to expire.
+            // What is granted in the very moment of a stop is taken up when its lease ends.
             let asked = ledger.lease(request.clone());
-            let leased = tokio::select! {
-                leased = asked => leased,
-                () = stop.cancelled() => return,
-            };
+            let Some(leased) = stop.run_until_cancelled(asked).await else { return };
             match leased {
                 Ok(leased) => {
                     pause = PAUSE_MS.0;
@@ -177,10 +178,10 @@ fn start(
     let task = held.task.clone();
     let ends = Instant::now() + Duration::from_millis(TTL_MS - MARGIN_MS);
     holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
-    let (handler, holding) = (handler.clone(), holding.clone());
+    let (handler, holding, leave) = (handler.clone(), holding.clone(), holding.leave.clone());
     tracker.spawn(async move {
         let _release = Release { task, holding, _permit: permit };
-        handler.handle(leased, stop).await;
+        leave.run_until_cancelled(handler.handle(leased, stop)).await;
     });
 }
 
@@ -201,10 +202,6 @@ impl Holding {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, Lease>> {
         // The map is whole between any two of its operations, whoever panicked.
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stop_all(&self) {
-        self.lock().values().for_each(|lease| lease.stop.cancel());
     }
 
     fn held(&self) -> Vec<Held> {

@@ -95,6 +95,32 @@ pub(crate) fn of_error_object(error: &Value, received: usize) -> ProviderError {
     of_status(status.unwrap_or(fallback), &HeaderMap::new(), complaint)
 }
 
+/// The same failure without the key, which a reply may quote in its own errors.
+pub(crate) fn scrubbed(error: ProviderError, key: Option<&Secret>) -> ProviderError {
+    let Some(key) = key else { return error };
+    match error {
+        ProviderError::RateLimited { retry_after_ms, message } => {
+            ProviderError::RateLimited { retry_after_ms, message: key.scrub(&message) }
+        }
+        ProviderError::Server { status, retry_after_ms, message } => {
+            ProviderError::Server { status, retry_after_ms, message: key.scrub(&message) }
+        }
+        ProviderError::Cut { received, reason } => {
+            ProviderError::Cut { received, reason: key.scrub(&reason) }
+        }
+        ProviderError::Malformed(what) => ProviderError::Malformed(key.scrub(&what)),
+        ProviderError::Auth { status, message } => {
+            ProviderError::Auth { status, message: key.scrub(&message) }
+        }
+        ProviderError::Refused { status, message } => {
+            ProviderError::Refused { status, message: key.scrub(&message) }
+        }
+        ProviderError::Connect { .. } | ProviderError::Timeout { .. } | ProviderError::Empty => {
+            error
+        }
+    }
+}
+
 /// What a provider says is wrong.
 struct Complaint {
     message: String,

@@ -97,11 +97,14 @@ impl Provider for HttpProvider {
         if !response.status().is_success() {
             return Err(failure::of_response(response, self.options.key.as_ref()).await);
         }
-        let limits = self.options.limits;
+        let (limits, key) = (self.options.limits, self.options.key.clone());
         if self.is_streamed(&response)? {
-            return Ok(streamed(response, clock, limits).boxed());
+            let events = streamed(response, clock, limits);
+            let scrubbed = move |error| failure::scrubbed(error, key.as_ref());
+            return Ok(events.map(move |event| event.map_err(&scrubbed)).boxed());
         }
-        let events = whole(response, clock, limits).await?;
+        let events = whole(response, clock, limits).await;
+        let events = events.map_err(|error| failure::scrubbed(error, key.as_ref()))?;
         Ok(stream::iter(events.into_iter().map(Ok)).boxed())
     }
 }

@@ -231,6 +231,12 @@ async fn a_status_is_the_callers_decision() {
     assert_eq!(said, "the provider refuses the key (401): no [secret]");
     assert!(!error.unwrap().is_retryable());
 
+    let late = data(r#"{"error":{"message":"no sk-test","code":401}}"#);
+    let server = serve(vec![sse(), late]).await;
+    let key = Some(Secret::new("sk-test", "a test").unwrap());
+    let (said, _) = call(HttpProviderOptions { key, ..options(&server) }).await;
+    assert_eq!(said, "the provider refuses the key (401): no [secret]");
+
     let moved = vec![head("307 x", json, "location: http://127.0.0.1:1/v1\r\n")];
     assert_eq!(check(moved).await, "the provider refuses the request (307): Temporary Redirect");
     let huge = vec![head("400 x", "text/plain", ""), raw(&"y".repeat(1_000_000))];

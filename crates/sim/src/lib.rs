@@ -11,8 +11,10 @@ mod conductor;
 mod draw;
 mod expr;
 mod family;
+mod faults;
 mod parameters;
 mod reading;
+mod reply;
 mod server;
 mod simulator;
 pub mod tasks;
@@ -22,10 +24,11 @@ mod worker;
 mod workflows;
 
 pub use family::{Family, FamilyError, Output};
+pub use faults::{Faults, FaultsError};
 pub use parameters::{Parameters, ParametersError};
 pub use reading::{Said, Speaker};
 pub use server::serve;
-pub use simulator::{Ask, AskError, Control, SimOptions, Simulator, Stop, Told};
+pub use simulator::{Ask, AskError, Control, ControlError, SimOptions, Simulator, Stop, Told};
 pub use tasks::{Check, Difficulty, DifficultyError, Example, Task};
 
 use baton_workflow::AgentCard;

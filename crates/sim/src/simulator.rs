@@ -1,13 +1,15 @@
 //! The simulated models as one function from a request to a reply. No IO, no clock.
 
 use crate::{
-    Parameters, conductor,
+    Faults, Parameters, conductor,
     draw::Draws,
+    faults::Fault,
     parameters::Model,
     reading::{Reading, Said},
     tokens,
     worker::Work,
 };
+use std::str::FromStr;
 
 /// What is switched off, to see what a result is due to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +23,23 @@ pub enum Control {
     NoRoles,
 }
 
+/// Why a text names no control.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no control: expected off, flat-skills or no-roles")]
+pub struct ControlError(String);
+
+impl FromStr for Control {
+    type Err = ControlError;
+    fn from_str(text: &str) -> Result<Self, ControlError> {
+        match text {
+            "off" => Ok(Self::Off),
+            "flat-skills" => Ok(Self::FlatSkills),
+            "no-roles" => Ok(Self::NoRoles),
+            _ => Err(ControlError(text.chars().take(64).collect())),
+        }
+    }
+}
+
 /// What a simulation is told once.
 #[derive(Debug, Clone)]
 pub struct SimOptions {
@@ -32,6 +51,8 @@ pub struct SimOptions {
     pub control: Control,
     /// Share of the Conductor's plans that are malformed, 0 to 1; the parameters' if `None`.
     pub malformed_rate: Option<f64>,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
     /// How the models behave.
     pub parameters: Parameters,
 }
@@ -43,6 +64,7 @@ impl Default for SimOptions {
             time_scale: 1.0,
             control: Control::default(),
             malformed_rate: None,
+            faults: Faults::default(),
             parameters: Parameters::built_in(),
         }
     }
@@ -127,6 +149,11 @@ impl Simulator {
 
     pub(crate) fn time_scale(&self) -> f64 {
         self.options.time_scale
+    }
+
+    /// What goes wrong with the `number`-th call, if anything does.
+    pub(crate) fn fault(&self, number: u64) -> Option<Fault> {
+        self.options.faults.draw(&self.seed, number)
     }
 
     /// The reply: the same one whenever the same is asked.

@@ -133,12 +133,14 @@ pub(crate) struct Refusal {
     pub(crate) kind: &'static str,
     pub(crate) param: Option<&'static str>,
     pub(crate) code: Option<&'static str>,
+    /// When to come again, in milliseconds.
+    pub(crate) retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
     pub(crate) fn bad(message: String, param: Option<&'static str>) -> Self {
         let (status, kind) = (StatusCode::BAD_REQUEST, "invalid_request_error");
-        Self { status, message, kind, param, code: None }
+        Self { status, message, kind, param, code: None, retry_after_ms: None }
     }
 
     fn unsupported(param: &'static str, message: &str) -> Self {
@@ -149,9 +151,19 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, message, kind, param, code } = self;
+        let Self { status, message, kind, param, code, retry_after_ms } = self;
         let error = json!({"message": message, "type": kind, "param": param, "code": code});
-        (status, Json(json!({"error": error}))).into_response()
+        let body = Json(json!({"error": error}));
+        match retry_after_ms {
+            None => (status, body).into_response(),
+            Some(ms) => {
+                let headers = [
+                    ("retry-after", ms.div_ceil(1000).to_string()),
+                    ("retry-after-ms", ms.to_string()),
+                ];
+                (status, headers, body).into_response()
+            }
+        }
     }
 }
 

@@ -9,8 +9,8 @@
 use baton_provider::{
     ChatEvent, ChatRequest, Finish, Finished, Message, Provider, ProviderError, Role,
 };
-use baton_provider_http::{HttpProvider, HttpProviderOptions};
-use baton_sim::{Difficulty, Family, SimOptions, serve, tasks};
+use baton_provider_http::{HttpProvider, HttpProviderOptions, Timeouts};
+use baton_sim::{Difficulty, Family, Faults, SimOptions, serve, tasks};
 use futures::{StreamExt, TryStreamExt};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
@@ -147,4 +147,44 @@ async fn the_server_stops_when_told() {
     running.await.unwrap().unwrap();
     let error = ask(&client(address, true), request("sim-null", "hi")).await.unwrap_err();
     assert_eq!(error.code(), "connect");
+}
+
+#[tokio::test]
+async fn faults_are_what_they_are_in_life() {
+    let patient = Timeouts::default();
+    let hurried = Timeouts { between_tokens_ms: 50, total_ms: 400, ..patient };
+    let fault = async |faults: Faults, timeouts: Timeouts, stream: bool| {
+        let address = server(SimOptions { faults, ..quick() }).await;
+        let options = HttpProviderOptions {
+            stream,
+            timeouts,
+            ..HttpProviderOptions::new("sim", format!("http://{address}/v1"))
+        };
+        let client = HttpProvider::new(options).unwrap();
+        ask(&client, request("sim-null", "hi")).await.unwrap_err()
+    };
+    for stream in [true, false] {
+        let none = Faults::default();
+        let limited = fault(Faults { rate_limited: 1.0, ..none }, patient, stream).await;
+        assert_eq!((limited.code(), limited.retry_after_ms()), ("rate_limited", Some(50)));
+        let broken = fault(Faults { server_error: 1.0, ..none }, patient, stream).await;
+        assert_eq!(broken.code(), "server_error");
+        let cut = fault(Faults { cut: 1.0, ..none }, patient, stream).await;
+        assert_eq!(cut.code(), "cut_stream", "{cut}");
+        let garbage = fault(Faults { garbage: 1.0, ..none }, patient, stream).await;
+        assert_eq!(garbage.code(), "malformed", "{garbage}");
+        let stalled = fault(Faults { stall: 1.0, ..none }, hurried, stream).await;
+        assert!(stalled.code().starts_with("timeout_"), "{stalled}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_made_again_can_succeed() {
+    let faults = Faults { server_error: 0.5, ..Faults::default() };
+    let client = client(server(SimOptions { faults, ..quick() }).await, true);
+    let mut failed = 0;
+    for _ in 0..40 {
+        failed += u32::from(ask(&client, request("sim-null", "hi")).await.is_err());
+    }
+    assert!((5..36).contains(&failed), "{failed} of 40 failed");
 }

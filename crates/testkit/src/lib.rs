@@ -1,3 +1,4 @@
 //! Real servers for tests, started and ended with the test.
 
+pub mod baton;
 pub mod redis;

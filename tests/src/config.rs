@@ -1,0 +1,54 @@
+//! Configurations over the simulated pool of a `baton sim`.
+
+use baton_testkit::baton::Baton;
+use std::{fmt::Write as _, path::PathBuf};
+use tempfile::TempDir;
+
+/// A provider of this name at this address.
+pub fn provider(name: &str, url: &str) -> String {
+    format!("[providers.{name}]\nbase_url = \"{url}/v1\"\n")
+}
+
+/// An agent with a simulated model.
+pub fn agent(id: &str, provider: &str, model: &str) -> String {
+    format!(
+        "[[agents]]\nid = \"{id}\"\nprovider = \"{provider}\"\nmodel = \"{model}\"\n\
+         price = {{ input = 0.3, output = 1.2 }}\ncontext_tokens = 32768\noutput_tokens = 2048\n"
+    )
+}
+
+/// The simulated Conductor as the policy.
+pub fn policy(provider: &str) -> String {
+    format!(
+        "[policy]\nprovider = \"{provider}\"\nmodel = \"sim-conductor\"\n\
+         price = {{ input = 0.5, output = 2.0 }}\ncontext_tokens = 65536\noutput_tokens = 4096\n"
+    )
+}
+
+/// Parts of a configuration, in a file of its own.
+pub struct Config {
+    folder: TempDir,
+}
+
+impl Config {
+    /// Writes the file.
+    pub fn new(parts: &[String]) -> Self {
+        let mut text = String::new();
+        for part in parts {
+            writeln!(text, "{part}").unwrap();
+        }
+        let config = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(config.path(), text).unwrap();
+        config
+    }
+
+    /// Its place.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("baton.toml")
+    }
+
+    /// `baton up` with it.
+    pub fn up(&self) -> Baton {
+        Baton::up_anew(&["--config", self.path().to_str().unwrap()]).unwrap()
+    }
+}

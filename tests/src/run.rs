@@ -1,0 +1,107 @@
+//! What tests ask, and what they read off the runs that come of it.
+
+use crate::Client;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Longest wait for a condition.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Pause between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A request with one question, and what else it says.
+pub fn ask_of(model: &str, question: &str, more: Value) -> Value {
+    let mut body = json!({
+        "model": model,
+        "messages": [{ "role": "user", "content": question }],
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// A request with a question that every simulated model can read.
+pub fn ask(model: &str, more: Value) -> Value {
+    ask_of(model, "What is the value of (3 + 4) * 5?", more)
+}
+
+/// Looks until there is something to see.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited {LIMIT:?} for {what}");
+        sleep(LOOK_AGAIN);
+    }
+}
+
+/// What a part of a report says it consumed: tokens in, tokens out, calls, picodollars.
+pub fn spent(part: &Value) -> [u64; 4] {
+    let count = |name: &str| part[name].as_u64().unwrap_or_else(|| panic!("no {name}: {part}"));
+    let usd = part["usd"].as_f64().unwrap_or_else(|| panic!("no usd: {part}"));
+    [count("tokens_in"), count("tokens_out"), count("calls"), (usd * 1e12).round() as u64]
+}
+
+/// The journal of a run that has ended.
+#[derive(Debug)]
+pub struct Journal {
+    /// Positions and entries, in the order in which they were told.
+    pub entries: Vec<(u64, Value)>,
+}
+
+impl Journal {
+    /// Reads it to its end, behind a position.
+    pub fn read(client: &Client, run: &str, from: u64) -> Self {
+        let events = client.events(&format!("/v1/runs/{run}/events?from={from}"));
+        assert_eq!(events.status, 200, "{run}");
+        let mut entries = Vec::new();
+        for event in events {
+            match event.name.as_str() {
+                "entry" => {
+                    let told = event.json();
+                    let seq = told["seq"].as_u64().unwrap();
+                    assert_eq!(event.id, seq.to_string());
+                    entries.push((seq, told["entry"].clone()));
+                }
+                "end" => return Self { entries },
+                "leased" | "expired" => {}
+                other => panic!("event {other} of {run}: {event:?}"),
+            }
+        }
+        panic!("the events of {run} broke off after {entries:?}");
+    }
+
+    /// What must hold of every journal; else what does not.
+    pub fn fault(&self) -> Option<String> {
+        let gap = (1..).zip(&self.entries).find(|(expected, (seq, _))| expected != seq);
+        if let Some((expected, (seq, _))) = gap {
+            return Some(format!("entry {seq} where {expected} was expected"));
+        }
+        let kind = |entry: &Value| entry["event"].as_str().unwrap_or("").to_owned();
+        let ends = self.entries.iter().filter(|(_, entry)| kind(entry) == "ended").count();
+        let last = self.entries.last().map(|(_, entry)| kind(entry)).unwrap_or_default();
+        if ends != 1 || last != "ended" {
+            return Some(format!("{ends} ends, and the last entry is {last:?}"));
+        }
+        let mut outcomes = BTreeMap::<u64, usize>::new();
+        for (_, entry) in &self.entries {
+            if let Some(task) = entry["input"]["task"].as_u64() {
+                *outcomes.entry(task).or_default() += 1;
+            }
+        }
+        let twice = outcomes.iter().find(|(_, count)| **count > 1);
+        twice.map(|(task, count)| format!("{count} outcomes of task {task}"))
+    }
+
+    /// How many entries are of this kind.
+    pub fn count(&self, event: &str) -> usize {
+        self.entries.iter().filter(|(_, entry)| entry["event"] == event).count()
+    }
+}
