@@ -188,8 +188,12 @@ async def answers(
             return await answer(client, system, task)
 
     replies = await asyncio.gather(*(one(task) for task in tasks))
-    right = graded([(task["task"], reply.text) for task, reply in zip(tasks, replies)])
-    return [sample(system, *known) for known in zip(tasks, replies, right)]
+    pairs = list(zip(tasks, replies, strict=True))
+    right = graded([(task["task"], reply.text) for task, reply in pairs])
+    return [
+        sample(system, task, reply, verdict)
+        for (task, reply), verdict in zip(pairs, right, strict=True)
+    ]
 
 
 async def answer(client: openai.AsyncOpenAI, system: str, task: dict) -> Reply:

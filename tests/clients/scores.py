@@ -69,17 +69,18 @@ def routed(samples: list[Sample], agents: list[str]) -> tuple[list[Sample], dict
     taken, chosen = [], {}
     for family in families:
         for fold in range(FOLDS):
-
-            def worth(agent: str) -> tuple[float, float]:
-                others = groups[family, (fold + 1) % FOLDS, agent]
-                share = Share.right(others)
-                cost = sum(sample.dollars for sample in others)
-                return share.hits / max(share.of, 1), -cost
-
-            best = max(agents, key=worth)
+            other = (fold + 1) % FOLDS
+            worth = {agent: merit(groups[family, other, agent]) for agent in agents}
+            best = max(worth, key=worth.get)
             chosen[f"{family}/{fold}"] = best
             taken += groups[family, fold, best]
     return taken, chosen
+
+
+def merit(samples: list[Sample]) -> tuple[float, float]:
+    """What a router goes by: the share that is right, then the price."""
+    share = Share.right(samples)
+    return share.hits / max(share.of, 1), -sum(sample.dollars for sample in samples)
 
 
 def table(rows: list[tuple[str, list[Sample]]]) -> str:

@@ -1,8 +1,8 @@
 """Writes a tiny language model of random weights, in the GGUF format that llama.cpp loads.
 
 Llama's architecture with two layers of 64 numbers, and a vocabulary of bytes: it reads any
-text and writes noise, in 350 kilobytes. It is made on the spot so that no weights have to be
-fetched or kept.
+text and writes noise, in half a megabyte. It is made on the spot so that no weights have to
+be fetched or kept.
 """
 
 import sys
@@ -17,8 +17,6 @@ HEADS = 2
 HIDDEN = 128
 CONTEXT_TOKENS = 8192
 SEED = 7
-# What wrote the weights cannot end a text: it ends where the caller's limit is.
-END = 2
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\\n' }}"
@@ -57,9 +55,10 @@ def write(path: Path) -> None:
     writer.add_token_list(tokens)
     writer.add_token_scores(scores)
     writer.add_token_types(kinds)
+    # Their places in the vocabulary.
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)
-    writer.add_eos_token_id(END)
+    writer.add_eos_token_id(2)
     writer.add_chat_template(CHAT_TEMPLATE)
     for name, tensor in weights(len(tokens)):
         writer.add_tensor(name, tensor)
