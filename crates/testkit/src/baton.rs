@@ -60,6 +60,10 @@ fn build() -> Result<PathBuf> {
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.args(["build", "--quiet", "-p", "baton-cli", "--bin", "baton"]);
     command.arg("--message-format=json-render-diagnostics");
+    // Beside the test itself: TARGET/PROFILE/deps/TEST.
+    if let Some(target) = std::env::current_exe()?.ancestors().nth(3) {
+        command.arg("--target-dir").arg(target);
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -69,8 +73,9 @@ fn build() -> Result<PathBuf> {
     }
     let lines = built.stdout.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.last().ok_or_else(|| Error::other("`cargo build -p baton-cli` made no program"))
+    let mut programs =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().ok_or_else(|| Error::other("`cargo build -p baton-cli` made no program"))
 }
 
 /// The program with these arguments, as if nothing in the environment spoke to it.
