@@ -218,6 +218,13 @@ fn a_key_opens_its_tenants_runs_alone() {
         }
     }
     assert_eq!(nobody.get("/readyz").status, 200);
+    // A refusal is read even by whoever is still sending, and the connection stays good.
+    let long = ask_of("baton", &"x".repeat(4 * 1024 * 1024), json!({}));
+    for _ in 0..3 {
+        refused(&eve.chat(&long), 401, "invalid_api_key", Value::Null, &["not known"]);
+        refused(&ann.post("/v1/chat", &long), 404, "unknown_url", Value::Null, &["/v1/chat"]);
+        refused(&ann.post("/v1/runs", &long), 405, "method_not_allowed", Value::Null, &["POST"]);
+    }
 
     let run = ann.chat(&question).header("x-request-id").unwrap().to_owned();
     let path = format!("/v1/runs/{run}");

@@ -4,7 +4,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "helpers of tests may fail loudly, as tests may"
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly and say what they saw, as tests may"
 )]
 
 use baton_testkit::baton::Baton;

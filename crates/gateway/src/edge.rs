@@ -70,18 +70,25 @@ pub(crate) async fn admitted(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let tenant = match shared.doors.tenant(request.headers()) {
-        Ok(tenant) => tenant,
-        Err(error) => return error.into_response(),
-    };
-    if shared.stopping.is_cancelled() {
-        return ApiError::stopping().into_response();
+    match admit(&shared, &mut request) {
+        Ok(room) => until_the_end(room, next.run(request).await),
+        Err(error) => {
+            discard(request.into_body()).await;
+            error.into_response()
+        }
     }
-    let Ok(room) = shared.room.clone().try_acquire_owned() else {
+}
+
+fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit, ApiError> {
+    let tenant = shared.doors.tenant(request.headers())?;
+    if shared.stopping.is_cancelled() {
+        return Err(ApiError::stopping());
+    }
+    let room = shared.room.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{REQUESTS_MAX} requests are under way here: try again");
-        let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "gateway_full", message);
-        return error.retry(Retry::After(REQUESTS_RETRY)).into_response();
-    };
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "gateway_full", message)
+            .retry(Retry::After(REQUESTS_RETRY))
+    })?;
     tracing::Span::current().record("tenant", tenant.as_str());
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
     let caller = Caller {
@@ -90,7 +97,7 @@ pub(crate) async fn admitted(
         traceparent: traceparent(request.headers()),
     };
     request.extensions_mut().insert(caller);
-    until_the_end(room, next.run(request).await)
+    Ok(room)
 }
 
 /// A stream takes its room until it ends; everything else is as good as sent.
@@ -138,6 +145,22 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
     })
 }
 
+/// Reads a body away that nobody wants. A connection with unread bytes would be closed,
+/// and whoever still sends would see that in place of the refusal.
+async fn discard(body: Body) {
+    let read = async {
+        let (mut body, mut len) = (body.into_data_stream(), 0_usize);
+        while let Some(Ok(part)) = body.next().await {
+            len = len.saturating_add(part.len());
+            if len > BODY_BYTES_DISCARDED_MAX {
+                return;
+            }
+        }
+    };
+    // Who takes longer than this does not wait for an answer.
+    let _in_time = tokio::time::timeout(BODY_TIMEOUT, read).await;
+}
+
 async fn collect(mut body: BodyDataStream) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     let mut len = 0_usize;
@@ -183,11 +206,13 @@ pub(crate) fn panicked(_what: Box<dyn Any + Send + 'static>) -> Response {
 /// The answer where there is nothing.
 pub(crate) async fn no_route(request: Request) -> ApiError {
     let message = format!("there is no {} here", request.uri().path());
+    discard(request.into_body()).await;
     ApiError::new(StatusCode::NOT_FOUND, "unknown_url", message)
 }
 
 /// The answer where there is something else to be done.
 pub(crate) async fn no_method(request: Request) -> ApiError {
     let message = format!("{} does not take {}", request.uri().path(), request.method());
+    discard(request.into_body()).await;
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

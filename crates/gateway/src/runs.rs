@@ -93,8 +93,10 @@ pub(crate) async fn cancel(
     Id(run): Id,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
+    // First of all: a refusal is read by whoever has sent everything.
+    let body = read_body(body).await?;
     let run = run_id(&run, "id")?;
-    let reason = reason(&read_body(body).await?)?;
+    let reason = reason(&body)?;
     let request = CancelRequest { tenant: caller.tenant.to_string(), run: run.to_string(), reason };
     let cancel = |mut conductor: Conductor| {
         let request = request.clone();

@@ -60,6 +60,10 @@ fn build() -> Result<PathBuf> {
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command.args(["build", "--quiet", "-p", "baton-cli", "--bin", "baton"]);
     command.arg("--message-format=json-render-diagnostics");
+    // Beside the test itself: TARGET/PROFILE/deps/TEST.
+    if let Some(target) = std::env::current_exe()?.ancestors().nth(3) {
+        command.arg("--target-dir").arg(target);
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
