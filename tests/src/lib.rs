@@ -16,4 +16,4 @@ mod http;
 mod run;
 
 pub use http::{Client, Event, Events, Reply};
-pub use run::{Journal, ask, ask_of, spent, until};
+pub use run::{Ended, Journal, ask, ask_of, ended, spent, until};

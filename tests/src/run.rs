@@ -4,7 +4,10 @@ use crate::Client;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    thread::sleep,
+    io::Write as _,
+    process::{Command, Stdio},
+    sync::mpsc::channel,
+    thread::{sleep, spawn},
     time::{Duration, Instant},
 };
 
@@ -104,4 +107,36 @@ impl Journal {
     pub fn count(&self, event: &str) -> usize {
         self.entries.iter().filter(|(_, entry)| entry["event"] == event).count()
     }
+}
+
+/// What became of a process.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// All of its standard output.
+    pub stdout: String,
+    /// All of its standard error.
+    pub stderr: String,
+}
+
+/// Runs a command to its end, with this on its standard input.
+pub fn ended(mut command: Command, input: &str) -> Ended {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // A process that does not read its input is no fault of the input's.
+    spawn(move || drop(pipe.write_all(input.as_bytes())));
+    let pid = child.id().to_string();
+    let (done, wait) = channel();
+    spawn(move || done.send(child.wait_with_output()));
+    let Ok(output) = wait.recv_timeout(LIMIT) else {
+        Command::new("sh").args(["-c", "kill -9 \"$1\"", "kill", &pid]).status().unwrap();
+        panic!("{command:?} has not ended within {LIMIT:?}");
+    };
+    let output = output.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    Ended { code: output.status.code(), stdout, stderr }
 }

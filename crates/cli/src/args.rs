@@ -85,10 +85,10 @@ pub(crate) struct PoolArgs {
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct EndpointArgs {
     /// The endpoint, such as http://127.0.0.1:8484.
-    #[arg(long, env = "BATON_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "BATON_ENDPOINT", value_name = "URL", global = true)]
     pub(crate) endpoint: Option<String>,
     /// Environment variable that holds the key.
-    #[arg(long, default_value = "BATON_API_KEY", value_name = "NAME")]
+    #[arg(long, default_value = "BATON_API_KEY", value_name = "NAME", global = true)]
     pub(crate) key_env: String,
 }
 

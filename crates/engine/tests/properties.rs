@@ -1,6 +1,13 @@
 //! Whatever happens, in whatever order, however often: a run ends at most once, within
 //! its budget, and every step is done by one task at a time, after what it sees.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what should be there is there, or the test fails"
+)]
+
 use baton_engine::{
     AgentTerms, Assignment, Check, Decision, End, Event, Input, Outcome, Plan, Planning, Run,
     RunSpec, Status, StepShape,

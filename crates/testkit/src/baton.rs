@@ -69,8 +69,8 @@ fn build() -> Result<PathBuf> {
     }
     let lines = built.stdout.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
-    let programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.last().ok_or_else(|| Error::other("`cargo build -p baton-cli` made no program"))
+    let mut programs = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().ok_or_else(|| Error::other("`cargo build -p baton-cli` made no program"))
 }
 
 /// The program with these arguments, as if nothing in the environment spoke to it.

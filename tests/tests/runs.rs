@@ -1,0 +1,520 @@
+//! What runs do, seen through the endpoint: streams, checks, budgets, deadlines,
+//! cancellation, events, failover, plans, and stopping.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
+use baton_testkit::baton::Baton;
+use baton_tests::{
+    Client, Event, Journal, ask, ask_of,
+    config::{Config, agent, policy, provider},
+    spent, until,
+};
+use serde_json::{Value, json};
+use std::{
+    net::TcpListener,
+    sync::LazyLock,
+    thread::scope,
+    time::{Duration, Instant},
+};
+
+/// Slow enough to be seen at work.
+static PACED: LazyLock<Baton> = LazyLock::new(|| simulated("0.5"));
+/// So slow that nothing ends by itself within a test.
+static SLOW: LazyLock<Baton> = LazyLock::new(|| simulated("50"));
+/// Without any waiting.
+static QUICK: LazyLock<Baton> = LazyLock::new(|| simulated("0"));
+
+fn simulated(time_scale: &str) -> Baton {
+    Baton::up_anew(&["--simulated", "--sim-time-scale", time_scale]).unwrap()
+}
+
+fn client(baton: &Baton) -> Client {
+    Client::new(baton.url())
+}
+
+fn report(client: &Client, run: &str) -> Value {
+    let reply = client.get(&format!("/v1/runs/{run}"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json
+}
+
+/// A run that goes on by itself.
+fn begin(client: &Client, body: &Value) -> String {
+    let mut body = body.clone();
+    body["stream"] = true.into();
+    body["baton"]["background"] = true.into();
+    let stream = client.stream("/v1/chat/completions", &body);
+    assert_eq!(stream.status, 200);
+    stream.header("x-request-id").unwrap().to_owned()
+}
+
+fn end_of(client: &Client, run: &str) -> Value {
+    until("the run to end", || Some(report(client, run)).filter(|run| run["status"] != "running"))
+}
+
+/// Whether a run with this question is listed.
+fn is_listed(client: &Client, title: &str) -> bool {
+    let runs = client.get("/v1/runs?limit=100").json;
+    runs["data"].as_array().unwrap().iter().any(|run| run["title"] == title)
+}
+
+fn rounds(report: &Value) -> &[Value] {
+    report["rounds"].as_array().unwrap()
+}
+
+fn steps(round: &Value) -> &[Value] {
+    round["steps"].as_array().unwrap()
+}
+
+/// What a stream said, event by event.
+#[derive(Default)]
+struct Streamed {
+    run: String,
+    text: String,
+    /// The run's status when the first text came.
+    status_at_first_text: Value,
+    chunks: Vec<Value>,
+}
+
+fn stream(client: &Client, body: &Value) -> Streamed {
+    let mut body = body.clone();
+    body["stream"] = true.into();
+    body["stream_options"] = json!({ "include_usage": true });
+    let mut events = client.stream("/v1/chat/completions", &body);
+    assert_eq!(events.status, 200);
+    let run = events.header("x-request-id").unwrap().to_owned();
+    let mut streamed = Streamed { run, ..Streamed::default() };
+    for event in &mut events {
+        let Event { data, .. } = &event;
+        if data == "[DONE]" {
+            assert_eq!(events.next(), None, "something comes after [DONE]");
+            return streamed;
+        }
+        let chunk = event.json();
+        assert!(chunk["error"].is_null(), "{chunk}");
+        if let Some(text) = chunk["choices"][0]["delta"]["content"].as_str()
+            && !text.is_empty()
+        {
+            if streamed.text.is_empty() {
+                streamed.status_at_first_text = report(client, &streamed.run)["status"].clone();
+            }
+            streamed.text += text;
+        }
+        streamed.chunks.push(chunk);
+    }
+    panic!("no [DONE] after {:?}", streamed.chunks);
+}
+
+/// The parts of a report add up to its whole, and to the usage that the client was told.
+fn adds_up(report: &Value, usage: &Value) {
+    let mut sum = [0; 4];
+    let mut orchestration = [0; 4];
+    let add = |sum: &mut [u64; 4], part: &Value| {
+        sum.iter_mut().zip(spent(part)).for_each(|(sum, part)| *sum += part);
+    };
+    for round in rounds(report) {
+        let planning = round.get("planning").into_iter();
+        for part in planning.chain(round["checks"].as_array().into_iter().flatten()) {
+            add(&mut sum, part);
+            add(&mut orchestration, part);
+        }
+        for step in steps(round) {
+            add(&mut sum, step);
+            let mut attempts = [0; 4];
+            step["attempts"].as_array().unwrap().iter().for_each(|a| add(&mut attempts, a));
+            assert_eq!(attempts, spent(step), "{step}");
+        }
+    }
+    assert_eq!(sum, spent(&report["usage"]), "{report}");
+    assert_eq!(orchestration, spent(&report["orchestration"]), "{report}");
+    let told = |name: &str| usage[name].as_u64().unwrap();
+    let usd = (usage["cost"].as_f64().unwrap() * 1e12).round() as u64;
+    assert_eq!([told("prompt_tokens"), told("completion_tokens"), told("calls"), usd], sum);
+    assert_eq!(told("total_tokens"), sum[0] + sum[1]);
+    let orchestrated = |name: &str| usage[name]["orchestration_tokens"].as_u64().unwrap();
+    let both = ["prompt_tokens_details", "completion_tokens_details"].map(orchestrated);
+    assert_eq!(both, orchestration[..2]);
+}
+
+#[test]
+fn a_stream_tells_the_answer_while_it_is_written() {
+    let client = client(&PACED);
+    for model in ["baton/direct", "baton/plan_execute_verify", "baton"] {
+        let streamed = stream(&client, &ask(model, json!({})));
+        let chunks = &streamed.chunks;
+        assert_eq!(chunks[0]["choices"][0]["delta"], json!({ "role": "assistant", "content": "" }));
+        let (last, before) = chunks.split_last().unwrap();
+        assert_eq!(last["choices"], json!([]));
+        assert_eq!(before.last().unwrap()["choices"][0]["finish_reason"], "stop");
+        assert!(before.iter().all(|chunk| chunk["usage"].is_null()));
+        assert!(chunks.iter().all(|chunk| chunk["id"] == format!("chatcmpl-{}", streamed.run)));
+        let report = report(&client, &streamed.run);
+        assert_eq!(report, last["baton"], "the stream's report is the run's");
+        assert_eq!(report["status"], "completed");
+        assert_eq!(report["answer"], streamed.text);
+        adds_up(&report, &last["usage"]);
+        // A policy may choose a vote, whose answer is known only at its end.
+        if model != "baton" {
+            assert_eq!(streamed.status_at_first_text, "running", "{model}");
+            assert!(chunks.len() > 6, "{model} came in {} chunks", chunks.len());
+        }
+    }
+}
+
+#[test]
+fn a_vote_is_not_streamed_before_it_is_held() {
+    let client = client(&PACED);
+    let streamed = stream(&client, &ask("baton/self_consistency", json!({})));
+    assert_eq!(streamed.status_at_first_text, "completed");
+    let report = report(&client, &streamed.run);
+    assert_eq!(report["answer"], streamed.text);
+    assert_eq!(rounds(&report)[0]["checks"][0]["kind"], "vote");
+}
+
+#[test]
+fn a_whole_answer_is_metered_to_the_last_token() {
+    let client = client(&QUICK);
+    for model in ["baton", "baton/reflect", "baton/mixture_of_agents", "baton/self_consistency"] {
+        let reply = client.chat(&ask(model, json!({})));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.json["baton"]["answer"], reply.answer());
+        adds_up(&reply.json["baton"], &reply.json["usage"]);
+    }
+}
+
+#[test]
+fn an_answer_that_fails_its_check_is_corrected_and_never_streamed_unaccepted() {
+    let client = client(&PACED);
+    let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 3 } });
+    let streamed = stream(&client, &ask("baton", wrong));
+    assert_eq!(streamed.status_at_first_text, "incomplete");
+    let report = report(&client, &streamed.run);
+    assert_eq!(report["status"], "incomplete");
+    assert_eq!(report["reason"]["code"], "not_accepted");
+    assert_eq!(report["answer"], streamed.text);
+    let rounds = rounds(&report);
+    assert_eq!(rounds.len(), 3, "{report}");
+    for round in rounds {
+        let checks = round["checks"].as_array().unwrap();
+        assert_eq!(checks.last().unwrap()["verdict"]["kind"], "fail", "{round}");
+    }
+    adds_up(&report, &streamed.chunks.last().unwrap()["usage"]);
+}
+
+#[test]
+fn an_answer_that_passes_its_check_is_accepted() {
+    let client = client(&QUICK);
+    let right = json!({ "baton": { "verify": { "expected": "35" } } });
+    let reply = client.chat(&ask("baton/direct", right));
+    assert_eq!(reply.json["baton"]["reason"], json!({ "code": "accepted" }));
+    let judged =
+        client.chat(&ask("baton/direct", json!({ "baton": { "verify": { "judge": true } } })));
+    let report = &judged.json["baton"];
+    let check = &rounds(report)[0]["checks"][0];
+    assert!(["pass", "fail"].contains(&check["verdict"]["kind"].as_str().unwrap()), "{check}");
+    assert!(spent(check)[2] == 1 && spent(check)[3] > 0, "a judge costs: {check}");
+    adds_up(report, &judged.json["usage"]);
+}
+
+#[test]
+fn a_budget_is_never_exceeded() {
+    let client = client(&QUICK);
+    let mut ends = Vec::new();
+    for usd in [0.0001, 0.01, 0.03, 0.05, 0.08, 0.12, 0.2, 0.4, 0.9] {
+        let budget = json!({ "baton": { "budget": { "usd": usd } } });
+        let reply = client.chat(&ask("baton/plan_execute_verify", budget));
+        if reply.status == 400 {
+            assert_eq!(reply.json["error"]["code"], "budget_too_small");
+            ends.push("budget_too_small".to_owned());
+            continue;
+        }
+        let report = report(&client, reply.header("x-request-id").unwrap());
+        assert!(report["usage"]["usd"].as_f64().unwrap() <= usd, "{usd}: {report}");
+        let reason = report["reason"]["code"].as_str().unwrap().to_owned();
+        match reply.status {
+            200 => assert_eq!(reply.json["baton"], report),
+            402 => assert_eq!(reply.json["error"]["code"], "budget_exceeded"),
+            other => panic!("{other}: {reply:?}"),
+        }
+        let incomplete = report["status"] == "incomplete" || report["status"] == "failed";
+        assert_eq!(incomplete, reason == "budget_spent", "{report}");
+        ends.push(reason);
+    }
+    println!("{ends:?}");
+    assert_eq!(ends.first().unwrap(), "budget_too_small");
+    assert!(ends.iter().any(|end| end == "budget_spent"), "{ends:?}");
+    assert_eq!(ends.last().unwrap(), "unchecked");
+
+    let calls = json!({ "baton": { "budget": { "calls": 2 } } });
+    let reply = client.chat(&ask("baton/plan_execute_verify", calls));
+    assert_eq!(reply.json["baton"]["status"], "incomplete");
+    assert_eq!(
+        reply.json["baton"]["reason"],
+        json!({ "code": "budget_spent", "resource": "calls" })
+    );
+    assert_eq!(reply.json["baton"]["usage"]["calls"], 2);
+}
+
+#[test]
+fn a_deadline_ends_a_run_soon() {
+    let client = client(&SLOW);
+    let began = Instant::now();
+    let reply = client.chat(&ask("baton/direct", json!({ "baton": { "deadline": 1 } })));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!((reply.status, &reply.json["error"]["code"]), (504, &json!("deadline_exceeded")));
+    let run = reply.header("x-request-id").unwrap();
+    let report = report(&client, run);
+    assert_eq!(
+        (&report["status"], &report["reason"]["code"]),
+        (&json!("failed"), &json!("deadline_passed"))
+    );
+    let ms = report["ms"].as_u64().unwrap();
+    assert!((1000..5000).contains(&ms), "{ms} ms");
+    assert_eq!(Journal::read(&client, run, 0).fault(), None);
+}
+
+#[test]
+fn a_cancelled_run_ends_and_says_why() {
+    let client = client(&SLOW);
+    scope(|threads| {
+        let waiting = threads
+            .spawn(|| client.chat(&ask_of("baton/direct", "Whom do I wait for?", json!({}))));
+        let run = until("the run to be listed", || {
+            let runs = client.get("/v1/runs?limit=100").json;
+            let mut runs = runs["data"].as_array().unwrap().iter();
+            let run = runs.find(|run| run["title"] == "Whom do I wait for?")?;
+            Some(run["id"].as_str().unwrap().to_owned())
+        });
+        let path = format!("/v1/runs/{run}/cancel");
+        let cancel = |body: &Value| client.post(&path, body).json["state"].clone();
+        assert_eq!(cancel(&json!({ "reason": "no longer needed" })), "asked");
+        let report = end_of(&client, &run);
+        assert_eq!(report["status"], "cancelled");
+        assert_eq!(report["reason"]["reason"], "no longer needed");
+        assert_eq!(cancel(&json!({})), "already_ended");
+        let reply = waiting.join().unwrap();
+        assert_eq!((reply.status, &reply.json["error"]["code"]), (409, &json!("run_cancelled")));
+        assert_eq!(Journal::read(&client, &run, 0).fault(), None);
+    });
+}
+
+#[test]
+fn events_go_on_where_a_client_stopped_reading() {
+    let client = client(&QUICK);
+    let run = begin(&client, &ask("baton/plan_execute_verify", json!({})));
+    let all = Journal::read(&client, &run, 0);
+    assert_eq!(all.fault(), None);
+    assert_eq!(all.count("step_dispatched"), 3);
+    let seen = all.entries.len() as u64 - 3;
+    assert_eq!(Journal::read(&client, &run, seen).entries, all.entries[seen as usize..]);
+    let resumed = client.with("last-event-id", &seen.to_string());
+    let rest = Journal::read(&resumed, &run, 0).entries;
+    assert_eq!(rest, all.entries[seen as usize..]);
+}
+
+#[test]
+fn events_are_told_while_they_happen() {
+    let client = client(&PACED);
+    let run = begin(&client, &ask("baton/plan_execute_verify", json!({})));
+    let mut events = client.events(&format!("/v1/runs/{run}/events"));
+    let leased = events.by_ref().find(|event| event.name == "leased").unwrap().json();
+    assert_eq!(report(&client, &run)["status"], "running", "told only afterwards");
+    assert!(leased["holder"].as_str().is_some_and(|holder| !holder.is_empty()), "{leased}");
+    assert_eq!(events.last().unwrap().name, "end");
+    assert_eq!(report(&client, &run)["status"], "completed");
+}
+
+#[test]
+fn an_agent_is_called_directly_and_metered_and_no_run() {
+    let client = client(&QUICK);
+    let question = "What is the value of (90 + 1) * 3?";
+    let reply = client.chat(&ask_of("sim-arith", question, json!({})));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(reply.answer().contains("Answer: "));
+    let usage = &reply.json["usage"];
+    let told = |name: &str| usage[name].as_u64().unwrap();
+    assert!(told("prompt_tokens") > 0 && told("completion_tokens") > 0);
+    assert_eq!(told("total_tokens"), told("prompt_tokens") + told("completion_tokens"));
+    assert!(usage["cost"].as_f64().unwrap() > 0.0);
+    assert_eq!(usage["calls"], 1);
+    assert_eq!(reply.json["baton"]["agent"], "sim-arith");
+
+    let body = ask_of("sim-arith", question, json!({ "stream": true }));
+    let events: Vec<_> = client.stream("/v1/chat/completions", &body).collect();
+    assert_eq!(events.last().unwrap().data, "[DONE]");
+    let chunks = events[..events.len() - 1].iter().map(Event::json);
+    let text = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
+    assert_eq!(chunks.filter_map(text).collect::<String>(), reply.answer());
+    assert!(!is_listed(&client, question));
+}
+
+/// An address where nobody listens.
+fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn a_step_fails_over_to_another_agent() {
+    let sim = Baton::sim(&["--time-scale", "0"]).unwrap();
+    let config = Config::new(&[
+        provider("dead", &nowhere()),
+        provider("sim", &sim.url()),
+        agent("unreachable", "dead", "sim-arith"),
+        agent("well", "sim", "sim-arith"),
+    ]);
+    let baton = config.up();
+    let asked = json!({ "baton": { "strategy_parameters": { "agent": "unreachable" } } });
+    let reply = client(&baton).chat(&ask("baton/direct", asked));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let report = &reply.json["baton"];
+    assert_eq!(report["status"], "completed");
+    let step = &steps(&rounds(report)[0])[0];
+    assert_eq!(step["agent"], "well");
+    let attempts = step["attempts"].as_array().unwrap();
+    let told: Vec<_> = attempts.iter().map(|a| (&a["agent"], &a["status"])).collect();
+    let (failed, done) = (json!("failed"), json!("done"));
+    assert_eq!(told, [(&json!("unreachable"), &failed), (&json!("well"), &done)]);
+    assert!(
+        attempts[0]["failure"].as_str().is_some_and(|failure| failure.contains("connect")),
+        "{step}"
+    );
+    adds_up(report, &reply.json["usage"]);
+
+    let alone = json!({ "baton": { "allow": ["unreachable"] } });
+    let reply = client(&baton).chat(&ask("baton/direct", alone));
+    assert_eq!(
+        (reply.status, &reply.json["error"]["code"]),
+        (502, &json!("run_failed")),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn a_dry_plan_costs_its_planning_and_begins_nothing() {
+    let client = client(&QUICK);
+    let question = "What is the value of (80 + 1) * 3?";
+    let plan = client.post("/v1/plan", &ask_of("baton", question, json!({})));
+    assert_eq!(plan.status, 200, "{plan:?}");
+    let plan = plan.json;
+    assert!(spent(&plan["planning"])[2] >= 1 && spent(&plan["planning"])[3] > 0, "{plan}");
+    let steps = plan["workflow"]["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), plan["steps"].as_array().unwrap().len());
+    let usd = |name: &str| plan[name]["usd"].as_f64().unwrap();
+    assert!(usd("typical") > 0.0 && usd("typical") <= usd("at_most"), "{plan}");
+    let named = client.post("/v1/plan", &ask_of("baton/reflect", question, json!({}))).json;
+    assert_eq!(spent(&named["planning"]), [0; 4]);
+    assert_eq!(named["workflow"]["steps"].as_array().unwrap().len(), 3);
+    assert!(!is_listed(&client, question));
+}
+
+#[test]
+fn a_malformed_plan_is_repaired_or_replaced() {
+    let sim = Baton::sim(&["--time-scale", "0", "--malformed-rate", "1"]).unwrap();
+    let agents = [agent("arith", "sim", "sim-arith"), agent("sage", "sim", "sim-sage")].concat();
+    let planned = |policy: String, questions: usize| {
+        let config = Config::new(&[provider("sim", &sim.url()), agents.clone(), policy]);
+        let baton = config.up();
+        let ask = |n: usize| {
+            let question = format!("What is the value of ({n} + 4) * 5?");
+            let reply = client(&baton).chat(&ask_of("baton", &question, json!({})));
+            assert_eq!(reply.status, 200, "{reply:?}");
+            assert_eq!(reply.json["baton"]["status"], "completed");
+            adds_up(&reply.json["baton"], &reply.json["usage"]);
+            rounds(&reply.json["baton"])[0].clone()
+        };
+        (0..questions).map(ask).collect::<Vec<_>>()
+    };
+    // Every first plan is malformed; what the reader cannot mend goes back.
+    let repaired = planned(policy("sim"), 12);
+    let mended = repaired.iter().filter(|round| round["planning"]["repairs"] == 0).count();
+    let sent_back = repaired.iter().filter(|round| {
+        let planning = &round["planning"];
+        planning["repairs"].as_u64() > Some(0) && planning["status"] == "done"
+    });
+    let sent_back: Vec<_> = sent_back.collect();
+    println!("{mended} read as they were, {} repaired", sent_back.len());
+    assert!(!sent_back.is_empty(), "{repaired:?}");
+    for round in sent_back {
+        assert_eq!(round["source"], "policy");
+        let calls = round["planning"]["repairs"].as_u64().unwrap() + 1;
+        assert_eq!(round["planning"]["calls"], calls);
+    }
+    // A model that never writes a plan: its strategy stands in.
+    let [replaced] =
+        planned(policy("sim").replace("sim-conductor", "sim-null"), 1).try_into().unwrap();
+    assert_eq!(replaced["source"], "fallback:direct");
+    assert_eq!(replaced["planning"]["status"], "unreadable");
+    assert_eq!(replaced["planning"]["calls"], 3, "one plan and two repairs: {replaced}");
+    assert!(!replaced["planning"]["complaints"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn an_interrupt_stops_cleanly() {
+    for signal in ["INT", "TERM"] {
+        let baton = simulated("0");
+        assert_eq!(client(&baton).chat(&ask("baton", json!({}))).status, 200);
+        stops_within(baton, signal, 10);
+    }
+}
+
+#[test]
+fn runs_in_flight_at_a_stop_go_on_after_the_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let up = || Baton::up(data.path(), &["--simulated", "--sim-time-scale", "4"]).unwrap();
+    let baton = up();
+    let models = ["baton/plan_execute_verify", "baton/reflect", "baton/mixture_of_agents"];
+    let question = |n: usize| format!("What is the value of ({n} + 4) * 5?");
+    let runs: Vec<_> = (0..12)
+        .map(|n| begin(&client(&baton), &ask_of(models[n % 3], &question(n), json!({}))))
+        .collect();
+    let running = |client: &Client| {
+        runs.iter().filter(|run| report(client, run)["status"] == "running").count()
+    };
+    until("a step to be under way", || {
+        let report = report(&client(&baton), &runs[1]);
+        (rounds(&report)[0]["steps"][0]["status"] == "running").then_some(())
+    });
+    stops_within(baton, "INT", 15);
+
+    let baton = up();
+    let client = client(&baton);
+    let left = running(&client);
+    println!("{left} of {} runs were left for the next process", runs.len());
+    assert!(left > 6, "most ended before the stop: nothing was shown");
+    for run in &runs {
+        assert_eq!(end_of(&client, run)["status"], "completed");
+        assert_eq!(Journal::read(&client, run, 0).fault(), None);
+    }
+}
+
+/// A step that takes longer than anybody waits at a stop is left where it stands, and the
+/// next process makes the call again.
+#[test]
+fn a_step_that_outlasts_the_stop_is_taken_up_again() {
+    let data = tempfile::tempdir().unwrap();
+    let up = |scale| Baton::up(data.path(), &["--simulated", "--sim-time-scale", scale]).unwrap();
+    let baton = up("1000");
+    let run = begin(&client(&baton), &ask("baton/direct", json!({})));
+    until("the step to begin", || {
+        let report = report(&client(&baton), &run);
+        (rounds(&report)[0]["steps"][0]["status"] == "running").then_some(())
+    });
+    stops_within(baton, "TERM", 25);
+    let baton = up("0");
+    assert_eq!(end_of(&client(&baton), &run)["status"], "completed");
+    assert_eq!(Journal::read(&client(&baton), &run, 0).fault(), None);
+}
+
+fn stops_within(baton: Baton, signal: &str, seconds: u64) {
+    let began = Instant::now();
+    baton.signal(signal).unwrap();
+    let (status, stderr) = baton.wait(Duration::from_secs(seconds)).unwrap();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("stopping"), "{stderr}");
+    println!("{signal}: stopped after {:?}", began.elapsed());
+}
