@@ -68,9 +68,14 @@ pub(crate) const PIECE_CHARS: usize = 256;
 pub(crate) const RETRIES_MAX: usize = 8192;
 /// For how long they are remembered: longer than a client's time-out of ten minutes.
 pub(crate) const RETRIES_KEPT: Duration = Duration::from_secs(15 * 60);
-/// How long a run outlives a client that announced that it tries again: the official
-/// clients come back within a second.
+/// How long a run outlives a client that announced that it tries again, beyond the pause
+/// that such clients make.
 pub(crate) const LEAVE_GRACE: Duration = Duration::from_secs(2);
+/// The pause that the official clients make before they try again, at most: it doubles
+/// with each try.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The longest of these pauses.
+pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(8);
 /// The same for a client that gave a key of its own: once its run is cancelled, the key
 /// gives nothing else any more.
 pub(crate) const KEYED_LEAVE_GRACE: Duration = Duration::from_secs(30);

@@ -5,7 +5,10 @@ use crate::{
     edge::Caller,
     error::ApiError,
     gateway::Shared,
-    limits::{CALL_TIMEOUT, IDEMPOTENCY_KEY_CHARS_MAX, KEYED_LEAVE_GRACE, LEAVE_GRACE},
+    limits::{
+        CALL_TIMEOUT, IDEMPOTENCY_KEY_CHARS_MAX, KEYED_LEAVE_GRACE, LEAVE_GRACE, RETRY_PAUSE,
+        RETRY_PAUSE_MAX,
+    },
     peers::Conductor,
     request::ChatCall,
 };
@@ -96,7 +99,10 @@ fn grace(tries: &Tries, stream: bool) -> Duration {
     match tries {
         Tries { key: Some(_), .. } => KEYED_LEAVE_GRACE,
         // No client comes again by itself for a stream it has read a part of.
-        Tries { count: Some(_), .. } if !stream => LEAVE_GRACE,
+        Tries { count: Some(count), .. } if !stream => {
+            let pause = RETRY_PAUSE.saturating_mul(2_u32.saturating_pow(*count));
+            LEAVE_GRACE + pause.min(RETRY_PAUSE_MAX)
+        }
         Tries { .. } => Duration::ZERO,
     }
 }
@@ -131,4 +137,18 @@ fn fingerprint(caller: &Caller, body: &[u8]) -> Fingerprint {
     // No tenant's id holds a zero, so the two cannot be mistaken for each other.
     hasher.update(caller.tenant.as_str().as_bytes()).update(&[0]).update(body);
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_outlive_the_pauses_of_clients_that_come_again() {
+        let after = |count| grace(&Tries { key: None, count }, false).as_millis();
+        assert_eq!([0, 1, 2, 3].map(|count| after(Some(count))), [2_500, 3_000, 4_000, 6_000]);
+        assert_eq!([4, u32::MAX].map(|count| after(Some(count))), [10_000, 10_000]);
+        assert_eq!(after(None), 0);
+        assert_eq!(grace(&Tries { key: None, count: Some(0) }, true), Duration::ZERO);
+    }
 }
