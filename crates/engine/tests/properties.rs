@@ -239,7 +239,18 @@ impl World {
                 self.hear(Input::Outcome { task, outcome, spend, estimated: false });
             }
             Act::Repeat { pick } => {
-                if let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() {
+                let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() else {
+                    return;
+                };
+                // What was nonsense once may name a task that is open by now: that would be
+                // another outcome, not the same one twice.
+                let open = match &input {
+                    Input::Outcome { task, .. } | Input::Lost { task, .. } => {
+                        self.pending.contains_key(task)
+                    }
+                    Input::DeadlinePassed | Input::CancelAsked { .. } => false,
+                };
+                if !open {
                     self.hear(input);
                 }
             }
