@@ -7,7 +7,7 @@ use baton_provider::{
 };
 use baton_workflow::{AgentCard, Resource, Spend};
 use futures::StreamExt as _;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +79,33 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+}
+
+impl CallFailure {
+    /// A stable name for metrics and events.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Provider(error) => error.code(),
+            Self::BudgetSpent(_) => "budget_spent",
+            Self::Stopped => "stopped",
+            Self::UnknownProvider(_) => "unknown_provider",
+        }
+    }
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider(error) => fmt::Display::fmt(error, f),
+            Self::BudgetSpent(resource) => {
+                write!(f, "the budget of {resource} holds no further call")
+            }
+            Self::Stopped => f.write_str("the call was told to stop"),
+            Self::UnknownProvider(name) => {
+                write!(f, "provider {name} is not configured in this process")
+            }
+        }
+    }
 }
 
 /// What came of it.

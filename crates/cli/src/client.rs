@@ -49,7 +49,8 @@ pub(crate) fn remote(endpoint: &EndpointArgs) -> Result<Api, Failure> {
 }
 
 fn api(url: &str, endpoint: &EndpointArgs) -> Result<Api, Failure> {
-    let key = std::env::var_os(&endpoint.key_env).map(|_| Secret::from_env(&endpoint.key_env));
+    let set = std::env::var_os(&endpoint.key_env).filter(|value| !value.is_empty());
+    let key = set.map(|_| Secret::from_env(&endpoint.key_env));
     let key = key.transpose().map_err(|error| Failure::Auth(error.to_string()))?;
     Api::new(url, key).map_err(failure)
 }

@@ -6,7 +6,7 @@ use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
-use baton_ledger::{EmbeddedLedger, Ledger};
+use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::{Provider, RetryPolicy};
@@ -198,7 +198,7 @@ async fn serve_team(
     registry: &Arc<dyn Registry>,
     caller: &Caller,
 ) -> Result<(), Failure> {
-    let ledger: Arc<dyn Ledger> = Arc::new(ledger.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
     let holder = |kind: &str| format!("{kind}-{}", uuid::Uuid::now_v7().simple());
 
     let name = holder("verifier");

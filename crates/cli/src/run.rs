@@ -47,7 +47,8 @@ async fn ask(api: &Api, question: &str, args: &Run) -> Result<ExitCode, Failure>
     body["stream_options"] = json!({ "include_usage": true });
     let stream = api.events("/v1/chat/completions", Some(&body)).await.map_err(client::failure)?;
     futures::pin_mut!(stream);
-    let live = args.output == Format::Text;
+    // Beside the story of the steps the answer would be torn apart: it comes after it.
+    let live = args.output == Format::Text && args.quiet;
     let mut told = Told::default();
     let mut story = None;
     while let Some(event) = stream.next().await {
@@ -100,8 +101,11 @@ fn finish(told: Told, args: &Run) -> Result<ExitCode, Failure> {
     };
     let mut out = stdout().lock();
     let written = match args.output {
-        Format::Text if told.text.is_empty() || told.text.ends_with('\n') => Ok(()),
-        Format::Text => writeln!(out),
+        Format::Text => {
+            let rest = if args.quiet { "" } else { &told.text };
+            let end = if told.text.is_empty() || told.text.ends_with('\n') { "" } else { "\n" };
+            write!(out, "{rest}{end}")
+        }
         Format::Json => {
             let nothing = || json!({ "status": "failed", "error": told.error });
             writeln!(out, "{:#}", told.report.clone().unwrap_or_else(nothing))

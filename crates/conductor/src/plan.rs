@@ -149,15 +149,11 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             Outcome::Unreadable { complaints }
         }
         Err(Unplanned::Failure(failure)) => match failure {
-            CallFailure::Provider(error) => {
-                Outcome::Failed { code: error.code().into(), message: error.to_string() }
-            }
             CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },
             CallFailure::Stopped => Outcome::Abandoned,
-            CallFailure::UnknownProvider(name) => Outcome::Failed {
-                code: "unknown_provider".into(),
-                message: format!("provider {name} is not configured in this process"),
-            },
+            CallFailure::Provider(_) | CallFailure::UnknownProvider(_) => {
+                Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
+            }
         },
     };
     Completion { outcome: encode(&outcome), spend, estimated, bodies }

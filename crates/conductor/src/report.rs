@@ -4,12 +4,12 @@ mod document;
 mod words;
 
 use crate::{ask::Label, known::FoldError};
-use baton_engine::{Check, End, Event, Input, Outcome, PlanSource, Planning};
-use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary};
+use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning};
+use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, RunId, Spend, StepId, TenantId, Timestamp, Words, Workflow,
+    AgentId, BodyRef, RunId, Selection, Spend, StepId, TenantId, Timestamp, Words, Workflow,
 };
 use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
 use serde::Serialize;
@@ -32,7 +32,6 @@ struct Builder<'a> {
     total: Spend,
     orchestration: Spend,
     estimated: bool,
-    checked: bool,
     end: Option<(End, Timestamp)>,
 }
 
@@ -54,7 +53,6 @@ pub(crate) async fn get(
         total: Spend::ZERO,
         orchestration: Spend::ZERO,
         estimated: false,
-        checked: false,
         end: None,
     };
     let mut from = 0;
@@ -67,7 +65,7 @@ pub(crate) async fn get(
     }
     let label: Label = serde_json::from_slice(&view.label)
         .unwrap_or(Label { model: String::new(), title: String::new() });
-    builder.reply(id, label, view.submitted_at).await
+    builder.reply(id, label, &view).await
 }
 
 impl Builder<'_> {
@@ -77,15 +75,11 @@ impl Builder<'_> {
         })?;
         match event {
             Event::Submitted { spec } => {
-                self.checked = spec.check.is_some();
                 let source = match &spec.planning {
                     Planning::Strategy { name, .. } => format!("strategy:{name}"),
                     Planning::Policy { .. } => "policy".into(),
                 };
                 self.rounds[0].source = source;
-                if let Some(Check::Judge { .. } | Check::Answer { .. }) = spec.check {
-                    self.checked = true;
-                }
             }
             Event::PlanAsked { task, round, .. } => {
                 let round = self.round(round);
@@ -107,11 +101,11 @@ impl Builder<'_> {
                 }
                 self.tasks.insert(task, Purpose::Step(round, step, agent));
             }
-            Event::VerifyAsked { task, round, candidates, .. } => {
+            Event::VerifyAsked { task, round, .. } => {
                 let round = self.round(round);
-                let vote = candidates.len() > 1 || !self.checked;
-                let kind =
-                    if vote && self.rounds[round].checks.is_empty() { "vote" } else { "check" };
+                let Round { selection, checks, .. } = &self.rounds[round];
+                let votes = *selection == Some(Selection::Majority) && checks.is_empty();
+                let kind = if votes { "vote" } else { "check" };
                 self.tasks.insert(task, Purpose::Verify(round, kind));
             }
             Event::Heard { input } => self.hear(input).await?,
@@ -276,11 +270,12 @@ impl Builder<'_> {
     }
 
     async fn reply(
-        self,
+        mut self,
         id: &RunId,
         label: Label,
-        submitted_at: Timestamp,
+        view: &RunView,
     ) -> Result<v1::GetReply, FoldError> {
+        let submitted_at = view.submitted_at;
         let answered = self.end.as_ref().and_then(|(end, _)| end.answer.as_ref());
         let answer = match answered {
             Some(answer) => Some(self.text(&answer.output).await?),
@@ -289,6 +284,17 @@ impl Builder<'_> {
         let truncated = answered.is_some_and(|answer| answer.truncated);
         let status = self.end.as_ref().map_or("running", |(end, _)| status_name(end.status));
         let reason = self.end.as_ref().map(|(end, _)| end.reason.clone());
+        // What was under way at the end is on the ledger's bill, not in the journal.
+        let late = match &self.end {
+            Some(_) => view.spent.minus(self.total),
+            None => Spend::ZERO,
+        };
+        self.total = self.total.plus(late);
+        if self.end.is_some() {
+            let steps = self.rounds.iter_mut().flat_map(|round| &mut round.steps);
+            let left = steps.filter(|step| matches!(step.status, "running" | "waiting"));
+            left.for_each(|step| step.status = "not_done");
+        }
         let report = Report {
             id: id.clone(),
             object: "baton.run",
@@ -301,6 +307,7 @@ impl Builder<'_> {
             rounds: self.rounds,
             usage: self.total.into(),
             orchestration: self.orchestration.into(),
+            late: (late != Spend::ZERO).then(|| late.into()),
             estimated: self.estimated,
         };
         let usage = v1::Usage {
@@ -357,9 +364,12 @@ pub(crate) fn line(summary: &RunSummary) -> Bytes {
 }
 
 /// A workflow with what it may cost, before it is carried out.
+///
+/// `typical` was reckoned with a usual request of this length, `at_most` with the longest.
 pub(crate) fn plan(
     workflow: &Workflow,
-    estimate: &Estimate,
+    typical: &Estimate,
+    at_most: &Estimate,
     planning: Spend,
     repairs: u16,
 ) -> impl Serialize {
@@ -380,18 +390,18 @@ pub(crate) fn plan(
         at_most: Cost,
         typical: Cost,
     }
-    let steps = estimate.steps.iter().map(|step| Step {
-        step: step.step,
-        agent: step.agent.clone(),
-        at_most: step.at_most.into(),
-        typical: step.typical.into(),
+    let steps = typical.steps.iter().zip(&at_most.steps).map(|(typical, at_most)| Step {
+        step: typical.step,
+        agent: typical.agent.clone(),
+        at_most: at_most.at_most.into(),
+        typical: typical.typical.into(),
     });
     Planned {
         object: "baton.plan",
         workflow: workflow.into(),
         steps: steps.collect(),
-        at_most: estimate.at_most.into(),
-        typical: estimate.typical.into(),
+        at_most: at_most.at_most.into(),
+        typical: typical.typical.into(),
         planning: planning.into(),
         repairs,
     }

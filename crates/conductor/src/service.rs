@@ -113,7 +113,12 @@ impl v1::conductor_server::Conductor for Conductor {
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
         let watched = self.ledger.watch(&run, asked.from).await.map_err(refused)?;
-        Ok(Response::new(Box::pin(watched.map(|item| item.map(watch_reply).map_err(refused)))))
+        let wanted = move |item: &Result<Watched, LedgerError>| {
+            let end = !matches!(item, Ok(Watched::Entry(_) | Watched::Observed(_)));
+            std::future::ready(end || !asked.end_only)
+        };
+        let replies = watched.filter(wanted).map(|item| item.map(watch_reply).map_err(refused));
+        Ok(Response::new(Box::pin(replies)))
     }
 
     async fn cancel(
@@ -199,9 +204,13 @@ fn planned(
     repairs: u16,
 ) -> Result<bytes::Bytes, Status> {
     let bytes = encode(&ask.conversation).len() as u64;
-    let estimate = baton_planner::estimate(workflow, pool, bytes / 4, limits)
-        .map_err(|error| Status::internal(error.to_string()))?;
-    Ok(encode(&report::plan(workflow, &estimate, planning, repairs)))
+    let estimate = |prompt_tokens| {
+        baton_planner::estimate(workflow, pool, prompt_tokens, limits)
+            .map_err(|error| Status::internal(error.to_string()))
+    };
+    // A token has four bytes of text as a rule, and one at the least.
+    let (typical, at_most) = (estimate(bytes / 4)?, estimate(bytes)?);
+    Ok(encode(&report::plan(workflow, &typical, &at_most, planning, repairs)))
 }
 
 fn no_plan(unplanned: &Unplanned) -> Status {
@@ -212,7 +221,7 @@ fn no_plan(unplanned: &Unplanned) -> Status {
             status(Code::FailedPrecondition, message, detail("plan_invalid", None))
         }
         Unplanned::Failure(failure) => {
-            let message = format!("the policy cannot be asked: {failure:?}");
+            let message = format!("the policy cannot be asked: {failure}");
             status(Code::Unavailable, message, detail("policy_unavailable", None))
         }
     }

@@ -4,7 +4,7 @@ use crate::afford::{Grant, tokens_in_max};
 use crate::run::{Closing, PlanningState, Work};
 use crate::{
     AgentTerms, Check, End, Event, Plan, PlanSource, Planning, Reason, Run, Stage, Status,
-    StepState,
+    StepShape, StepState,
 };
 use baton_workflow::{AgentId, BodyRef, Resource, Selection, Spend, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,8 @@ pub struct WorkAssignment {
     pub previous: Option<PreviousAnswer>,
     /// Tokens it may write.
     pub output_tokens_max: u32,
-    /// Whether this step's text is the answer as it stands, so that it may be streamed.
+    /// Whether this step's text may be the answer: what the user said of the answer's
+    /// length and end holds for it.
     pub is_answer: bool,
     /// When the run's time is over.
     pub deadline: Timestamp,
@@ -219,9 +220,12 @@ impl Run {
                 continue;
             };
             let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
-            let bytes = inputs.iter().map(|(_, body)| u64::from(body.len)).sum::<u64>()
-                + u64::from(self.spec.request.len)
-                + u64::from(self.spec.limits.subtask_bytes_max) * (1 + inputs.len() as u64).min(2);
+            // All the words of the workflow are more than those of the steps that are shown.
+            let shown = inputs.iter().map(|(_, body)| u64::from(body.len)).sum::<u64>();
+            let bytes = u64::from(self.spec.request.len)
+                + u64::from(plan.workflow.len)
+                + self.rejected_bytes(shape, number)
+                + shown;
             match self.afford(agent, tokens_in_max(bytes, self.spec.images), unfinished) {
                 Ok(Grant { output_tokens_max, bound }) => {
                     return Some(Event::StepDispatched {
@@ -237,6 +241,13 @@ impl Run {
             }
         }
         self.settle_working(plan, steps, &dead, unaffordable)
+    }
+
+    /// Length of what a step of a later round is shown of the answer before it.
+    fn rejected_bytes(&self, shape: &StepShape, round: u16) -> u64 {
+        let previous = shape.sees_rounds.then(|| self.previous_answer(round)).flatten();
+        previous
+            .map_or(0, |previous| u64::from(previous.output.len) + previous.feedback.len() as u64)
     }
 
     /// Nothing can be dispatched: wait, vote without the dead, or give up.
@@ -388,8 +399,11 @@ impl Run {
             }
             Event::StepDispatched { task, round, step, agent, output_tokens_max, .. } => {
                 let (plan, steps) = self.round(*round)?;
-                let sees = &plan.steps.get(step.index())?.sees;
-                let last = step.index() + 1 == plan.steps.len();
+                let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
+                let is_answer = match plan.selection {
+                    Selection::Last => step.index() + 1 == plan.steps.len(),
+                    Selection::Majority => plan.leaves().any(|leaf| leaf == *step),
+                };
                 let work = WorkAssignment {
                     round: *round,
                     step: *step,
@@ -397,11 +411,9 @@ impl Run {
                     request,
                     workflow: plan.workflow.clone(),
                     inputs: inputs_of(sees, steps)?,
-                    previous: self.previous_answer(*round),
+                    previous: sees_rounds.then(|| self.previous_answer(*round)).flatten(),
                     output_tokens_max: *output_tokens_max,
-                    is_answer: last
-                        && plan.selection == Selection::Last
-                        && self.spec.check.is_none(),
+                    is_answer,
                     deadline,
                 };
                 Some((*task, Assignment::Work(work)))

@@ -10,7 +10,8 @@ pub struct End {
     pub status: Status,
     /// Why it ended here.
     pub reason: Reason,
-    /// The answer: present when `Completed` or `Incomplete`.
+    /// The answer: present when `Completed` or `Incomplete`, and what there was of one when
+    /// `Cancelled`.
     pub answer: Option<Answer>,
     /// What the finished tasks consumed.
     pub spend: Spend,
@@ -28,7 +29,7 @@ pub enum Status {
     Incomplete,
     /// No answer.
     Failed,
-    /// Cancelled before there was one.
+    /// Somebody asked for the end before it came by itself.
     Cancelled,
 }
 

@@ -1,7 +1,7 @@
 //! What a run is asked to do, fixed at its submission.
 
 use baton_workflow::{
-    AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId, Workflow,
+    Access, AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId, Workflow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,10 @@ pub struct StepShape {
     pub agent: AgentId,
     /// Which earlier steps it sees.
     pub sees: Vec<StepId>,
+    /// Whether it sees what became of earlier rounds: as every step does that may see
+    /// anything.
+    #[serde(default)]
+    pub sees_rounds: bool,
 }
 
 impl Plan {
@@ -101,6 +105,7 @@ impl Plan {
         let shape = |(place, step): (usize, &baton_workflow::Step)| StepShape {
             agent: step.agent.clone(),
             sees: step.access.visible(StepId(place as u16)),
+            sees_rounds: step.access != Access::None,
         };
         Self {
             workflow,

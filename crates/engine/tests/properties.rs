@@ -1,6 +1,13 @@
 //! Whatever happens, in whatever order, however often: a run ends at most once, within
 //! its budget, and every step is done by one task at a time, after what it sees.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what should be there is there, or the test fails"
+)]
+
 use baton_engine::{
     AgentTerms, Assignment, Check, Decision, End, Event, Input, Outcome, Plan, Planning, Run,
     RunSpec, Status, StepShape,
@@ -38,6 +45,7 @@ prop_compose! {
         let steps = shapes.iter().enumerate().map(|(place, (agent, mask))| StepShape {
             agent: agents()[*agent].id.clone(),
             sees: (0..place as u16).filter(|step| mask >> step & 1 == 1).map(StepId).collect(),
+            sees_rounds: mask & 1 == 1,
         });
         Plan {
             workflow: body("flow", 300),
@@ -304,7 +312,7 @@ proptest! {
         let good = Plan {
             workflow: body("flow", 1),
             pool_version: "v1".into(),
-            steps: vec![StepShape { agent: agents()[0].id.clone(), sees: vec![] }],
+            steps: vec![StepShape { agent: agents()[0].id.clone(), sees: vec![], sees_rounds: false }],
             selection: Selection::Last,
         };
         let mut turns = 0;

@@ -1,5 +1,12 @@
 //! Runs told as text: what comes in on the left, what is decided on the right.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what should be there is there, or the test fails"
+)]
+
 use baton_engine::{
     AgentTerms, Assignment, Check, Event, Input, Outcome, Plan, Planning, Run, RunSpec, StepShape,
 };
@@ -26,6 +33,7 @@ fn plan(text: &str, selection: Selection) -> Plan {
         StepShape {
             agent: AgentId::new(agent).unwrap(),
             sees: sees.map(|s| StepId(s.parse().unwrap())).collect(),
+            sees_rounds: step.contains(':'),
         }
     });
     let workflow = BodyRef { hash: "flow".into(), len: 10 };

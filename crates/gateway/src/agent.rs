@@ -20,7 +20,7 @@ use baton_workflow::AgentId;
 use bytes::Bytes;
 use futures::Stream;
 use std::sync::Arc;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 /// Answers a call by the agent alone. A client that leaves ends the call.
 pub(crate) async fn chat(
@@ -99,7 +99,17 @@ impl Talk {
     }
 
     fn failed(&self, status: Status) -> ApiError {
-        if is_away(&status) { self.broken() } else { status.into() }
+        // With a detail it is the worker-agent that speaks: of the agent, or of a reply torn
+        // off. Without one it is the transport.
+        match baton_proto::detail_of(&status) {
+            None if is_away(&status) => self.broken(),
+            Some(detail) if matches!(status.code(), Code::Unavailable | Code::Aborted) => {
+                tracing::warn!(agent = %self.agent, code = detail.code, "an agent failed");
+                ApiError::new(StatusCode::BAD_GATEWAY, detail.code, status.message())
+                    .retry(Retry::Perhaps)
+            }
+            None | Some(_) => status.into(),
+        }
     }
 
     /// A part may have been paid for: whether to pay again is the client's decision.

@@ -24,3 +24,12 @@ async fn fresh() -> Arc<dyn Ledger> {
 }
 
 baton_ledger::contract_tests! { make = fresh() }
+
+/// Sequences of calls, and calls in each, that are compared with the model.
+const SEQUENCES: usize = 60;
+const CALLS: usize = 120;
+
+#[tokio::test]
+async fn random_operations_agree_with_the_model() {
+    baton_ledger::contract::random_ops(fresh, SEQUENCES, CALLS).await;
+}

@@ -25,8 +25,8 @@ const SPAN: Duration = Duration::from_secs(4);
 
 type Row = (Vec<u8>, Vec<u8>);
 
-/// The batches of a busy ledger: runs come in order, each has rows that are written once
-/// and rows that are written again and again, and most are deleted in the end.
+/// The batches of a busy ledger: runs come in order, and each has rows that are written
+/// once and rows that are written again and again.
 struct Batches {
     next: u64,
 }
@@ -131,19 +131,6 @@ fn redb(folder: &Path) {
     });
 }
 
-fn fjall(folder: &Path) {
-    let db = fjall::Database::builder(folder.join("fjall")).open().unwrap();
-    let rows = db.keyspace("rows", fjall::KeyspaceCreateOptions::default).unwrap();
-    measure("fjall", |batch| {
-        let mut write = db.batch();
-        for (key, value) in batch {
-            write.insert(&rows, key.as_slice(), value.as_slice());
-        }
-        write.commit().unwrap();
-        db.persist(fjall::PersistMode::SyncData).unwrap();
-    });
-}
-
 /// A log, and redb behind it: what was logged goes there in large transactions, every
 /// row once.
 fn log_and_redb(folder: &Path) {
@@ -181,15 +168,9 @@ fn main() {
         bare(folder.path());
         bare_in_place(folder.path());
         redb(folder.path());
-        fjall(folder.path());
         log_and_redb(folder.path());
-        for name in ["redb", "fjall", "base"] {
-            let path = folder.path().join(name);
-            if path.is_dir() {
-                std::fs::remove_dir_all(path).unwrap();
-            } else {
-                std::fs::remove_file(path).unwrap();
-            }
+        for name in ["redb", "base"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
         }
     }
 }

@@ -21,9 +21,13 @@ pub mod fairness;
 mod given;
 pub mod leases;
 pub mod lists;
+mod model;
+mod random;
 pub mod submissions;
 pub mod timers;
 pub mod watches;
+
+pub use random::random_ops;
 
 /// Makes a `#[tokio::test]` of each case of the contract. `make` is an expression that is
 /// awaited for each of them and gives a fresh `Arc<dyn Ledger>`. The calling package needs

@@ -12,6 +12,7 @@ mod embedded;
 mod error;
 mod lessee;
 mod port;
+mod remembered;
 mod types;
 
 pub use bytes::Bytes;
@@ -20,4 +21,5 @@ pub use embedded::EmbeddedLedger;
 pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
+pub use remembered::Remembered;
 pub use types::*;

@@ -2,7 +2,7 @@
 
 use crate::{Verifier, answer, judge, vote};
 use async_trait::async_trait;
-use baton_call::{Call, CallFailure, Called, Purse};
+use baton_call::{Call, Called, Purse};
 use baton_engine::{Assignment, Check, Outcome};
 use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::ChatRequest;
@@ -112,7 +112,7 @@ impl Verifier {
         let Called { result, spend, estimated } = self.caller.make(call, purse, stop, |_| {}).await;
         let verdict = match result {
             Ok(reply) => judge::read(&reply.text, agent.as_str()),
-            Err(failure) => unavailable("judge.binary/1", words(&failure)),
+            Err(failure) => unavailable("judge.binary/1", failure.to_string()),
         };
         Checked { verdict, spend, estimated }
     }
@@ -120,17 +120,6 @@ impl Verifier {
     async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {
         let bytes = self.ledger.body(tenant, body).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-}
-
-fn words(failure: &CallFailure) -> String {
-    match failure {
-        CallFailure::Provider(error) => error.to_string(),
-        CallFailure::BudgetSpent(resource) => {
-            format!("the budget of {resource} holds no further call")
-        }
-        CallFailure::Stopped => "the check was told to stop".into(),
-        CallFailure::UnknownProvider(name) => format!("provider {name} is not configured"),
     }
 }
 

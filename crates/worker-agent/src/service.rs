@@ -191,16 +191,11 @@ fn status_of(failure: &CallFailure) -> Status {
             status(code, error.to_string(), detail)
         }
         CallFailure::Stopped => {
-            let message = "the call was interrupted after text had been sent";
+            let message = "the call broke off after text had been sent: send the request again";
             status(Code::Aborted, message, detail("stream_interrupted", None))
         }
-        CallFailure::UnknownProvider(name) => {
-            let message = format!("provider {name} is not configured in this process");
-            status(Code::Internal, message, detail("unknown_provider", None))
-        }
-        CallFailure::BudgetSpent(resource) => {
-            let message = format!("the budget of {resource} holds no further call");
-            status(Code::FailedPrecondition, message, detail("budget_exceeded", None))
+        CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) => {
+            status(Code::Internal, failure.to_string(), detail(failure.code(), None))
         }
     }
 }

@@ -175,15 +175,11 @@ fn completion(called: Called, ms: u64) -> Completion {
             bodies.push(output);
             Outcome::Worked { output: name, truncated: reply.finish == Finish::Length, ms }
         }
-        Err(CallFailure::Provider(error)) => {
-            Outcome::Failed { code: error.code().into(), message: error.to_string() }
-        }
         Err(CallFailure::BudgetSpent(resource)) => Outcome::BudgetSpent { resource },
         Err(CallFailure::Stopped) => Outcome::Abandoned,
-        Err(CallFailure::UnknownProvider(name)) => Outcome::Failed {
-            code: "unknown_provider".into(),
-            message: format!("provider {name} is not configured in this process"),
-        },
+        Err(failure @ (CallFailure::Provider(_) | CallFailure::UnknownProvider(_))) => {
+            Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
+        }
     };
     Completion { outcome: encode(&outcome), spend, estimated, bodies }
 }

@@ -58,12 +58,14 @@ impl fmt::Display for Resource {
 
 /// Why a budget cannot be one.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("budget of {found} {resource}: expected more than 0 and at most {max}")]
+#[error("budget of {found} {resource}: expected {least} to {max}")]
 pub struct BudgetError {
     /// The resource with the impossible amount.
     pub resource: Resource,
     /// The amount that was given.
     pub found: String,
+    /// The smallest amount allowed.
+    pub least: String,
     /// The largest amount allowed.
     pub max: String,
 }
@@ -75,7 +77,8 @@ impl Budget {
         let mut within = |resource, found: u64, max: u64, zero_allowed: bool| {
             if found > max || (found == 0 && !zero_allowed) {
                 let (found, max) = (found.to_string(), max.to_string());
-                wrong.push(BudgetError { resource, found, max });
+                let least = if zero_allowed { "0" } else { "1" }.into();
+                wrong.push(BudgetError { resource, found, least, max });
             }
         };
         within(Resource::Tokens, self.tokens, BUDGET_TOKENS_MAX, false);
@@ -83,8 +86,8 @@ impl Budget {
         within(Resource::Seconds, self.seconds.into(), BUDGET_SECONDS_MAX.into(), false);
         within(Resource::Depth, self.depth.into(), BUDGET_DEPTH_MAX.into(), true);
         if self.usd == Usd::ZERO {
-            let (found, max) = ("0".into(), "1000000".into());
-            wrong.push(BudgetError { resource: Resource::Usd, found, max });
+            let (found, least, max) = ("0".into(), "more than 0".into(), "1000000".into());
+            wrong.push(BudgetError { resource: Resource::Usd, found, least, max });
         }
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
     }
@@ -113,7 +116,7 @@ pub struct Spend {
     pub tokens_in: u64,
     /// Tokens written, reasoning included.
     pub tokens_out: u64,
-    /// Calls begun.
+    /// Calls made, without those that failed for nothing.
     pub calls: u32,
 }
 

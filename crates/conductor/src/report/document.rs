@@ -36,6 +36,9 @@ pub(super) struct Report {
     pub(super) rounds: Vec<Round>,
     pub(super) usage: Cost,
     pub(super) orchestration: Cost,
+    /// Spent by what was still under way when the run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) late: Option<Cost>,
     pub(super) estimated: bool,
 }
 

@@ -11,6 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::time::Instant as Moment;
 use tokio_util::task::TaskTracker;
 
 /// What a client that tries again is known by: its tenant and its body.
@@ -28,6 +29,9 @@ pub(crate) struct Attendance {
 struct Book {
     /// Clients that wait, by run.
     waiting: HashMap<String, usize>,
+    /// Until when runs that were left are kept for clients that come again. A task waits
+    /// for each of these moments and takes it out.
+    kept: HashMap<String, Moment>,
     /// Runs given to clients that may try again, oldest first.
     given: VecDeque<(Fingerprint, String, Instant)>,
 }
@@ -47,6 +51,25 @@ impl Book {
             *clients -= 1;
             if *clients == 0 {
                 self.waiting.remove(run);
+            }
+        }
+    }
+
+    /// Keeps a run until this moment; longer where somebody else's leaving said so.
+    fn keep(&mut self, run: &str, until: Moment) {
+        let kept = self.kept.entry(run.to_owned()).or_insert(until);
+        *kept = until.max(*kept);
+    }
+
+    /// Whether nobody waits for a run, and whoever left it last had the time to come again.
+    fn is_given_up(&mut self, run: &str) -> bool {
+        match self.kept.get(run) {
+            // Released in the meantime, or a later leaving has its own time.
+            None => false,
+            Some(until) if *until > Moment::now() => false,
+            Some(_over) => {
+                self.kept.remove(run);
+                !self.waiting.contains_key(run)
             }
         }
     }
@@ -101,11 +124,11 @@ impl Attendance {
     }
 
     /// Asks for the run to end, unless somebody came to wait for it in the meantime.
-    async fn cancel(self: Arc<Self>, tenant: TenantId, run: String, grace: Duration) {
-        tokio::time::sleep(grace).await;
+    async fn cancel(self: Arc<Self>, tenant: TenantId, run: String, until: Moment) {
+        tokio::time::sleep_until(until).await;
         {
             let mut book = self.book();
-            if book.waiting.contains_key(&run) {
+            if !book.is_given_up(&run) {
                 return;
             }
             // Whoever comes now must not be given a run that was cancelled.
@@ -165,11 +188,18 @@ impl Attendee {
 
 impl Drop for Attendee {
     fn drop(&mut self) {
-        self.attendance.book().leave(&self.run);
-        let OnLeaving::CancelAfter(grace) = self.on_leaving else { return };
+        let mut book = self.attendance.book();
+        book.leave(&self.run);
+        let OnLeaving::CancelAfter(grace) = self.on_leaving else {
+            book.kept.remove(&self.run);
+            return;
+        };
         // Without a runtime the process is at its end, and nobody could be asked.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let cancel = self.attendance.clone().cancel(self.tenant.clone(), self.run.clone(), grace);
+        let until = Moment::now() + grace;
+        book.keep(&self.run, until);
+        drop(book);
+        let cancel = self.attendance.clone().cancel(self.tenant.clone(), self.run.clone(), until);
         self.attendance.tasks.spawn_on(cancel, &runtime);
     }
 }
@@ -222,6 +252,26 @@ mod tests {
         }
         assert_eq!(attendance.book().given.len(), RETRIES_MAX);
         assert!(attendance.book().waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_leaving_has_its_own_time_to_come_again() {
+        let (attendance, tenant) = attendance();
+        let print = blake3::hash(b"body");
+        let mut client = attendance.join(&tenant, "run_1".into(), Some(print));
+        for _try in 0..3 {
+            client.grace(Duration::from_secs(2));
+            drop(client);
+            // The time of the leaving before this one is over in between.
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            client = attendance.rejoin(&tenant, &print).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        client.release();
+        drop(client);
+        attendance.tasks.close();
+        attendance.tasks.wait().await;
+        assert!(attendance.book().kept.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ pub(crate) struct Follow {
     tenant: String,
     run: String,
     seq: u64,
+    end_only: bool,
     stream: Option<Streaming<WatchReply>>,
     /// Since when nobody has said anything.
     away: Option<Instant>,
@@ -35,13 +36,18 @@ impl Follow {
     /// Behind this position of the journal; 0 is its beginning.
     pub(crate) fn new(peers: Arc<Peers>, tenant: &TenantId, run: &str, from: u64) -> Self {
         let (tenant, run) = (tenant.to_string(), run.to_owned());
-        Self { peers, tenant, run, seq: from, stream: None, away: None }
+        Self { peers, tenant, run, seq: from, end_only: false, stream: None, away: None }
+    }
+
+    /// For whoever waits for nothing but the end.
+    pub(crate) fn to_the_end(peers: Arc<Peers>, tenant: &TenantId, run: &str) -> Self {
+        Self { end_only: true, ..Self::new(peers, tenant, run, 0) }
     }
 
     /// Makes sure that the run is there to be followed.
     pub(crate) async fn open(&mut self) -> Result<(), ApiError> {
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
-        let request = WatchRequest { tenant, run, from: self.seq };
+        let request = WatchRequest { tenant, run, from: self.seq, end_only: self.end_only };
         let watch = |mut conductor: Conductor| {
             let request = request.clone();
             async move { conductor.watch(request).await }

@@ -62,7 +62,7 @@ async fn whole(
     head: &Head,
 ) -> Result<Response, ApiError> {
     let run = attendee.run().to_owned();
-    let mut follow = Follow::new(shared.peers.clone(), &caller.tenant, &run, 0);
+    let mut follow = Follow::to_the_end(shared.peers.clone(), &caller.tenant, &run);
     let ended = async {
         while !matches!(follow.next().await?, Seen::Ended) {}
         end::fetch(shared, &caller.tenant, &run).await

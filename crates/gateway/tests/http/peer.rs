@@ -150,7 +150,8 @@ fn body() -> BodyRef {
 }
 
 fn plan(steps: u16, selection: Selection) -> Plan {
-    let step = StepShape { agent: AgentId::new("small").unwrap(), sees: vec![] };
+    let step =
+        StepShape { agent: AgentId::new("small").unwrap(), sees: vec![], sees_rounds: false };
     let steps = vec![step; steps.into()];
     Plan { workflow: body(), pool_version: "pool-1".into(), steps, selection }
 }

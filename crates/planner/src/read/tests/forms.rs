@@ -152,6 +152,15 @@ fn prose_does_not_hijack_the_plan() {
 }
 
 #[test]
+fn a_list_left_open_in_prose_does_not_swallow_the_plan() {
+    let plan = "model_id = [0, 2]\nsubtasks = [\"a\", \"b\"]\naccess_list = [[], [\"all\"]]";
+    // What follows would close the quote and the bracket that were left open.
+    check(&format!("Perhaps subtasks: [\"half an idea\n{plan}\nas he \"]"), AB);
+    check(&format!("Perhaps subtasks: [“half an idea\n{plan}\nas he ”]"), AB);
+    check(&format!("Perhaps model ids: [a strong one\n{plan}\nand so on]"), AB);
+}
+
+#[test]
 fn a_plan_inside_an_instruction_is_not_the_plan() {
     check(
         "model_id = [0]\nsubtasks = ['Write: model_id = [1] subtasks = [\"x\"] \

@@ -1,0 +1,532 @@
+//! Random operations on a ledger, compared with the model after each of them.
+
+use super::{
+    given::*,
+    model::{Model, Task},
+};
+use crate::{
+    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LedgerError, Mail, Recorded, Submission,
+    Token,
+};
+use baton_workflow::{Budget, RunId, Spend, TaskId};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use std::collections::BTreeMap;
+
+/// Root runs that a sequence may make.
+const ROOTS: u8 = 4;
+/// Tokens that a tree may consume.
+const BUDGET_TOKENS: u64 = 60;
+
+/// One thing to do. Bytes pick among what there is.
+#[derive(Debug, Clone)]
+enum Op {
+    Submit {
+        root: u8,
+        tasks: u32,
+    },
+    Lease {
+        decide: bool,
+        max: usize,
+    },
+    Heartbeat {
+        pick: u8,
+    },
+    Complete {
+        pick: u8,
+        stale: bool,
+        spend: u64,
+    },
+    Commit {
+        pick: u8,
+        stale: bool,
+        act: Act,
+    },
+    Cancel {
+        pick: u8,
+    },
+    Reserve {
+        pick: u8,
+        amount: u64,
+    },
+    Settle {
+        pick: u8,
+        amount: u64,
+        spend: u64,
+    },
+    /// Lets one lease expire.
+    Lose {
+        pick: u8,
+    },
+}
+
+/// What a commit does besides noting.
+#[derive(Debug, Clone)]
+enum Act {
+    Nothing,
+    Half,
+    Tasks(u32),
+    Child(u32),
+    Withdraw,
+    WithdrawChild,
+    End,
+    Moved,
+    Invalid,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        2 => Just(Act::Nothing),
+        1 => Just(Act::Half),
+        4 => (1..4_u32).prop_map(Act::Tasks),
+        2 => (0..3_u32).prop_map(Act::Child),
+        2 => Just(Act::Withdraw),
+        1 => Just(Act::WithdrawChild),
+        2 => Just(Act::End),
+        1 => Just(Act::Moved),
+        1 => Just(Act::Invalid),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let pick = any::<u8>;
+    let stale = || proptest::bool::weighted(0.15);
+    prop_oneof![
+        2 => (0..ROOTS, 0..4_u32).prop_map(|(root, tasks)| Op::Submit { root, tasks }),
+        6 => (any::<bool>(), 1..4_usize).prop_map(|(decide, max)| Op::Lease { decide, max }),
+        2 => pick().prop_map(|pick| Op::Heartbeat { pick }),
+        5 => (pick(), stale(), 0..9_u64)
+            .prop_map(|(pick, stale, spend)| Op::Complete { pick, stale, spend }),
+        6 => (pick(), stale(), act()).prop_map(|(pick, stale, act)| Op::Commit { pick, stale, act }),
+        1 => pick().prop_map(|pick| Op::Cancel { pick }),
+        3 => (pick(), 0..30_u64).prop_map(|(pick, amount)| Op::Reserve { pick, amount }),
+        2 => (pick(), 0..30_u64, 0..9_u64)
+            .prop_map(|(pick, amount, spend)| Op::Settle { pick, amount, spend }),
+        2 => pick().prop_map(|pick| Op::Lose { pick }),
+    ]
+}
+
+/// Carries out `cases` sequences of `ops` random operations, each on a fresh ledger, and
+/// checks every answer and every run against the model. The same ones each time.
+pub async fn random_ops(make: impl AsyncFn() -> L, cases: usize, ops: usize) {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    for case in 0..cases {
+        let sequence = vec(op(), ops).new_tree(&mut runner).expect("a sequence").current();
+        let mut driver = Driver { l: make().await, model: Model::default(), tokens: Vec::new() };
+        for (place, op) in sequence.into_iter().enumerate() {
+            // Shown when a check fails.
+            let told = format!("case {case}, operation {place}: {op:?}");
+            driver.step(op, &told).await;
+            driver.compare(&told).await;
+        }
+    }
+}
+
+struct Driver {
+    l: L,
+    model: Model,
+    /// Every token ever given, present or stale.
+    tokens: Vec<Held>,
+}
+
+fn picked<T: Clone>(from: &[T], pick: u8) -> Option<T> {
+    (!from.is_empty()).then(|| from[usize::from(pick) % from.len()].clone())
+}
+
+impl Driver {
+    async fn step(&mut self, op: Op, told: &str) {
+        match op {
+            Op::Submit { root, tasks } => self.submit(root, tasks, told).await,
+            Op::Lease { decide, max } => {
+                let class = if decide { Class::decide() } else { work() };
+                self.lease(class, max, LONG_MS, told).await;
+            }
+            Op::Heartbeat { pick } => self.heartbeat(pick, told).await,
+            Op::Complete { pick, stale, spend } => self.complete(pick, stale, spend, told).await,
+            Op::Commit { pick, stale, act } => self.commit(pick, stale, act, told).await,
+            Op::Cancel { pick } => self.cancel(pick, told).await,
+            Op::Reserve { pick, amount } => self.reserve(pick, amount, told).await,
+            Op::Settle { pick, amount, spend } => self.settle(pick, amount, spend, told).await,
+            Op::Lose { pick } => self.lose(pick, told).await,
+        }
+    }
+
+    async fn submit(&mut self, root: u8, tasks: u32, told: &str) {
+        let id = run(&format!("r{root}"));
+        let budget = Budget { tokens: BUDGET_TOKENS, ..submission("x").budget };
+        let fresh = with_tasks(id.as_str(), 1..=tasks);
+        let fresh = Submission { budget, events: vec![text("created")], ..fresh };
+        let result = self.l.submit(fresh).await;
+        if self.model.runs.contains_key(&id) {
+            assert!(matches!(result, Err(LedgerError::Invalid(_))), "{told}: {result:?}");
+        } else {
+            assert!(result.is_ok(), "{told}: {result:?}");
+            self.model.create(id, None, budget, tasks);
+        }
+    }
+
+    fn queued(&self) -> Vec<(RunId, u32)> {
+        let waits = |task: &Task| task.holder.is_none() && !task.over && task.finished.is_none();
+        let runs = self.model.runs.iter();
+        runs.flat_map(|(id, run)| {
+            let waiting = run.tasks.iter().filter(move |(_, task)| waits(task));
+            waiting.map(|(number, _)| (id.clone(), *number))
+        })
+        .collect()
+    }
+
+    async fn lease(&mut self, class: Class, max: usize, ttl_ms: u64, told: &str) {
+        let leased = self.l.lease(request(class.clone(), max, ttl_ms)).await.unwrap();
+        for leased in &leased {
+            let TaskId { run: id, number } = leased.task.clone();
+            assert_eq!(leased.cancelled, self.model.is_cancelled(&id), "{told}");
+            assert_eq!(leased.root, self.model.runs[&id].root, "{told}");
+            let stopping = self.model.is_cancelled(&id) && self.model.runs[&id].parent.is_some();
+            let run = self.model.run(&id);
+            if stopping && run.end.is_none() {
+                // A run below one that stops may be told at once, without mail.
+                run.decide.get_or_insert_default();
+            }
+            let task = match class == Class::decide() {
+                true => run.decide.as_mut().expect(told),
+                false => self.model.task(&id, number),
+            };
+            assert!(task.holder.is_none() && task.finished.is_none() && !task.over, "{told}");
+            task.attempt += 1;
+            assert_eq!(leased.token.attempt, task.attempt, "{told}");
+            task.holder = Some(leased.token);
+            assert!(number == DECIDE_TASK || !leased.cancelled, "{told}: it is to be dropped");
+            self.tokens.push(held(leased));
+        }
+        if class != Class::decide() {
+            self.follow_drops().await;
+        }
+        if leased.len() < max {
+            let left = match class == Class::decide() {
+                true => self.decisions(|task| task.holder.is_none()).len(),
+                false => self.queued().len(),
+            };
+            assert_eq!(left, 0, "{told}: there was more to lease");
+        }
+    }
+
+    /// Tasks of cancelled trees may be dropped whenever somebody looks at their queue.
+    async fn follow_drops(&mut self) {
+        for (id, number) in self.queued() {
+            if !self.model.is_cancelled(&id) {
+                continue;
+            }
+            let lost = |mail: &Mail| matches!(mail, Mail::Lost { task, .. } if *task == number);
+            if mails(&self.l, &id).await.iter().any(lost) {
+                self.model.drop_task(&id, number);
+            }
+        }
+        self.reorder().await;
+    }
+
+    /// The order of mails that one operation brings is the ledger's to choose.
+    async fn reorder(&mut self) {
+        let ids: Vec<_> = self.model.runs.keys().cloned().collect();
+        for id in ids {
+            let theirs = mails(&self.l, &id).await;
+            let run = self.model.run(&id);
+            let mine = &mut run.mails[run.seen..];
+            let sorted = |mails: &[Mail]| {
+                let mut all: Vec<_> = mails.iter().map(|mail| format!("{mail:?}")).collect();
+                all.sort();
+                all
+            };
+            if sorted(mine) == sorted(&theirs) {
+                mine.clone_from_slice(&theirs);
+            }
+        }
+    }
+
+    fn decisions(&self, is: impl Fn(&Task) -> bool) -> Vec<RunId> {
+        let runs = self.model.runs.iter();
+        let found = runs.filter(|(_, run)| run.decide.as_ref().is_some_and(&is));
+        found.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Present holders of tasks, or any token that ever was.
+    fn held(&self, pick: u8, stale: bool, decide: bool) -> Option<Held> {
+        let all = self.tokens.iter().filter(|held| (held.task.number == DECIDE_TASK) == decide);
+        let all: Vec<_> = all.filter(|held| stale || self.is_held(held)).cloned().collect();
+        picked(&all, pick)
+    }
+
+    fn is_held(&self, held: &Held) -> bool {
+        self.standing(held).0 == Some(held.token)
+    }
+
+    /// Who holds a task, and who finished it.
+    fn standing(&self, held: &Held) -> (Option<Token>, Option<Token>) {
+        let run = &self.model.runs[&held.task.run];
+        if held.task.number == DECIDE_TASK {
+            return (run.decide.as_ref().and_then(|task| task.holder), run.committed);
+        }
+        let task = &run.tasks[&held.task.number];
+        (task.holder, task.finished)
+    }
+
+    async fn heartbeat(&mut self, pick: u8, told: &str) {
+        let Some(held) = self.held(pick, true, false) else { return };
+        let heard = self.l.heartbeat(std::slice::from_ref(&held), LONG_MS).await.unwrap();
+        let id = &held.task.run;
+        let task = &self.model.runs[id].tasks[&held.task.number];
+        let unwanted =
+            task.withdrawn || self.model.is_cancelled(id) || self.model.runs[id].end.is_some();
+        let expected = match (self.is_held(&held), unwanted) {
+            (false, _) => Heard::Lost,
+            (true, true) => Heard::Abandon,
+            (true, false) => Heard::Extended,
+        };
+        assert_eq!(heard, [expected], "{told}");
+    }
+
+    async fn complete(&mut self, pick: u8, stale: bool, spend: u64, told: &str) {
+        let Some(held) = self.held(pick, stale, false) else { return };
+        let (holder, finished) = self.standing(&held);
+        let outcome = format!("o{}", held.token.nonce);
+        let result = self.l.complete(&held, completion(&outcome, tokens(spend))).await;
+        let (id, number) = (held.task.run.clone(), held.task.number);
+        if finished == Some(held.token) {
+            assert_eq!(result, Ok(Recorded::AlreadyDone), "{told}");
+        } else if holder != Some(held.token) {
+            assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
+        } else {
+            assert_eq!(result, Ok(Recorded::Now), "{told}");
+            let task = self.model.task(&id, number);
+            task.holder = None;
+            task.finished = Some(held.token);
+            task.reserved = Spend::ZERO;
+            task.spent = task.spent.plus(tokens(spend));
+            let (spend_all, estimated) = (task.spent, task.estimated);
+            self.model.charge(&id, tokens(spend));
+            let outcome = text(&outcome);
+            let mail = Mail::Outcome { task: number, outcome, spend: spend_all, estimated };
+            self.model.mail(&id, mail);
+        }
+    }
+
+    async fn cancel(&mut self, pick: u8, told: &str) {
+        let ids: Vec<_> = self.model.runs.keys().cloned().collect();
+        let Some(id) = picked(&ids, pick) else { return };
+        let run = self.model.run(&id);
+        let expected = match (run.end.is_some(), run.cancelled) {
+            (true, _) => Cancelled::AlreadyEnded,
+            (false, true) => Cancelled::AlreadyAsked,
+            (false, false) => Cancelled::Asked,
+        };
+        assert_eq!(self.l.cancel(&id, "why").await, Ok(expected), "{told}");
+        if expected == Cancelled::Asked {
+            self.model.cancel(&id, "why");
+        }
+    }
+
+    async fn reserve(&mut self, pick: u8, amount: u64, told: &str) {
+        let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
+        let result = self.l.reserve(&held, tokens(amount)).await;
+        if !self.is_held(&held) {
+            assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
+            return;
+        }
+        let root = self.model.runs[&held.task.run].root.clone();
+        let (reserved, top) = (self.model.reserved(&root), &self.model.runs[&root]);
+        let total = top.spent.plus(reserved).plus(tokens(amount));
+        match top.budget.exceeded_by(&total) {
+            Some(resource) => {
+                assert_eq!(result, Err(LedgerError::BudgetSpent(resource)), "{told}");
+            }
+            None => {
+                assert_eq!(result, Ok(()), "{told}");
+                let task = self.model.task(&held.task.run, held.task.number);
+                task.reserved = task.reserved.plus(tokens(amount));
+            }
+        }
+    }
+
+    async fn settle(&mut self, pick: u8, amount: u64, spend: u64, told: &str) {
+        let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
+        let result = self.l.settle(&held, tokens(amount), tokens(spend)).await;
+        if !self.is_held(&held) {
+            assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
+            return;
+        }
+        assert_eq!(result, Ok(()), "{told}");
+        let task = self.model.task(&held.task.run, held.task.number);
+        task.reserved = task.reserved.minus(tokens(amount));
+        task.spent = task.spent.plus(tokens(spend));
+        self.model.charge(&held.task.run, tokens(spend));
+    }
+
+    async fn lose(&mut self, pick: u8, told: &str) {
+        let Some(held) = self.held(pick, false, pick.is_multiple_of(3)) else { return };
+        self.l.heartbeat(std::slice::from_ref(&held), 1).await.unwrap();
+        let sum = tick_until(&self.l, |sum| sum.leases > 0).await;
+        assert_eq!(sum.leases, 1, "{told}");
+        self.model.expire(&held.task.run, held.task.number);
+        self.follow_drops().await;
+    }
+
+    async fn commit(&mut self, pick: u8, stale: bool, act: Act, told: &str) {
+        let Some(held) = self.held(pick, stale, true) else { return };
+        let id = held.task.run.clone();
+        let (holder, finished) = self.standing(&held);
+        let commit = self.commit_of(&held, &act);
+        let result = self.l.commit(commit.clone()).await;
+        if matches!((&act, &result), (Act::Invalid, Err(LedgerError::Invalid(_)))) {
+            // What is wrong in itself may be refused before the token is looked at.
+            return;
+        }
+        if finished == Some(held.token) {
+            assert_eq!(result, Ok(Recorded::AlreadyDone), "{told}");
+            return;
+        }
+        if holder != Some(held.token) {
+            // An older commit than the latest may be remembered, or not any more.
+            let refused = matches!(result, Err(LedgerError::LeaseLost) | Ok(Recorded::AlreadyDone));
+            assert!(refused, "{told}: {result:?}");
+            return;
+        }
+        match act {
+            Act::Moved => {
+                assert!(matches!(result, Err(LedgerError::JournalMoved { .. })), "{told}");
+                return;
+            }
+            Act::Invalid => panic!("{told}: {result:?}"),
+            Act::Nothing
+            | Act::Half
+            | Act::Tasks(_)
+            | Act::Child(_)
+            | Act::Withdraw
+            | Act::WithdrawChild
+            | Act::End => assert_eq!(result, Ok(Recorded::Now), "{told}"),
+        }
+        self.committed(&id, held.token, commit);
+        self.follow_drops().await;
+    }
+
+    /// A commit that the model says is right, but for what `act` makes wrong.
+    fn commit_of(&self, held: &Held, act: &Act) -> Commit {
+        let run = &self.model.runs[&held.task.run];
+        let last = run.tasks.keys().next_back().copied().unwrap_or(0);
+        let next_child = run.children.keys().next_back().copied().unwrap_or(0) + 1;
+        let event = text(&format!("e{}", run.journal.len() + 1));
+        let mut commit = Commit {
+            journal_len: run.journal.len() as u64,
+            mail_seen: run.mails.len() as u64,
+            events: vec![event],
+            ..super::given::commit(&held.task, held.token)
+        };
+        match act {
+            Act::Nothing => commit.events.clear(),
+            Act::Half => commit.mail_seen = (run.seen + run.mails.len()).div_ceil(2) as u64,
+            Act::Tasks(count) => commit.tasks = (last + 1..=last + count).map(task).collect(),
+            Act::Child(tasks) => {
+                // Deeper names grow; two levels say all there is to say.
+                if run.parent.is_none() {
+                    let tasks = (1..=*tasks).map(task).collect();
+                    let events = vec![text("created")];
+                    commit.children = vec![crate::NewChild { tasks, events, ..child(next_child) }];
+                }
+            }
+            Act::Withdraw => commit.withdraw = run.tasks.keys().copied().step_by(2).collect(),
+            Act::WithdrawChild => commit.withdraw_children = run.children.keys().copied().collect(),
+            Act::End => commit.end = Some(text("end")),
+            Act::Moved => commit.journal_len += 1,
+            Act::Invalid => commit.tasks = vec![task(last + 1), task(last + 1)],
+        }
+        commit
+    }
+
+    /// The model's account of a commit that was accepted.
+    fn committed(&mut self, id: &RunId, token: Token, commit: Commit) {
+        let run = self.model.run(id);
+        run.committed = Some(token);
+        run.seen = run.seen.max(usize::try_from(commit.mail_seen).unwrap());
+        let events = commit.events.iter().map(|event| String::from_utf8_lossy(event).into_owned());
+        run.journal.extend(events);
+        for number in commit.withdraw {
+            let task = self.model.task(id, number);
+            if task.holder.is_some() {
+                task.withdrawn = true;
+            } else if !task.over && task.finished.is_none() {
+                self.model.drop_task(id, number);
+            }
+        }
+        let run = self.model.run(id);
+        run.tasks.extend(commit.tasks.iter().map(|task| (task.number, Task::default())));
+        let budget = run.budget;
+        for child in commit.withdraw_children {
+            let child = self.model.run(id).children[&child].clone();
+            let below = self.model.run(&child);
+            if below.end.is_none() && !below.cancelled {
+                // What the child is told is the ledger's own wording; see `compare`.
+                self.model.cancel(&child, "");
+            }
+        }
+        for child in commit.children {
+            let tasks = u32::try_from(child.tasks.len()).unwrap();
+            let name = id.child(child.number).unwrap();
+            self.model.create(name, Some((id.clone(), child.number)), budget, tasks);
+        }
+        let run = self.model.run(id);
+        run.decide = None;
+        match commit.end {
+            Some(end) => self.model.end(id, &String::from_utf8_lossy(&end)),
+            None if run.mails.len() > run.seen => run.decide = Some(Task::default()),
+            None => {}
+        }
+    }
+
+    /// Every run is as the model says.
+    async fn compare(&mut self, told: &str) {
+        for (id, run) in &self.model.runs {
+            let view = self.l.read(id, 0).await.unwrap();
+            let told = format!("{told}: {id}");
+            assert_eq!(view.entries.len() as u64, view.journal_len, "{told}");
+            assert!((1..).zip(&view.entries).all(|(seq, entry)| entry.seq == seq), "{told}");
+            let events = view.entries.iter().map(|e| String::from_utf8_lossy(&e.event));
+            assert_eq!(events.collect::<Vec<_>>(), run.journal, "{told}");
+            let end = view.end.map(|end| String::from_utf8_lossy(&end).into_owned());
+            assert_eq!(end, run.end, "{told}");
+            assert_eq!(view.spent, run.spent, "{told}");
+            assert_eq!(view.root_reserved, self.model.reserved(&run.root), "{told}");
+            assert_eq!(view.root_spent, self.model.runs[&run.root].spent, "{told}");
+            assert_eq!(view.cancelled, self.model.is_cancelled(id), "{told}");
+            if run.end.is_some() {
+                assert_eq!(view.mails, [], "{told}");
+                continue;
+            }
+            assert_eq!(view.mails.len(), run.mails.len() - run.seen, "{told}");
+            for (place, entry) in view.mails.iter().enumerate() {
+                let place = run.seen + place;
+                assert_eq!(entry.number, place as u64 + 1, "{told}");
+                match (&entry.mail, &run.mails[place]) {
+                    (Mail::Cancel { .. }, Mail::Cancel { .. }) => {}
+                    (theirs, mine) => assert_eq!(theirs, mine, "{told}"),
+                }
+            }
+            once(&run.mails, &told);
+        }
+    }
+}
+
+/// What comes of a task comes once.
+fn once(mails: &[Mail], told: &str) {
+    let mut ends: BTreeMap<u32, usize> = BTreeMap::new();
+    for mail in mails {
+        if let Mail::Outcome { task, .. } | Mail::Lost { task, .. } = mail
+            && *task != DECIDE_TASK
+        {
+            *ends.entry(*task).or_default() += 1;
+        }
+    }
+    assert!(ends.values().all(|count| *count == 1), "{told}: {ends:?}");
+}
