@@ -140,3 +140,32 @@ pub fn ended(mut command: Command, input: &str) -> Ended {
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     Ended { code: output.status.code(), stdout, stderr }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(entries: &[(u64, Value)], expected: Option<&str>) {
+        let journal = Journal { entries: entries.to_vec() };
+        assert_eq!(journal.fault().as_deref(), expected);
+    }
+
+    #[test]
+    fn a_journal_that_must_not_be_is_seen() {
+        let begun = json!({ "event": "submitted" });
+        let heard = |task: u64| json!({ "event": "heard", "input": { "task": task } });
+        let ended = json!({ "event": "ended" });
+        let of = |entries: &[&Value]| -> Vec<_> {
+            (1..).zip(entries.iter().map(|entry| (*entry).clone())).collect()
+        };
+        check(&of(&[&begun, &heard(0), &heard(1), &ended]), None);
+        check(&of(&[&begun, &heard(0)]), Some("0 ends, and the last entry is \"heard\""));
+        check(&of(&[&begun, &ended, &ended]), Some("2 ends, and the last entry is \"ended\""));
+        check(&of(&[&begun, &ended, &heard(0)]), Some("1 ends, and the last entry is \"heard\""));
+        check(&of(&[&begun, &heard(3), &heard(3), &ended]), Some("2 outcomes of task 3"));
+        let gap = [(1, begun.clone()), (3, ended.clone())];
+        check(&gap, Some("entry 3 where 2 was expected"));
+        check(&[(2, begun)], Some("entry 2 where 1 was expected"));
+        check(&[], Some("0 ends, and the last entry is \"\""));
+    }
+}

@@ -353,6 +353,22 @@ fn a_corrupt_ledger_is_refused_and_not_overwritten() {
     bytes[..64].fill(0x5a);
     std::fs::write(&file, bytes).unwrap();
     check("a ledger with a broken head");
+    for entry in std::fs::read_dir(data.path()).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+
+    // A byte of what was acknowledged, with more of it behind.
+    let baton = Baton::up(data.path(), &QUICK).unwrap();
+    assert_eq!(Client::new(baton.url()).chat(&ask("baton/direct", json!({}))).status, 200);
+    baton.kill().unwrap();
+    let logs = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path());
+    let log = logs.filter(|path| path.to_string_lossy().contains(".log-")).max().unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[30] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let words = ["the ledger's file is corrupt", "is damaged", "restore it from a backup"];
+    fails(&up(&QUICK, Some(data.path())), 1, &words);
+    assert!(std::fs::read(&log).unwrap() == bytes, "the log was overwritten");
 
     let folder = data.path().join("a-file");
     std::fs::write(&folder, "").unwrap();

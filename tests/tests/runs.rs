@@ -511,6 +511,33 @@ fn a_step_that_outlasts_the_stop_is_taken_up_again() {
     assert_eq!(Journal::read(&client(&baton), &run, 0).fault(), None);
 }
 
+/// Nobody is left without a word: the clients that still wait at a stop learn that their
+/// runs go on, and under which names.
+#[test]
+fn clients_that_wait_at_a_stop_are_told_where_their_runs_are() {
+    let baton = simulated("1000");
+    let client = client(&baton);
+    scope(|threads| {
+        let whole = threads.spawn(|| client.chat(&ask("baton/direct", json!({}))));
+        let streamed = threads.spawn(|| {
+            let body = ask("baton/direct", json!({ "stream": true }));
+            client.stream("/v1/chat/completions", &body).last().unwrap()
+        });
+        until("both runs to begin", || {
+            let runs = client.get("/v1/runs").json;
+            (runs["data"].as_array().unwrap().len() == 2).then_some(())
+        });
+        // Within the time that Kubernetes gives.
+        stops_within(baton, "TERM", 29);
+        let reply = whole.join().unwrap();
+        assert_eq!((reply.status, &reply.json["error"]["code"]), (503, &json!("unavailable")));
+        let message = reply.json["error"]["message"].as_str().unwrap();
+        assert!(message.contains(reply.header("x-request-id").unwrap()), "{message}");
+        let last = streamed.join().unwrap().json();
+        assert_eq!(last["error"]["code"], "unavailable", "{last}");
+    });
+}
+
 fn stops_within(baton: Baton, signal: &str, seconds: u64) {
     let began = Instant::now();
     baton.signal(signal).unwrap();

@@ -23,6 +23,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,11 @@ use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
 const LEDGER_FILE: &str = "ledger.redb";
+
+/// How long clients may wait for their answers once the cluster was told to stop. Then
+/// they are told where to find them; what the agents still write gets its time after that,
+/// and all of it has to fit into the 30 s before an orchestrator kills the process.
+const REQUESTS_DRAIN: Duration = Duration::from_secs(8);
 
 /// What to start.
 pub(crate) struct NodeOptions {
@@ -284,6 +290,7 @@ fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dy
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
+            let gateway = gateway.drain(REQUESTS_DRAIN);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });

@@ -8,7 +8,7 @@
 
 use super::{
     file::{File, folder, sync_folder},
-    log::{Log, replay},
+    log::{Ending, Log, replay},
     row::{Change, corrupt},
     store::{Direction, Found, Store},
 };
@@ -56,10 +56,16 @@ impl Disk {
         let file = File::open(path)?;
         let logs = logs(path).map_err(|error| broken(path, &error))?;
         for (place, log) in logs.values().enumerate() {
-            let (changes, whole) = replay(log).map_err(|error| broken(log, &error))?;
+            let (changes, ending) = replay(log).map_err(|error| broken(log, &error))?;
             // Only the last record of all can be one that was never acknowledged.
-            if !whole && place + 1 < logs.len() {
-                return Err(corrupt(&format!("{} is cut off", log.display())));
+            let last = place + 1 == logs.len();
+            match ending {
+                Ending::Whole => {}
+                Ending::Torn if last => {}
+                Ending::Torn => return Err(corrupt(&format!("{} is cut off", log.display()))),
+                Ending::Damaged => {
+                    return Err(corrupt(&format!("{} is damaged", log.display())));
+                }
             }
             file.write(changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from))))?;
         }

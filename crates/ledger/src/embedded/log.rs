@@ -1,7 +1,8 @@
 //! An append-only file of batches of changes, each with its length and checksum.
 //!
 //! A record is whole or it is not there: what a dying machine wrote half of, and nobody
-//! was told of, fails its checksum and ends the log.
+//! was told of, fails its checksum and ends the log. A record that was synced, and fails
+//! its checksum all the same, is damage: what lies behind it was acknowledged.
 
 use super::row::Change;
 use std::{
@@ -79,17 +80,36 @@ fn checksum(body: &[u8]) -> [u8; SUM_BYTES] {
     sum
 }
 
-/// All changes of a log, in order, and whether it ends with a whole record.
-pub(super) fn replay(path: &Path) -> io::Result<(Vec<Change>, bool)> {
+/// How a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With a whole record.
+    Whole,
+    /// With the part of a record that nobody was told of.
+    Torn,
+    /// With a record that must have been whole once, and others behind it.
+    Damaged,
+}
+
+/// All changes of a log, in order, and how it ends.
+pub(super) fn replay(path: &Path) -> io::Result<(Vec<Change>, Ending)> {
     let bytes = std::fs::read(path)?;
     let (mut changes, mut rest) = (Vec::new(), bytes.as_slice());
     while !rest.is_empty() {
         match record(rest) {
             Some((body, behind)) if unpack(body, &mut changes).is_some() => rest = behind,
-            Some(_) | None => return Ok((changes, false)),
+            Some(_) | None => return Ok((changes, broken(rest))),
         }
     }
-    Ok((changes, true))
+    Ok((changes, Ending::Whole))
+}
+
+/// What a record is that is not whole. The next one is written only after it was synced,
+/// so a half-written one reaches to the end of the file; or its length is not there yet.
+fn broken(bytes: &[u8]) -> Ending {
+    let len = bytes.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
+    let behind = (bytes.len() as u64).saturating_sub((LEN_BYTES + SUM_BYTES) as u64);
+    if len > 0 && len < behind { Ending::Damaged } else { Ending::Torn }
 }
 
 /// The first record's body, if it is whole, and what lies behind it.
@@ -145,10 +165,11 @@ mod tests {
         assert_eq!(whole.len(), ends[3]);
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let (changes, clean) = replay(&path).unwrap();
+            let (changes, ending) = replay(&path).unwrap();
             let records = ends.iter().filter(|end| **end <= cut).count() - 1;
             assert_eq!(changes, batches[..records].concat(), "cut at {cut}");
-            assert_eq!(clean, ends.contains(&cut));
+            let expected = if ends.contains(&cut) { Ending::Whole } else { Ending::Torn };
+            assert_eq!(ending, expected, "cut at {cut}");
         }
     }
 
@@ -162,7 +183,29 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(replay(&path).unwrap(), (Vec::new(), false), "byte {at}");
+            let (changes, ending) = replay(&path).unwrap();
+            assert_eq!(changes, Vec::new(), "byte {at}");
+            assert_ne!(ending, Ending::Whole, "byte {at}");
         }
+    }
+
+    #[test]
+    fn damage_before_other_records_is_no_torn_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = Log::create(path.clone()).unwrap();
+        log.append(&[change("first", Some("value"))]).unwrap();
+        log.append(&[change("second", Some("value"))]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in LEN_BYTES..usize::try_from(log.bytes()).unwrap() / 2 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(replay(&path).unwrap(), (Vec::new(), Ending::Damaged), "byte {at}");
+        }
+        // A file that was made longer before its bytes were written.
+        let zeros = [whole.as_slice(), &[0; 4096]].concat();
+        std::fs::write(&path, zeros).unwrap();
+        assert_eq!(replay(&path).unwrap().1, Ending::Torn);
     }
 }
