@@ -16,4 +16,4 @@ mod http;
 mod run;
 
 pub use http::{Client, Event, Events, Reply};
-pub use run::{Ended, Journal, ask, ask_of, ended, spent, until};
+pub use run::{Ended, Journal, ask, ask_of, begin, end_of, ended, report, rounds, spent, until};

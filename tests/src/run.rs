@@ -45,6 +45,33 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// A run's report.
+pub fn report(client: &Client, run: &str) -> Value {
+    let reply = client.get(&format!("/v1/runs/{run}"));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json
+}
+
+/// A run that goes on by itself.
+pub fn begin(client: &Client, body: &Value) -> String {
+    let mut body = body.clone();
+    body["stream"] = true.into();
+    body["baton"]["background"] = true.into();
+    let stream = client.stream("/v1/chat/completions", &body);
+    assert_eq!(stream.status, 200);
+    stream.header("x-request-id").unwrap().to_owned()
+}
+
+/// The report of a run once it has ended.
+pub fn end_of(client: &Client, run: &str) -> Value {
+    until("the run to end", || Some(report(client, run)).filter(|run| run["status"] != "running"))
+}
+
+/// The rounds of a report.
+pub fn rounds(report: &Value) -> &[Value] {
+    report["rounds"].as_array().unwrap()
+}
+
 /// What a part of a report says it consumed: tokens in, tokens out, calls, picodollars.
 pub fn spent(part: &Value) -> [u64; 4] {
     let count = |name: &str| part[name].as_u64().unwrap_or_else(|| panic!("no {name}: {part}"));

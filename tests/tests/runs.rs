@@ -1,5 +1,5 @@
 //! What runs do, seen through the endpoint: streams, checks, budgets, deadlines,
-//! cancellation, events, failover, plans, and stopping.
+//! cancellation, events, failover and plans.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,9 +10,9 @@
 
 use baton_testkit::baton::Baton;
 use baton_tests::{
-    Client, Event, Journal, ask, ask_of,
+    Client, Event, Journal, ask, ask_of, begin,
     config::{Config, agent, policy, provider},
-    spent, until,
+    end_of, report, rounds, spent, until,
 };
 use serde_json::{Value, json};
 use std::{
@@ -37,34 +37,10 @@ fn client(baton: &Baton) -> Client {
     Client::new(baton.url())
 }
 
-fn report(client: &Client, run: &str) -> Value {
-    let reply = client.get(&format!("/v1/runs/{run}"));
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json
-}
-
-/// A run that goes on by itself.
-fn begin(client: &Client, body: &Value) -> String {
-    let mut body = body.clone();
-    body["stream"] = true.into();
-    body["baton"]["background"] = true.into();
-    let stream = client.stream("/v1/chat/completions", &body);
-    assert_eq!(stream.status, 200);
-    stream.header("x-request-id").unwrap().to_owned()
-}
-
-fn end_of(client: &Client, run: &str) -> Value {
-    until("the run to end", || Some(report(client, run)).filter(|run| run["status"] != "running"))
-}
-
 /// Whether a run with this question is listed.
 fn is_listed(client: &Client, title: &str) -> bool {
     let runs = client.get("/v1/runs?limit=100").json;
     runs["data"].as_array().unwrap().iter().any(|run| run["title"] == title)
-}
-
-fn rounds(report: &Value) -> &[Value] {
-    report["rounds"].as_array().unwrap()
 }
 
 fn steps(round: &Value) -> &[Value] {
@@ -452,97 +428,4 @@ fn a_malformed_plan_is_repaired_or_replaced() {
     assert_eq!(replaced["planning"]["status"], "unreadable");
     assert_eq!(replaced["planning"]["calls"], 3, "one plan and two repairs: {replaced}");
     assert!(!replaced["planning"]["complaints"].as_array().unwrap().is_empty());
-}
-
-#[test]
-fn an_interrupt_stops_cleanly() {
-    for signal in ["INT", "TERM"] {
-        let baton = simulated("0");
-        assert_eq!(client(&baton).chat(&ask("baton", json!({}))).status, 200);
-        stops_within(baton, signal, 10);
-    }
-}
-
-#[test]
-fn runs_in_flight_at_a_stop_go_on_after_the_restart() {
-    let data = tempfile::tempdir().unwrap();
-    let up = || Baton::up(data.path(), &["--simulated", "--sim-time-scale", "4"]).unwrap();
-    let baton = up();
-    let models = ["baton/plan_execute_verify", "baton/reflect", "baton/mixture_of_agents"];
-    let question = |n: usize| format!("What is the value of ({n} + 4) * 5?");
-    let runs: Vec<_> = (0..12)
-        .map(|n| begin(&client(&baton), &ask_of(models[n % 3], &question(n), json!({}))))
-        .collect();
-    let running = |client: &Client| {
-        runs.iter().filter(|run| report(client, run)["status"] == "running").count()
-    };
-    until("a step to be under way", || {
-        let report = report(&client(&baton), &runs[1]);
-        (rounds(&report)[0]["steps"][0]["status"] == "running").then_some(())
-    });
-    stops_within(baton, "INT", 15);
-
-    let baton = up();
-    let client = client(&baton);
-    let left = running(&client);
-    println!("{left} of {} runs were left for the next process", runs.len());
-    assert!(left > 6, "most ended before the stop: nothing was shown");
-    for run in &runs {
-        assert_eq!(end_of(&client, run)["status"], "completed");
-        assert_eq!(Journal::read(&client, run, 0).fault(), None);
-    }
-}
-
-/// A step that takes longer than anybody waits at a stop is left where it stands, and the
-/// next process makes the call again.
-#[test]
-fn a_step_that_outlasts_the_stop_is_taken_up_again() {
-    let data = tempfile::tempdir().unwrap();
-    let up = |scale| Baton::up(data.path(), &["--simulated", "--sim-time-scale", scale]).unwrap();
-    let baton = up("1000");
-    let run = begin(&client(&baton), &ask("baton/direct", json!({})));
-    until("the step to begin", || {
-        let report = report(&client(&baton), &run);
-        (rounds(&report)[0]["steps"][0]["status"] == "running").then_some(())
-    });
-    stops_within(baton, "TERM", 25);
-    let baton = up("0");
-    assert_eq!(end_of(&client(&baton), &run)["status"], "completed");
-    assert_eq!(Journal::read(&client(&baton), &run, 0).fault(), None);
-}
-
-/// Nobody is left without a word: the clients that still wait at a stop learn that their
-/// runs go on, and under which names.
-#[test]
-fn clients_that_wait_at_a_stop_are_told_where_their_runs_are() {
-    let baton = simulated("1000");
-    let client = client(&baton);
-    scope(|threads| {
-        let whole = threads.spawn(|| client.chat(&ask("baton/direct", json!({}))));
-        let streamed = threads.spawn(|| {
-            let body = ask("baton/direct", json!({ "stream": true }));
-            client.stream("/v1/chat/completions", &body).last().unwrap()
-        });
-        until("both runs to begin", || {
-            let runs = client.get("/v1/runs").json;
-            (runs["data"].as_array().unwrap().len() == 2).then_some(())
-        });
-        // Within the time that Kubernetes gives.
-        stops_within(baton, "TERM", 29);
-        let reply = whole.join().unwrap();
-        assert_eq!((reply.status, &reply.json["error"]["code"]), (503, &json!("unavailable")));
-        let message = reply.json["error"]["message"].as_str().unwrap();
-        assert!(message.contains(reply.header("x-request-id").unwrap()), "{message}");
-        let last = streamed.join().unwrap().json();
-        assert_eq!(last["error"]["code"], "unavailable", "{last}");
-    });
-}
-
-fn stops_within(baton: Baton, signal: &str, seconds: u64) {
-    let began = Instant::now();
-    baton.signal(signal).unwrap();
-    let (status, stderr) = baton.wait(Duration::from_secs(seconds)).unwrap();
-    assert_eq!(status.code(), Some(0), "{stderr}");
-    assert!(stderr.contains("stopping"), "{stderr}");
-    println!("{signal}: stopped after {:?}", began.elapsed());
 }
