@@ -109,7 +109,7 @@ impl Story {
                 format!("├ {STRONG}{kind}{PLAIN} {cost} {DIM}{ms} ms {said}{PLAIN}")
             }
             Outcome::Stands => format!("├ {GOOD}✓{PLAIN} {who}: the answer stands {cost}"),
-            Outcome::Unreadable { complaints } => {
+            Outcome::Unreadable { complaints, .. } => {
                 let first = complaints.first().map(|c| short(c)).unwrap_or_default();
                 format!("├ {BAD}✗{PLAIN} {who} cannot be read: {first} {cost}")
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Up,
-    exit::Failure,
+    exit::{Failure, INTERRUPTED},
     node::{Node, NodeOptions},
     output::{DIM, PLAIN, STRONG},
 };
@@ -17,9 +17,14 @@ pub(crate) async fn up(args: Up) -> Result<ExitCode, Failure> {
         signal = stop_signal() => signal,
     };
     stopped?;
-    anstream::eprintln!("{DIM}stopping: what is under way ends or is taken up again{PLAIN}");
-    node.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    anstream::eprintln!(
+        "{DIM}stopping: what is under way ends, or is taken up again at the next start (Ctrl-C again: at once){PLAIN}"
+    );
+    tokio::select! {
+        stopped = node.stop() => stopped.map(|()| ExitCode::SUCCESS),
+        // Whoever asks twice does not want to wait: what is acknowledged is on disk.
+        again = stop_signal() => again.map(|()| ExitCode::from(INTERRUPTED)),
+    }
 }
 
 fn greet(node: &Node, data: &str) {

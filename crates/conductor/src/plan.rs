@@ -146,7 +146,7 @@ fn completion(asked: Asked, ms: u64) -> Completion {
         Ok(Written::Stands) => Outcome::Stands,
         Err(Unplanned::Complaints(complaints)) => {
             let complaints = complaints.iter().map(ToString::to_string).collect();
-            Outcome::Unreadable { complaints }
+            Outcome::Unreadable { complaints, repairs }
         }
         Err(Unplanned::Failure(failure)) => match failure {
             CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },

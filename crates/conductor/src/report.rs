@@ -171,7 +171,9 @@ impl Builder<'_> {
                 (report.repairs, report.ms) = (*repairs, *ms);
                 self.take_plan(round, plan).await?;
             }
-            Outcome::Unreadable { complaints } => report.complaints = complaints.clone(),
+            Outcome::Unreadable { complaints, repairs } => {
+                (report.complaints, report.repairs) = (complaints.clone(), *repairs);
+            }
             Outcome::Stands
             | Outcome::Worked { .. }
             | Outcome::Verified { .. }

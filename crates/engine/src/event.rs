@@ -132,6 +132,9 @@ pub enum Outcome {
     Unreadable {
         /// Complaints about the last reply.
         complaints: Vec<String>,
+        /// How often it was sent back for repair.
+        #[serde(default)]
+        repairs: u16,
     },
     /// A step is done.
     Worked {

@@ -284,7 +284,9 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
         (_, 0) => failed(),
         (_, 1) => Outcome::Abandoned,
         (Assignment::Plan(_), 2) => Outcome::Stands,
-        (Assignment::Plan(_), 3) => Outcome::Unreadable { complaints: vec!["no lists".into()] },
+        (Assignment::Plan(_), 3) => {
+            Outcome::Unreadable { complaints: vec!["no lists".into()], repairs: 2 }
+        }
         (Assignment::Plan(_), _) => Outcome::Planned { plan, repairs: 0, ms: 5 },
         (Assignment::Work(work), _) => Outcome::Worked {
             output: body(&format!("out-{}-{}", work.round, work.step), 80),

@@ -100,7 +100,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         "plan" => Outcome::Planned { plan: plan(argument, Selection::Last), repairs: 0, ms: 1 },
         "vote" => Outcome::Planned { plan: plan(argument, Selection::Majority), repairs: 0, ms: 1 },
         "stands" => Outcome::Stands,
-        "unreadable" => Outcome::Unreadable { complaints: vec!["no list".into()] },
+        "unreadable" => Outcome::Unreadable { complaints: vec!["no list".into()], repairs: 2 },
         "broke" => Outcome::BudgetSpent { resource: Resource::Usd },
         "pass" => verdict(VerdictKind::Pass, None),
         "reject" => verdict(VerdictKind::Fail, None),
