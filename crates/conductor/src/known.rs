@@ -5,7 +5,7 @@
 
 use baton_engine::{Event, Input, Outcome, Run};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
-use baton_workflow::RunId;
+use baton_workflow::{RunId, TenantId};
 use lru::LruCache;
 use std::{
     num::NonZeroUsize,
@@ -15,8 +15,11 @@ use std::{
 /// Folded runs kept; each is a few kilobytes.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
-/// The folds that are kept.
-pub(crate) struct Known(Mutex<LruCache<RunId, Fold>>);
+/// The folds that are kept, and whose the runs are that were submitted here.
+pub(crate) struct Known {
+    folds: Mutex<LruCache<RunId, Fold>>,
+    owners: Mutex<LruCache<RunId, TenantId>>,
+}
 
 /// A run, folded up to a position of its journal.
 #[derive(Clone)]
@@ -36,14 +39,26 @@ pub(crate) enum FoldError {
 
 impl Default for Known {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(KNOWN_MAX)))
+        let (folds, owners) = (LruCache::new(KNOWN_MAX), LruCache::new(KNOWN_MAX));
+        Self { folds: Mutex::new(folds), owners: Mutex::new(owners) }
     }
 }
 
 impl Known {
     fn lock(&self) -> MutexGuard<'_, LruCache<RunId, Fold>> {
         // The map is whole between any two of its operations, whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.folds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose a run is, never to change.
+    pub(crate) fn owned(&self, id: &RunId, tenant: TenantId) {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.put(id.clone(), tenant);
+    }
+
+    /// Whose a run is, if it was submitted here not long ago.
+    pub(crate) fn owner(&self, id: &RunId) -> Option<TenantId> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     pub(crate) fn keep(&self, id: &RunId, fold: Fold) {

@@ -38,9 +38,13 @@ impl v1::conductor_server::Conductor for Conductor {
         let wire = request.into_inner();
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
+        let tenant = ask.tenant.clone();
         let submission = submission(ask, key, traceparent)?;
         let (run, known) = match self.ledger.submit(submission).await.map_err(refused)? {
-            Submitted::New(run) => (run, false),
+            Submitted::New(run) => {
+                self.known.owned(&run, tenant);
+                (run, false)
+            }
             Submitted::Known(run) => (run, true),
         };
         tracing::info!(%run, known, "submitted");
@@ -140,8 +144,11 @@ impl v1::conductor_server::Conductor for Conductor {
 impl Conductor {
     /// A run of another tenant is not there.
     async fn own(&self, tenant: &TenantId, run: &RunId) -> Result<(), Status> {
-        let view = self.ledger.read(run, u64::MAX).await.map_err(refused)?;
-        if view.tenant != *tenant {
+        let owner = match self.known.owner(run) {
+            Some(owner) => owner,
+            None => self.ledger.read(run, u64::MAX).await.map_err(refused)?.tenant,
+        };
+        if owner != *tenant {
             return Err(refused(LedgerError::NoSuchRun(run.clone())));
         }
         Ok(())

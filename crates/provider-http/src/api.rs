@@ -74,6 +74,12 @@ impl Api {
         self.json(self.request(Method::POST, path).json(body), path).await
     }
 
+    /// The text of a JSON document for a JSON document, for whoever need not read it.
+    pub async fn post_text(&self, path: &str, body: &Value) -> Result<String, ApiError> {
+        let reply = self.send(self.request(Method::POST, path).json(body), path).await?;
+        reply.text().await.map_err(|error| unreachable_at(&self.url(path), &error))
+    }
+
     /// The events of a GET, or of a POST with a body, until the endpoint ends them.
     pub async fn events(
         &self,
