@@ -55,13 +55,14 @@ pub(crate) async fn get(
         estimated: false,
         end: None,
     };
-    let mut from = 0;
-    while !view.entries.is_empty() {
+    loop {
         for entry in &view.entries {
-            from = entry.seq;
             builder.entry(id, entry).await?;
         }
-        view = ledger.read(id, from).await?;
+        match view.entries.last() {
+            Some(last) if last.seq < view.journal_len => view = ledger.read(id, last.seq).await?,
+            Some(_) | None => break,
+        }
     }
     let label: Label = serde_json::from_slice(&view.label)
         .unwrap_or(Label { model: String::new(), title: String::new() });
