@@ -104,8 +104,9 @@ impl Lessee {
         let mut pause = PAUSE_MS.0;
         let mut request = self.request();
         loop {
-            let Some(permits) = stop.run_until_cancelled(permits(&room)).await else { return };
-            request.max = permits.len();
+            let permits = stop.run_until_cancelled(permits(&room)).await;
+            let Some(mut permits) = permits.flatten() else { return };
+            request.max = permits.num_permits();
             // What is granted in the very moment of a stop is taken up when its lease ends.
             let asked = ledger.lease(request.clone());
             let Some(leased) = stop.run_until_cancelled(asked).await else { return };
@@ -113,7 +114,9 @@ impl Lessee {
                 Ok(leased) => {
                     pause = PAUSE_MS.0;
                     request = self.request();
-                    for (task, permit) in leased.into_iter().zip(permits) {
+                    for task in leased {
+                        // No more are leased than were asked for.
+                        let Some(permit) = permits.split(1) else { break };
                         start(task, permit, handler, holding, tracker);
                     }
                 }
@@ -150,20 +153,11 @@ impl Lessee {
     }
 }
 
-/// One permit at least, and as many more as are free.
-async fn permits(room: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
-    let mut permits = Vec::new();
-    // The semaphore is never closed.
-    if let Ok(first) = room.clone().acquire_owned().await {
-        permits.push(first);
-    }
-    while permits.len() < BATCH_MAX {
-        match room.clone().try_acquire_owned() {
-            Ok(permit) => permits.push(permit),
-            Err(_) => break,
-        }
-    }
-    permits
+/// One permit at least, and as many more as are free, in one.
+async fn permits(room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let free = room.available_permits().clamp(1, BATCH_MAX);
+    // The semaphore is never closed, and `free` is far below the largest count.
+    room.clone().acquire_many_owned(u32::try_from(free).unwrap_or(1)).await.ok()
 }
 
 fn start(
