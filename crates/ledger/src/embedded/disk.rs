@@ -9,6 +9,7 @@
 use super::{
     file::{File, folder, sync_folder},
     log::{Ending, Log, replay},
+    meter::Meter,
     row::{Change, corrupt},
     store::{Direction, Found, Store},
 };
@@ -38,6 +39,7 @@ pub(super) struct Disk {
     path: PathBuf,
     log: Log,
     generation: u64,
+    meter: Meter,
     /// Of the present log.
     recent: Rows,
     /// Of the log before, on their way to the file.
@@ -76,7 +78,13 @@ impl Disk {
         let generation = logs.keys().next_back().map_or(1, |last| last + 1);
         let log = create_log(path, generation)?;
         let (path, file) = (path.to_owned(), Arc::new(file));
-        Ok((Self { file, path, log, generation, recent: Rows::new(), moving: None }, epoch))
+        let (meter, recent) = (Meter::default(), Rows::new());
+        Ok((Self { file, path, log, generation, meter, recent, moving: None }, epoch))
+    }
+
+    /// What this one counts.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// The present log is full: its rows begin to move, and a new one is begun.
@@ -218,7 +226,9 @@ impl Store for Disk {
     }
 
     fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
+        let before = self.log.bytes();
         self.log.append(&changes).map_err(|error| broken(self.log.path(), &error))?;
+        self.meter.synced(self.log.bytes() - before);
         let rows = changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
         self.recent.extend(rows);
         if self.log.bytes() > LOG_BYTES_MAX {
