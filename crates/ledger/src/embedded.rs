@@ -7,6 +7,7 @@ mod meter;
 mod row;
 mod state;
 mod store;
+mod sync;
 mod watch;
 mod writer;
 
@@ -47,7 +48,8 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
-        Self::start(State::new(1), Box::new(store::Memory::default()), Meter::default())
+        let broken = Arc::default();
+        Self::start(State::new(1), Box::new(store::Memory::default()), broken, Meter::default())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -58,10 +60,11 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        let (disk, epoch) = disk::Disk::open(path.as_ref())?;
+        let broken = Arc::default();
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
         let meter = disk.meter();
-        Self::start(state, Box::new(disk), meter)
+        Self::start(state, Box::new(disk), broken, meter)
     }
 
     /// What was asked of the disk since the ledger was opened; nothing for one in memory.
@@ -69,12 +72,16 @@ impl EmbeddedLedger {
         self.meter.read()
     }
 
-    fn start(state: State, store: Box<dyn Store>, meter: Meter) -> Result<Self, LedgerError> {
+    fn start(
+        state: State,
+        store: Box<dyn Store>,
+        broken: Arc<OnceLock<String>>,
+        meter: Meter,
+    ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unusable)?;
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let broken = Arc::new(OnceLock::new());
         let writer = Writer::new(state, store, broken.clone());
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
