@@ -26,10 +26,9 @@ fn request() -> ChatRequest {
         messages: vec![Message::text(Role::User, "Say hello")],
         output_tokens_max: 16,
         temperature: Some(0.5),
-        top_p: None,
-        stop: vec![],
         seed: Some(7),
         idempotency_key: Some("step-1".into()),
+        ..ChatRequest::default()
     }
 }
 
@@ -54,6 +53,8 @@ async fn call(options: HttpProviderOptions) -> (String, Option<ProviderError>) {
         match event {
             Ok(ChatEvent::Text(text)) => said.push(text),
             Ok(ChatEvent::Reasoning(text)) => said.push(format!("({text})")),
+            Ok(ChatEvent::Refusal(text)) => said.push(format!("<{text}>")),
+            Ok(ChatEvent::Tool(piece)) => said.push(format!("{piece:?}")),
             Ok(ChatEvent::Finished(end)) => {
                 let usage = end.usage.map(|u| (u.tokens_in, u.tokens_out));
                 said.push(format!("{:?} {usage:?}", end.finish));

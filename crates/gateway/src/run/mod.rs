@@ -73,8 +73,8 @@ async fn whole(
     };
     // From here on the run has ended, or shall go on.
     attendee.release();
-    let end::Ended { answer, finish, usage, report } = ended?;
-    Ok(Json(head.completion(&answer, "", finish, &usage, report.as_ref())).into_response())
+    let end::Ended { answer, usage, report } = ended?;
+    Ok(Json(head.completion(&answer, &usage, report.as_ref())).into_response())
 }
 
 /// Said by a gateway that stops: the run is somebody else's to finish.

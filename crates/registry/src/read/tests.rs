@@ -92,7 +92,7 @@ baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean 
 baton.toml:7: agents[0].id: \"a b\" is not an agent id: expected 1 to 128 characters out of a-z, A-Z, 0-9, '.', '_', '-'/:@+
 baton.toml:8: agents[0].provider is \"locl\", which is not configured: did you mean local?
 baton.toml:9: agents[0].model is \"\": expected a text that is not empty
-baton.toml:10: unknown key \"cached\" in agents[0].price: expected one of input, output
+baton.toml:10: unknown key \"cached\" in agents[0].price: did you mean cached_input?
 baton.toml:10: agents[0].price.input is -1: expected dollars per million tokens, from 0 to 1000000
 baton.toml:10: agents[0].price.output is 1e9: expected dollars per million tokens, from 0 to 1000000
 baton.toml:11: agents[0].context_tokens is 4096.5: expected a whole number from 1 to 100000000
