@@ -16,6 +16,16 @@ pub(crate) struct MessagesReader {
     calls: u32,
     /// Arguments that the call under way began with, until others come.
     begun_with: Option<String>,
+    counts: Counts,
+}
+
+/// Tokens, as far as they were told.
+#[derive(Debug, Default)]
+struct Counts {
+    input: Option<u64>,
+    cached: u64,
+    written: u64,
+    output: Option<u64>,
 }
 
 /// Anything that comes. Every field may be missing: other servers speak this protocol too.
@@ -163,24 +173,23 @@ impl MessagesReader {
         self.said.tool(ToolPiece { index, arguments, ..ToolPiece::default() }, events);
     }
 
-    /// Counts come in parts, later ones standing for earlier ones. Read tokens are told
-    /// without those that the cache had or took; here they are all of them.
+    /// Counts come in parts, later ones standing for earlier ones, and some servers leave
+    /// out the first. Read tokens are told without those that the cache had or took; here
+    /// they are all of them.
     fn count(&mut self, usage: Option<&Value>) {
         let Some(usage) = usage else { return };
         let count = |name: &str| usage.get(name).and_then(Value::as_u64);
-        let known = self.said.usage.unwrap_or_default();
-        let uncached = known.tokens_in - known.cached_in - known.cache_written_in;
-        let cached_in = count("cache_read_input_tokens").unwrap_or(known.cached_in);
-        let cache_written_in =
-            count("cache_creation_input_tokens").unwrap_or(known.cache_written_in);
-        let uncached = count("input_tokens").unwrap_or(uncached);
-        self.said.usage = Some(Usage {
-            tokens_in: uncached.saturating_add(cached_in).saturating_add(cache_written_in),
-            cached_in,
-            cache_written_in,
-            tokens_out: count("output_tokens").unwrap_or(known.tokens_out),
-            reasoning_out: known.reasoning_out,
-        });
+        let Counts { input, cached, written, output } = &mut self.counts;
+        *input = count("input_tokens").or(*input);
+        *output = count("output_tokens").or(*output);
+        *cached = count("cache_read_input_tokens").unwrap_or(*cached);
+        *written = count("cache_creation_input_tokens").unwrap_or(*written);
+        let (cached_in, cache_written_in) = (*cached, *written);
+        if let (Some(input), Some(tokens_out)) = (*input, *output) {
+            let tokens_in = input.saturating_add(cached_in).saturating_add(cache_written_in);
+            let read = Usage { tokens_in, cached_in, cache_written_in, ..Usage::default() };
+            self.said.usage = Some(Usage { tokens_out, ..read });
+        }
     }
 }
 
@@ -251,6 +260,12 @@ mod tests {
             &[START, r#"{"type":"new_kind_of_event"}"#, TEXT, HI, &end("max_tokens")],
             r#"Text("Hi"); Length 10(3,2)+9 m"#,
         );
+    }
+
+    #[test]
+    fn half_a_count_is_none() {
+        // As llama.cpp sends it where its first token is no whole character.
+        check(&[TEXT, HI, &end("end_turn"), OVER], r#"Text("Hi"); Stop 0(0,0)+0 "#);
     }
 
     #[test]
