@@ -6,7 +6,7 @@ use crate::{
     gateway::Shared,
     limits::KEEP_ALIVE_EVERY,
     peers::{is_away, plain},
-    reply::{Answer, DONE, Delta, Finish, Head, Report, attach, comment, data, report},
+    reply::{Answer, DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
     run::traced,
 };
@@ -57,7 +57,7 @@ pub(crate) async fn chat(
     let report = talk.report(&end);
     let usage = end.usage.unwrap_or_default();
     answer.finish = finish_of(&end.finish);
-    Ok(Json(head.completion(&answer, &usage, report.as_ref())).into_response())
+    Ok(Json(head.completion(&answer, &usage, report)).into_response())
 }
 
 /// Adds a piece to its call; the first piece of a call names it.
@@ -164,14 +164,13 @@ fn stream(mut talk: Talk, head: Head, include_usage: bool) -> impl Stream<Item =
                 Ok(What::End(end)) => {
                     let report = talk.report(&end);
                     let usage = end.usage.unwrap_or_default();
-                    let mut last =
+                    let last =
                         head.chunk(Delta::Finish(finish_of(&end.finish)), include_usage);
                     if include_usage {
                         yield data(&last);
-                        yield data(&head.usage_chunk(&usage, report.as_ref()));
+                        yield data(&head.usage_chunk(&usage, report));
                     } else {
-                        attach(&mut last, report.as_ref());
-                        yield data(&last);
+                        yield data(&with_report(last, report));
                     }
                     yield DONE;
                     return;
