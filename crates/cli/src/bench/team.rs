@@ -176,8 +176,13 @@ fn settings() -> Result<Settings, Failure> {
 fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
-    let message = v1::Message { role: v1::message::Role::User.into(), parts: vec![part] };
-    let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
+    let message = v1::Message {
+            role: v1::message::Role::User.into(),
+            parts: vec![part],
+            ..v1::Message::default()
+        };
+    let conversation =
+        v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
         model: model.into(),
@@ -197,7 +202,7 @@ impl Handler for Bare {
         let reserved = persist(&stop, || self.0.reserve(&held, bound)).await;
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
-        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0 };
+        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0, tool_calls: None };
         let completion = Completion {
             outcome: serde_json::to_vec(&outcome).unwrap_or_default().into(),
             spend: spend(TOKENS_IN / 4, 8),
