@@ -6,4 +6,4 @@
 
 mod caller;
 
-pub use caller::{Call, CallFailure, Called, Caller, Delta, Purse, Reply};
+pub use caller::{Call, CallFailure, Called, Caller, Delta, Providers, Purse, Reply};

@@ -322,13 +322,16 @@ impl Run {
 
     /// The agent for a step: the planned one, then, as agents fail, the untried one whose
     /// list price is nearest to the planned one's (ties: the pool's order), because price
-    /// is the best-known proxy of strength. None when the step has failed for good.
+    /// is the best-known proxy of strength. None when the step has failed for good. An agent
+    /// that was removed is passed over, and is no failure: the operator's change must not
+    /// use up the step's failovers.
     fn agent_for(&self, planned: &AgentId, failed: &[AgentId]) -> Option<&AgentTerms> {
-        if failed.len() > usize::from(self.spec.limits.failovers_max) {
+        let there = |id: &&AgentId| !self.removed.contains(*id);
+        if failed.iter().filter(there).count() > usize::from(self.spec.limits.failovers_max) {
             return None;
         }
         let suitable = |agent: &&AgentTerms| {
-            !failed.contains(&agent.id) && (agent.images || !self.spec.images)
+            !failed.contains(&agent.id) && there(&&agent.id) && (agent.images || !self.spec.images)
         };
         let price = self.terms(planned).map_or(0, |agent| agent.price.output);
         let first = self.terms(planned).filter(suitable);

@@ -70,12 +70,16 @@ fn policy(fallback: &str) -> RunSpec {
 
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK pass|reject|abstain`, `TASK choose N`,
-/// `cancel`, `late`, `wait MS`.
+/// `cancel`, `late`, `wait MS`, `removed AGENT AGENT`.
 fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
         "cancel" => return Some(Input::CancelAsked { reason: "asked".into() }),
         "late" => return Some(Input::DeadlinePassed),
+        "removed" => {
+            let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
+            return Some(Input::AgentsRemoved { agents });
+        }
         "wait" => {
             *now = now.plus_ms(rest.parse().unwrap());
             return None;

@@ -8,6 +8,9 @@ use crate::{
 use baton_workflow::{AgentCard, AgentId, Price};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The variables that are looked at: key, address, models.
+pub const VARIABLES: [&str; 3] = [KEY, BASE_URL, MODELS];
+
 /// The account's key.
 const KEY: &str = "OPENAI_API_KEY";
 /// Where models are served.

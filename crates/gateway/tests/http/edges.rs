@@ -48,7 +48,11 @@ async fn a_key_is_asked_for_where_keys_are_configured() {
     std::fs::write(&path, "sk-1\n").unwrap();
     let mut settings = crate::sample::settings(&["small"]);
     let key = SecretRef::File(path);
-    settings.auth = Auth::Keys(vec![KeySettings { key, tenant: TenantId::new("ann").unwrap() }]);
+    settings.auth = Auth::Keys(vec![KeySettings {
+        key,
+        tenant: TenantId::new("ann").unwrap(),
+        operator: false,
+    }]);
     let world = world_of(settings).await;
     world.peer.end("four");
     let (status, code, _) = error_of(world.chat(json!({})).send().await.unwrap()).await;
