@@ -6,7 +6,7 @@ mod secrets;
 
 use crate::{args::PoolArgs, connections::Connections, exit::Failure};
 use baton_call::Caller;
-use baton_ledger::{Ledger, TenantTerms, persist};
+use baton_ledger::{Ledger, LedgerError, TenantTerms, persist};
 use baton_registry::{
     Difference, InProcess, Refusal, Registry, Settings, SettingsFaults, TenantSettings,
     WatchedFiles, differences,
@@ -15,7 +15,12 @@ use baton_workflow::TenantId;
 use candidate::Candidate;
 pub(crate) use candidate::{Overrides, check_exposure};
 pub(crate) use secrets::Secrets;
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -124,7 +129,8 @@ impl Live {
         }
         let version = self.registry.accept(settings, restart);
         let changes = words(&changes, &rotated);
-        tracing::info!(version, changes, connected_anew = anew, "configuration in force");
+        let connected_anew = Some(anew).filter(|names| !names.is_empty());
+        tracing::info!(version, changes, connected_anew, "configuration in force");
         if let Err(error) = set_terms(self.ledger.as_ref(), &terms, stop).await {
             tracing::error!(%error, "the ledger does not take the terms of tenants");
         }
@@ -143,16 +149,21 @@ fn words(changes: &[Difference], rotated: &[String]) -> String {
 
 /// Tells the ledger what every tenant of the configuration is entitled to.
 pub(crate) async fn set_all_terms(ledger: &dyn Ledger, settings: &Settings) -> Result<(), Failure> {
-    let terms: Vec<_> = settings.tenants.iter().map(|(id, terms)| (id.clone(), *terms)).collect();
-    let set = set_terms(ledger, &terms, &CancellationToken::new()).await;
-    set.map_err(|error| Failure::other(error.to_string()))
+    let failure = |error: LedgerError| Failure::other(error.to_string());
+    // Of whom nothing is said any more, an earlier configuration may have said something.
+    let before = ledger.inventory().await.map_err(failure)?.terms;
+    let mut terms: BTreeMap<_, _> =
+        before.into_iter().map(|(id, _)| (id, TenantSettings::default())).collect();
+    terms.extend(settings.tenants.iter().map(|(id, terms)| (id.clone(), *terms)));
+    let terms: Vec<_> = terms.into_iter().collect();
+    set_terms(ledger, &terms, &CancellationToken::new()).await.map_err(failure)
 }
 
 async fn set_terms(
     ledger: &dyn Ledger,
     terms: &[(TenantId, TenantSettings)],
     stop: &CancellationToken,
-) -> Result<(), baton_ledger::LedgerError> {
+) -> Result<(), LedgerError> {
     for (tenant, terms) in terms {
         let TenantSettings { weight, leased_max, runs_max } = *terms;
         let terms = TenantTerms { weight, leased_max, runs_max };

@@ -117,5 +117,6 @@ pub(crate) fn task(number: u32, assignment: &Assignment) -> NewTask {
         Assignment::Plan(_) | Assignment::Work(_) => PRIORITY_NEW,
     };
     let cost = u64::from(tokens.max(1));
-    NewTask { number, class, priority, cost, payload: encode(assignment) }
+    let reserve = baton_workflow::Spend::ZERO;
+    NewTask { number, class, priority, cost, reserve, payload: encode(assignment) }
 }

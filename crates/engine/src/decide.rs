@@ -215,11 +215,12 @@ impl Run {
         for (place, (shape, state)) in plan.steps.iter().zip(steps).enumerate() {
             let StepState::Waiting { failed, last } = state else { continue };
             let step = StepId(place as u16);
+            // First this: as long as what it needs is under way, an agent may come back.
+            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
             let Some(agent) = self.agent_for(&shape.agent, failed) else {
                 dead.push((step, last.clone()));
                 continue;
             };
-            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
             // All the words of the workflow are more than those of the steps that are shown.
             let shown = inputs.iter().map(|(_, body)| u64::from(body.len)).sum::<u64>();
             let bytes = u64::from(self.spec.request.len)

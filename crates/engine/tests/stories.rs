@@ -237,6 +237,42 @@ fn a_rejected_answer_is_planned_again_and_the_best_is_kept() {
 }
 
 #[test]
+fn steps_of_a_removed_agent_go_to_others_and_use_up_no_failover() {
+    let mut spec = strategy("a b:0");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin     | adopt; 1=0→a
+         removed b |
+         1 done    | 2=1→a
+         2 done    | end completed unchecked out2",
+    );
+    let mut spec = strategy("a");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin       | adopt; 1=0→a
+         removed a b |
+         1 fail      | 2=0→c
+         2 done      | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin     | adopt; 1=0→a
+         removed b |
+         removed   |
+         1 done    | 2=1→b
+         2 done    | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin         | adopt; 1=0→a
+         removed a b c |
+         1 done        | end incomplete step_failed out1",
+    );
+}
+
+#[test]
 fn a_vote_is_held_without_those_who_failed() {
     let mut spec = strategy("a a b");
     spec.limits.failovers_max = 0;

@@ -45,6 +45,13 @@ fn compare(path: &str, from: Option<&Value>, to: Option<&Value>, found: &mut Vec
     if let (Some(Value::Object(from)), Some(Value::Object(to))) = (from, to) {
         return compare_tables(path, from, to, found);
     }
+    // A table of tables that is missing has none of them.
+    let none = Map::new();
+    match (from.and_then(tables), to.and_then(tables)) {
+        (Some(from), None) if to.is_none() => return compare_tables(path, from, &none, found),
+        (None, Some(to)) if from.is_none() => return compare_tables(path, &none, to, found),
+        (None | Some(_), None | Some(_)) => {}
+    }
     let (named_from, named_to) = (from.and_then(by_name), to.and_then(by_name));
     // A list that is missing has no entries.
     let (named_from, named_to) = match (named_from, named_to) {
@@ -71,6 +78,12 @@ fn compare(path: &str, from: Option<&Value>, to: Option<&Value>, found: &mut Vec
         let (from, to) = (Some(Value::from(order_from)), Some(Value::from(order_to)));
         found.push(Difference { path: format!("{path} (order)"), from, to });
     }
+}
+
+/// The fields of a table that has only tables in it.
+fn tables(value: &Value) -> Option<&Map<String, Value>> {
+    let fields = value.as_object().filter(|fields| !fields.is_empty())?;
+    fields.values().all(Value::is_object).then_some(fields)
 }
 
 fn compare_tables(
@@ -140,6 +153,10 @@ mod tests {
                 r#"agents (order) ["a","b:8","c"] -> ["b:8","a","d"]"#,
             ],
         );
-        check(json!({}), json!({ "keys": [{ "env": "K", "tenant": "t" }] }), &["keys.K added"]);
+        check(
+            json!({}),
+            json!({ "keys": [{ "env": "K", "tenant": "t" }], "tenants": { "t": { "weight": 1 } } }),
+            &["keys.K added", "tenants.t added"],
+        );
     }
 }

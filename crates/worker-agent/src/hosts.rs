@@ -7,6 +7,10 @@ use baton_workflow::{AgentId, Pool};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Tasks of a removed agent that are held at the same time: more than any agent's card can
+/// say, so that its last calls keep nobody waiting.
+const REMOVED_MAX: usize = 16 * 1024;
+
 /// The agents whose tasks are taken, with room for as many as each takes at a time. One
 /// that is removed from the configuration stays: what still waits for it must be told so,
 /// or its runs would wait for nobody.
@@ -27,6 +31,23 @@ impl<'a> Hosts<'a> {
     pub(crate) fn host(&mut self, pool: &Pool) {
         for card in pool.agents() {
             self.take(&card.id, card.concurrency as usize);
+        }
+        // Calls under way go on; whoever waits behind them is told at once.
+        let gone = self.rooms.iter().filter(|(agent, _)| pool.get(agent).is_none());
+        gone.for_each(|(_, room)| room.resize(REMOVED_MAX));
+    }
+
+    /// Takes the tasks of agents that nobody configures any more: an earlier process left
+    /// them, and each is told so, one after the other.
+    pub(crate) async fn adopt(&mut self, pool: &Pool) {
+        let inventory = self.worker.ledger.inventory().await;
+        let inventory = inventory.inspect_err(|error| tracing::warn!(%error, "cannot sweep"));
+        for class in inventory.unwrap_or_default().waiting {
+            let agent = class.agent().filter(|agent| pool.get(agent).is_none());
+            if let Some(agent) = agent.filter(|agent| !self.rooms.contains_key(agent)) {
+                tracing::info!(%agent, "steps wait for an agent that is not configured");
+                self.take(&agent, REMOVED_MAX);
+            }
         }
     }
 

@@ -12,9 +12,13 @@ use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
 use hosts::Hosts;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
+
+/// Between two looks for steps that wait for agents which nobody configures any more. They
+/// are rare: left by an earlier process, or given out in the moment of a change.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The service. Clones share their state.
 #[derive(Clone)]
@@ -46,10 +50,13 @@ impl WorkerAgent {
             let settings = configurations.borrow_and_update().settings.clone();
             hosts.host(&settings.pool);
             hosts.announce(&settings.pool).await;
-            match stop.run_until_cancelled(configurations.changed()).await {
-                Some(Ok(())) => {}
+            hosts.adopt(&settings.pool).await;
+            let waiting = tokio::time::timeout(SWEEP_EVERY, configurations.changed());
+            match stop.run_until_cancelled(waiting).await {
+                // Time for a sweep, or another configuration.
+                Some(Err(_) | Ok(Ok(()))) => {}
                 // It changes no more.
-                Some(Err(_)) => stop.cancelled().await,
+                Some(Ok(Err(_))) => stop.cancelled().await,
                 None => break,
             }
         }
