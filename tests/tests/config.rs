@@ -89,8 +89,10 @@ fn diff_says_what_a_file_would_change() {
     assert_eq!(differ.code, Some(0), "{differ:?}");
     let lines: Vec<_> = differ.stdout.lines().skip(1).collect();
     assert_eq!(lines[0], "~ limits.steps_max 5 -> 4");
-    assert!(lines[1].starts_with("~ server.data") && lines[1].ends_with("(needs a restart)"));
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    // A file without a policy has no judge.
+    assert_eq!(lines[1], "- policy.judge removed");
+    assert!(lines[2].starts_with("~ server.data") && lines[2].ends_with("(needs a restart)"));
+    assert_eq!(lines.len(), 3, "{lines:?}");
     let same = json_of(&config(&["diff", "--simulated", "--endpoint", &url, "-o", "json"]));
     assert_eq!(same["differences"], json!([]));
     let status = config(&["status", "--endpoint", &url]);
