@@ -1,6 +1,10 @@
 //! `baton config`, as a user runs it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
 
 use baton_testkit::baton::{Baton, command};
 use baton_tests::{

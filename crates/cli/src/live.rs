@@ -48,7 +48,7 @@ impl Live {
     pub(crate) async fn run(&mut self, stop: CancellationToken) -> io::Result<()> {
         let mut hangups = signal(SignalKind::hangup())?;
         let watched = WatchedFiles::new();
-        let mut watched = watched.inspect_err(|error| cannot_watch(error)).ok();
+        let mut watched = watched.inspect_err(cannot_watch).ok();
         loop {
             // Before the first reading, so that no change falls between the two.
             if let Some(watched) = &mut watched
