@@ -184,7 +184,8 @@ impl Service {
         refused: Refused,
     ) -> Refused {
         let record = record(surface, String::new(), false, headers, None);
-        self.calls.begin(Record { status: refused.reason.status().as_u16(), ..record })
+        self.calls
+            .begin(Record { status: refused.reason.status().as_u16(), ..record })
             .end(Outcome::Refused);
         refused
     }
@@ -361,10 +362,7 @@ fn wanted_fault(headers: &HeaderMap) -> Result<Option<Option<Fault>>, Refused> {
         return Ok(Some(None));
     }
     let fault = Fault::named(name).ok_or_else(|| {
-        let message = format!(
-            "{FAULT_HEADER} is {name:?}: expected none, or one of {}",
-            names()
-        );
+        let message = format!("{FAULT_HEADER} is {name:?}: expected none, or one of {}", names());
         Refused::new(Reason::Invalid, message).of(FAULT_HEADER)
     })?;
     Ok(Some(Some(fault)))

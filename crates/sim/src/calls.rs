@@ -197,9 +197,8 @@ mod tests {
         // It is no longer kept, and to say how it ended does no harm.
         first.end(Outcome::Cut);
         assert_eq!(calls.count(), (CALLS_MAX as u64 + 1, CALLS_MAX));
-        let seqs = |after, max| {
-            calls.page(after, max).iter().map(|record| record.seq).collect::<Vec<_>>()
-        };
+        let seqs =
+            |after, max| calls.page(after, max).iter().map(|record| record.seq).collect::<Vec<_>>();
         assert_eq!(seqs(0, 2), [2, 3]);
         assert_eq!(seqs(CALLS_MAX as u64 - 1, 9), [CALLS_MAX as u64, CALLS_MAX as u64 + 1]);
         assert_eq!(seqs(CALLS_MAX as u64 + 1, 9), Vec::<u64>::new());

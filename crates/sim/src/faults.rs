@@ -106,7 +106,8 @@ impl Faults {
             }
             let number: Option<f64> = share.trim().parse().ok();
             let share = number.filter(|share| (0.0..=1.0).contains(share));
-            faults.push((fault, share.ok_or_else(|| format!("{entry:?} has no share from 0 to 1"))?));
+            faults
+                .push((fault, share.ok_or_else(|| format!("{entry:?} has no share from 0 to 1"))?));
         }
         let sum: f64 = faults.iter().map(|(_, share)| share).sum();
         // A sum of shares that people write as 1 may be a hair above it.

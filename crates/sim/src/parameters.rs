@@ -8,8 +8,10 @@ use crate::{Difficulty, Family};
 use baton_workflow::AgentCard;
 use std::sync::{Arc, LazyLock};
 
-pub(crate) use form::{Cache, Conductor, Echo, FamilyForm, Help, Lasting, Mistakes, Model, Role, Roles};
 use form::Form;
+pub(crate) use form::{
+    Cache, Conductor, Echo, FamilyForm, Help, Lasting, Mistakes, Model, Role, Roles,
+};
 use skill::Skills;
 
 /// The file that is compiled in.
@@ -190,6 +192,7 @@ mod tests {
     #[test]
     fn all_that_makes_no_sense_is_told_at_once() {
         let said = complaints(&[
+            ("version = 2", "version = 3"),
             ("[0.95, 0.85", "[1.95, 0.85"),
             ("model = \"sim-null\"", "model = \"x\""),
             ("stray = 0.25", "stray = -1.0"),
@@ -200,6 +203,7 @@ mod tests {
             ("herd_wrong = -1.2", "herd_wrong = 1.2"),
         ]);
         for part in [
+            "version is 3: expected 2",
             "model sim-swift: skill.arithmetic is 1.95 at difficulty 1: expected 0 to 1",
             "[echo] there is no model \"x\"",
             "[mistakes] stray is -1: expected 0 to 1",
@@ -211,22 +215,19 @@ mod tests {
         ] {
             assert!(said.contains(part), "no {part:?} in\n{said}");
         }
-        assert_eq!(said.lines().count(), 9, "{said}");
+        assert_eq!(said.lines().count(), 10, "{said}");
     }
 
     #[test]
     fn all_that_is_unreadable_is_told_at_once() {
         let said = complaints(&[
-            ("version = 2", "version = 3"),
-            ("affinity", "infinity"),
+            ("affinity = 2.5", "infinity = 2.5"),
             ("window_s = 300", "window_s = \"long\""),
             ("name = \"sim-arith\"\nworker = true", "name = \"sim-arith\"\nworker = 7"),
             ("[refusals]\n", "[refusals]\nfuel = 1\n"),
             ("[echo]", "[echos]"),
         ]);
-        for part in
-            ["version", "infinity", "[cache]", "model 2 (sim-arith)", "fuel", "[echos]", "[echo]"]
-        {
+        for part in ["infinity", "[cache]", "model 2 (sim-arith)", "fuel", "[echos]", "[echo]"] {
             assert!(said.contains(part), "no {part:?} in\n{said}");
         }
         assert!(Parameters::read("= 1").is_err());

@@ -64,8 +64,10 @@ impl Sight {
         let votes = |text: &str| self.answers.iter().filter(|answer| answer.text == text).count();
         let most = self.answers.iter().max_by_key(|answer| votes(&answer.text))?;
         let count = votes(&most.text);
-        let rivals =
-            self.answers.iter().filter(|other| other.text != most.text && votes(&other.text) == count);
+        let rivals = self
+            .answers
+            .iter()
+            .filter(|other| other.text != most.text && votes(&other.text) == count);
         (count > 1 && rivals.count() == 0).then_some(most)
     }
 

@@ -151,7 +151,11 @@ impl Work<'_> {
         {
             return self.problem.reaching(wrong.text.clone());
         }
-        if lots.chance(mistakes.stray) { self.problem.wrong(&mut lots) } else { self.usual_mistake() }
+        if lots.chance(mistakes.stray) {
+            self.problem.wrong(&mut lots)
+        } else {
+            self.usual_mistake()
+        }
     }
 
     /// The mistake that the model makes on this task; for some models it is the same.

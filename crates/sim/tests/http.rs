@@ -212,7 +212,9 @@ async fn a_call_made_again_can_succeed_and_every_server_fails_alike() {
 async fn raw(address: SocketAddr, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let length = body.len();
-    let text = format!("{head}\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let text = format!(
+        "{head}\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A connection that is cut on purpose still has said something.
@@ -287,8 +289,12 @@ async fn a_client_that_goes_away_is_known_to_have_gone() {
     for stream in [true, false] {
         let faults: Faults = "stall=1".parse().unwrap();
         let address = server(SimOptions { faults, ..quick() }).await;
-        let hurried =
-            Timeouts { first_token_ms: 50, between_tokens_ms: 50, total_ms: 200, ..Timeouts::default() };
+        let hurried = Timeouts {
+            first_token_ms: 50,
+            between_tokens_ms: 50,
+            total_ms: 200,
+            ..Timeouts::default()
+        };
         let options = HttpProviderOptions {
             stream,
             timeouts: hurried,

@@ -71,14 +71,18 @@ fn well_formed(reply: &str, form: Form) -> bool {
     }
     let lines: Vec<&str> = reply.lines().filter(|line| line.contains(" = [")).collect();
     let names = ["model_id = [", "subtasks = [\"", "access_list = [["];
-    let in_order = lines.len() == 3 && names.iter().zip(&lines).all(|(name, line)| line.starts_with(name));
+    let in_order =
+        lines.len() == 3 && names.iter().zip(&lines).all(|(name, line)| line.starts_with(name));
     // Nothing before the lists but one line that thinks, and nothing behind them.
     let bare = reply.lines().count() == 5 && reply.ends_with(lines.last().unwrap_or(&"?"));
     let lists = |line: &str| {
         let (_, list) = line.split_once(" = ").unwrap_or_default();
         serde_json::from_str::<Vec<serde_json::Value>>(list).ok()
     };
-    let flat = lines.first().and_then(|line| lists(line)).is_some_and(|list| list[0].is_number());
+    let flat = lines
+        .first()
+        .and_then(|line| lists(line))
+        .is_some_and(|list| list.iter().all(serde_json::Value::is_number));
     let access = lines.last().and_then(|line| lists(line));
     let nested = access.is_some_and(|list| list.iter().all(serde_json::Value::is_array));
     let quoted = lines.get(1).and_then(|line| lists(line)).is_some();

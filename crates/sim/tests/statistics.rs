@@ -11,7 +11,7 @@
 
 mod bench;
 
-use baton_sim::{Control, Difficulty, Family, tasks};
+use baton_sim::{Control, Family, tasks};
 use bench::{Bench, QUICK, set, step};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +29,10 @@ fn models_are_on_average_what_the_table_says() {
         ("sim-critic", Family::Strings, 5, 0.30),
         ("sim-swift", Family::Choice, 5, 0.45),
     ] {
-        let tasks = set(&[family], level, 1_200);
+        let tasks = set(&[family], level, 1_000);
         let found = bench.score(&tasks, |bench, task| bench.tell(model, &task.prompt));
-        // Four standard errors of 1,200 tasks.
-        assert!((found - 100.0 * chance).abs() < 5.8, "{model} {family} {level}: {found}");
+        // Four standard errors of 1,000 tasks.
+        assert!((found - 100.0 * chance).abs() < 6.3, "{model} {family} {level}: {found}");
     }
 }
 
@@ -57,7 +57,7 @@ fn the_same_prompt_has_the_same_reply_and_another_one_mostly_the_same_answer() {
 
 /// What five repeats of one model gain by their majority over a single one, in points.
 fn gained_by_asking_again(bench: &Bench) -> f64 {
-    let tasks = set(&QUICK, 3, 400);
+    let tasks = set(&QUICK, 3, 200);
     let asked = |bench: &Bench, task: &baton_sim::Task, times: usize| {
         let reply = |at| bench.tell("sim-critic", &format!("{} (attempt {at})", task.prompt));
         let replies: Vec<String> = (0..times).map(reply).collect();
@@ -104,11 +104,13 @@ fn what_is_hard_for_one_model_is_hard_for_others_and_suits_some() {
     let bench = Bench::new(Control::Off);
     let found = correlation(&bench, "sim-swift", "sim-critic");
     assert!((0.3..0.8).contains(&found), "{found}");
+    let both = found;
     let nothing_shared = Bench::changed(&["difficulty = 4.0 -> difficulty = 0.0"]);
     let found = correlation(&nothing_shared, "sim-swift", "sim-critic");
     assert!(found.abs() < 0.12, "{found}");
     let nothing_own = Bench::changed(&["affinity = 2.5 -> affinity = 0.0"]);
-    assert!(correlation(&nothing_own, "sim-swift", "sim-critic") > 0.6);
+    let found = correlation(&nothing_own, "sim-swift", "sim-critic");
+    assert!(found > both + 0.03, "{found} without, {both} with affinity");
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn plans_and_checks_last() {
 fn good_plans_help_and_bad_ones_harm() {
     let family = [Family::Modular, Family::Numbers];
     let scores = |bench: &Bench| {
-        let tasks = set(&family, 4, 800);
+        let tasks = set(&family, 4, 500);
         let planned = |good: bool| {
             bench.score(&tasks, |bench, task| {
                 let plan = bench.plan(task, good);
@@ -153,7 +155,7 @@ fn good_plans_help_and_bad_ones_harm() {
 
 /// Right answers of a model that sees these, in percent: alone, with each.
 fn shown(bench: &Bench, answers: &[&[bool]]) -> Vec<f64> {
-    let tasks = set(&QUICK, 4, 300);
+    let tasks = set(&QUICK, 4, 160);
     let seeing = |answers: &[bool]| {
         bench.score(&tasks, |bench, task| {
             let answer = |(at, right): (usize, &bool)| {
@@ -269,9 +271,9 @@ fn flat_skills_make_all_models_alike() {
     let scores: Vec<f64> = ["sim-swift", "sim-arith", "sim-search", "sim-coder", "sim-sage"]
         .map(|model| bench.score(&tasks, |bench, task| bench.tell(model, &task.prompt)))
         .to_vec();
-    let (low, high) = scores.iter().fold((100.0_f64, 0.0_f64), |(low, high), score| {
-        (low.min(*score), high.max(*score))
-    });
+    let (low, high) = scores
+        .iter()
+        .fold((100.0_f64, 0.0_f64), |(low, high), score| (low.min(*score), high.max(*score)));
     // Four standard errors of a difference of 2,500 tasks each.
     assert!(high - low < 5.6, "{scores:?}");
     // And nobody is better at checking.
@@ -285,8 +287,8 @@ fn flat_skills_make_all_models_alike() {
 
 #[test]
 fn without_roles_no_help_helps_and_none_harms() {
-    let tasks = set(&QUICK, 4, 500);
-    let scores = |bench: &Bench| {
+    let scores = |bench: &Bench, count: u64| {
+        let tasks = set(&QUICK, 4, count);
         let alone = bench.score(&tasks, |bench, task| bench.tell("sim-critic", &task.prompt));
         let planned = bench.score(&tasks, |bench, task| {
             let steps = [step(0, "a", "Plan the solution.", &bench.plan(task, true))];
@@ -301,13 +303,17 @@ fn without_roles_no_help_helps_and_none_harms() {
             })
         };
         let merge = "Merge the earlier answers.";
-        [alone, planned, told(SOLVE, true), told(SOLVE, false), told(merge, true), told(merge, false), told(CHECK, true), told(CHECK, false)]
+        let wrong_checked = told(CHECK, false);
+        let [solved, misled] = [true, false].map(|right| told(SOLVE, right));
+        let [merged, mismerged] = [true, false].map(|right| told(merge, right));
+        [alone, wrong_checked, planned, solved, misled, merged, mismerged, told(CHECK, true)]
     };
-    let null = scores(&Bench::new(Control::NoRoles));
-    // Four standard errors: the lots of one task are mostly the same in all of these.
+    let null = scores(&Bench::new(Control::NoRoles), 400);
+    // Some three standard errors: the lots of one task are mostly the same in all of these.
     assert!(null.iter().all(|score| (score - null[0]).abs() < 3.0), "{null:?}");
-    let normal = scores(&Bench::new(Control::Off));
-    assert!(normal[1..].iter().all(|score| (score - normal[0]).abs() > 4.0), "{normal:?}");
+    // Who finds a wrong answer wrong solves the task as if alone: that may come out alike.
+    let normal = scores(&Bench::new(Control::Off), 100);
+    assert!(normal[2..].iter().all(|score| (score - normal[0]).abs() > 4.0), "{normal:?}");
 }
 
 #[test]
@@ -342,7 +348,10 @@ fn no_word_tells_right_from_wrong() {
 fn the_conductor_knows_nothing_of_what_is_hidden() {
     let honest = Bench::new(Control::Off);
     let others = [
-        Bench::changed(&["difficulty = 4.0 -> difficulty = 0.0", "affinity = 2.5 -> affinity = 9.0"]),
+        Bench::changed(&[
+            "difficulty = 4.0 -> difficulty = 0.0",
+            "affinity = 2.5 -> affinity = 9.0",
+        ]),
         Bench::changed(&["skill.choice = [0.95 -> skill.choice = [0.30"]),
     ];
     let asked = |task: &baton_sim::Task| {
@@ -358,9 +367,6 @@ fn the_conductor_knows_nothing_of_what_is_hidden() {
             assert_eq!(plan, other.tell("sim-conductor", &asked(&task)));
         }
     }
-    // Nor do tokens or the end of a reply differ by what is right.
-    let all = Difficulty::ALL.len();
-    assert_eq!(all, 5);
 }
 
 #[test]

@@ -124,7 +124,12 @@ impl<L: Link> Puzzle for Chain<L> {
     fn prompt(&self) -> String {
         let steps: Vec<String> = self.links.iter().map(|link| link.phrase()).collect();
         let (anchor, after) = (L::ANCHOR, L::AFTER);
-        format!("{anchor}{}{after}\n{}\n{}", L::show(&self.start), number(&steps).join("\n"), L::ASKED)
+        format!(
+            "{anchor}{}{after}\n{}\n{}",
+            L::show(&self.start),
+            number(&steps).join("\n"),
+            L::ASKED
+        )
     }
 
     fn check(&self) -> Check {

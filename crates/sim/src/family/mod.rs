@@ -58,7 +58,9 @@ pub enum Family {
 
 /// Why a text names no family.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no family of tasks: expected arithmetic, modular, countdown, program, numbers, strings, lists or choice")]
+#[error(
+    "{0:?} is no family of tasks: expected arithmetic, modular, countdown, program, numbers, strings, lists or choice"
+)]
 pub struct FamilyError(String);
 
 impl Family {

@@ -158,7 +158,9 @@ impl Link for Number {
             Totient => TimesPlus(1, 0),
             TimesPlus(by, plus) if draws.chance(0.5) => TimesPlus(by + off, plus),
             TimesPlus(by, plus) => TimesPlus(by, plus + off),
-            PowerMod(power, by) if draws.chance(0.5) => PowerMod(power.saturating_add_signed(off as i32), by),
+            PowerMod(power, by) if draws.chance(0.5) => {
+                PowerMod(power.saturating_add_signed(off as i32), by)
+            }
             PowerMod(power, by) => PowerMod(power, by + off),
         })
     }

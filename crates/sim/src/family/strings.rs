@@ -81,8 +81,12 @@ impl Link for Letters {
             SwapEnds => "let its first and its last letter change places".into(),
             RotateLeft(by) => format!("move its first {by} letters to the end"),
             RotateRight(by) => format!("move its last {by} letters to the front"),
-            Shift(by) => format!("replace every letter by the one {by} places later in the alphabet, with a after z"),
-            ShiftBack(by) => format!("replace every letter by the one {by} places earlier in the alphabet, with z before a"),
+            Shift(by) => format!(
+                "replace every letter by the one {by} places later in the alphabet, with a after z"
+            ),
+            ShiftBack(by) => format!(
+                "replace every letter by the one {by} places earlier in the alphabet, with z before a"
+            ),
             DropFirst(count) => format!("leave out its first {count} letters"),
             Append(letter) => format!("add the letter {letter} at the end"),
         }
@@ -97,7 +101,8 @@ impl Link for Letters {
             .and_then(|rest| rest.chars().next())
             .filter(char::is_ascii_lowercase);
         let (count, by) = (usize::from(number), number);
-        let numbered = [RotateLeft(count), RotateRight(count), Shift(by), ShiftBack(by), DropFirst(count)];
+        let numbered =
+            [RotateLeft(count), RotateRight(count), Shift(by), ShiftBack(by), DropFirst(count)];
         // Whatever it seems to be, it must say so in these words.
         let all = PLAIN.into_iter().chain(numbered).chain(letter.map(Append));
         all.into_iter().find(|kind| kind.phrase() == phrase)
@@ -114,7 +119,10 @@ impl Link for Letters {
             DropVowels => letters.into_iter().filter(|letter| !is_vowel(letter)).collect(),
             DoubleVowels => {
                 let times = |letter: &char| if is_vowel(letter) { 2 } else { 1 };
-                letters.iter().flat_map(|letter| std::iter::repeat_n(*letter, times(letter))).collect()
+                letters
+                    .iter()
+                    .flat_map(|letter| std::iter::repeat_n(*letter, times(letter)))
+                    .collect()
             }
             Sort => {
                 let mut sorted = letters;

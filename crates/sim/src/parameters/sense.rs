@@ -22,7 +22,7 @@ pub(super) fn complaints(form: &Form) -> Vec<String> {
     if form.version != VERSION {
         wrong.0.push(format!("version is {}: expected {VERSION}", form.version));
     }
-    wrong.model_of_all(form);
+    wrong.names(form);
     wrong.behaviour(form);
     for model in &form.model {
         wrong.model(model, form);
@@ -45,7 +45,7 @@ impl Wrong {
     }
 
     /// The names in the file.
-    fn model_of_all(&mut self, form: &Form) {
+    fn names(&mut self, form: &Form) {
         let mut names = BTreeSet::new();
         for model in &form.model {
             if !names.insert(&model.name) {

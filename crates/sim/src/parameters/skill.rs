@@ -97,9 +97,13 @@ mod tests {
 
     #[test]
     fn the_logits_give_back_the_chance() {
-        for (chance, guess, spread) in
-            [(0.5, 0.0, 4.7), (0.95, 0.0, 4.7), (0.08, 0.0, 4.7), (0.45, 0.25, 4.7), (0.7, 0.0, 0.0)]
-        {
+        for (chance, guess, spread) in [
+            (0.5, 0.0, 4.7),
+            (0.95, 0.0, 4.7),
+            (0.08, 0.0, 4.7),
+            (0.45, 0.25, 4.7),
+            (0.7, 0.0, 0.0),
+        ] {
             let found = logits(chance, guess, spread);
             let back = guess + (1.0 - guess) * mean(found, spread);
             assert!((back - chance).abs() < 1e-9, "{chance}: {found} gives {back}");

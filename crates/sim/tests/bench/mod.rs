@@ -5,7 +5,7 @@ use baton_sim::{
 };
 
 /// Families whose tasks take no search, for tests of thousands of them.
-pub const QUICK: [Family; 5] =
+pub(crate) const QUICK: [Family; 5] =
     [Family::Arithmetic, Family::Modular, Family::Numbers, Family::Strings, Family::Lists];
 
 /// The file that is compiled in.
@@ -14,7 +14,7 @@ const PARAMETERS: &str = include_str!("../../parameters.toml");
 /// Who plans well, and who badly, whatever the task: for plans to be shown.
 const SURE: [(&str, &str); 2] = [("plan = 0.88", "plan = 1.00"), ("plan = 0.35", "plan = 0.00")];
 
-pub struct Bench {
+pub(crate) struct Bench {
     simulator: Simulator,
     /// The same, where one model always plans well and another always badly.
     planners: Simulator,
@@ -31,23 +31,22 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
 }
 
 impl Bench {
-    pub fn new(control: Control) -> Self {
+    pub(crate) fn new(control: Control) -> Self {
         Self::seeded(1, control, &[])
     }
 
     /// With parameters that differ in these: `from -> to`.
-    pub fn changed(changes: &[&str]) -> Self {
+    pub(crate) fn changed(changes: &[&str]) -> Self {
         Self::seeded(1, Control::Off, changes)
     }
 
-    pub fn seeded(seed: u64, control: Control, changes: &[&str]) -> Self {
+    pub(crate) fn seeded(seed: u64, control: Control, changes: &[&str]) -> Self {
         let changed = changes.iter().fold(PARAMETERS.to_owned(), |text, change| {
             let (from, to) = change.split_once(" -> ").unwrap();
             replaced(&text, from, to)
         });
-        let sure = SURE.iter().fold(PARAMETERS.to_owned(), |text, (from, to)| {
-            replaced(&text, from, to)
-        });
+        let sure =
+            SURE.iter().fold(PARAMETERS.to_owned(), |text, (from, to)| replaced(&text, from, to));
         let sure = replaced(&sure, "plan_difficulty = -0.7", "plan_difficulty = 0.0");
         Self {
             simulator: simulator(seed, control, &changed),
@@ -55,18 +54,18 @@ impl Bench {
         }
     }
 
-    pub fn tell(&self, model: &str, text: &str) -> String {
+    pub(crate) fn tell(&self, model: &str, text: &str) -> String {
         tell(&self.simulator, model, text)
     }
 
     /// A plan that holds, or one that does not (but for one in a thousand).
-    pub fn plan(&self, task: &Task, good: bool) -> String {
+    pub(crate) fn plan(&self, task: &Task, good: bool) -> String {
         let model = if good { "sim-sage" } else { "sim-swift" };
         tell(&self.planners, model, &with(task, &[], "Plan the solution."))
     }
 
     /// A wrong answer in the form of a right one.
-    pub fn wrong(&self, task: &Task) -> String {
+    pub(crate) fn wrong(&self, task: &Task) -> String {
         for attempt in 0..40 {
             for model in ["sim-swift", "sim-critic", "sim-arith", "sim-coder", "sim-search"] {
                 let reply = self.tell(model, &format!("{} {attempt}", task.prompt));
@@ -88,7 +87,7 @@ impl Bench {
     }
 
     /// Share of right answers, in percent.
-    pub fn score(&self, tasks: &[Task], answer: impl Fn(&Self, &Task) -> String) -> f64 {
+    pub(crate) fn score(&self, tasks: &[Task], answer: impl Fn(&Self, &Task) -> String) -> f64 {
         let right = tasks.iter().filter(|task| tasks::grade(task, &answer(self, task))).count();
         100.0 * right as f64 / tasks.len() as f64
     }
@@ -107,7 +106,7 @@ fn tell(simulator: &Simulator, model: &str, text: &str) -> String {
 }
 
 /// So many tasks of each family at this difficulty.
-pub fn set(families: &[Family], level: u8, count: u64) -> Vec<Task> {
+pub(crate) fn set(families: &[Family], level: u8, count: u64) -> Vec<Task> {
     let difficulty = Difficulty::try_from(level).unwrap();
     let of = |family: &Family| {
         let family = *family;
@@ -116,17 +115,17 @@ pub fn set(families: &[Family], level: u8, count: u64) -> Vec<Task> {
     families.iter().flat_map(of).collect()
 }
 
-pub fn step(number: usize, agent: &str, subtask: &str, response: &str) -> String {
+pub(crate) fn step(number: usize, agent: &str, subtask: &str, response: &str) -> String {
     format!(
         "<step number=\"{number}\" agent=\"{agent}\">\n<subtask>{subtask}</subtask>\n<response>{response}</response>\n</step>"
     )
 }
 
-pub fn with(task: &Task, steps: &[String], subtask: &str) -> String {
+pub(crate) fn with(task: &Task, steps: &[String], subtask: &str) -> String {
     format!("{}\n\n{}\n\nYour subtask: {subtask}", task.prompt, steps.join("\n"))
 }
 
-pub fn judging(task: &Task, answer: &str) -> String {
+pub(crate) fn judging(task: &Task, answer: &str) -> String {
     format!(
         "{}\n<candidate>{answer}</candidate>\nEnd with `Verdict: pass` or `Verdict: fail`.",
         task.prompt
