@@ -1,7 +1,9 @@
 //! The surface in OpenAI's form: Chat Completions, whole or streamed.
 
 use crate::{
-    call::{Answering, Call, Event, Reason, Refused, Service, Whole, broken_off},
+    answering::{Answering, Event, Whole, broken_off},
+    call::{Call, Service},
+    refused::{Reason, Refused},
     wire::{Header, Refusal, Request, choice, finish, usage},
 };
 use axum::{
@@ -42,7 +44,10 @@ async fn nowhere() -> Refusal {
 /// The models, with dollars a token as other providers list them.
 async fn models(State(service): State<Arc<Service>>) -> Json<Value> {
     let models = service.simulator.parameters().models().iter().map(|model| {
-        let dollars = |per_million: f64| format!("{}", per_million / 1e6);
+        let dollars = |per_million: f64| {
+            let written = format!("{:.12}", per_million / 1e6);
+            written.trim_end_matches('0').trim_end_matches('.').to_owned()
+        };
         json!({
             "id": model.name,
             "object": "model",

@@ -1,8 +1,9 @@
 //! The JSON of Chat Completions, as a server reads and writes it.
 
 use crate::{
-    call::{End, Reason, Refused, Usage},
+    answering::{End, Usage},
     reading::{Said, Speaker},
+    refused::{Reason, Refused},
     simulator::{Ask, Stop},
 };
 use axum::{

@@ -340,6 +340,8 @@ async fn a_simulation_says_what_it_is() {
     assert_eq!(about["simulation"], true);
     assert_eq!(about["parameters"], baton_sim::Parameters::built_in().short_hash());
     assert_eq!((&about["seed"], &about["control"]), (&json!(7), &json!("off")));
+    let models = raw(address, "GET /v1/models HTTP/1.1", "").await;
+    assert!(models.contains("\"input_cache_read\":\"0.0000006\""), "{models}");
     let answer = post(address, "sim-null", "hi", "").await;
     let hash = baton_sim::Parameters::built_in().short_hash().to_owned();
     assert!(answer.contains(&format!("\"system_fingerprint\":\"sim_{hash}\"")), "{answer}");
