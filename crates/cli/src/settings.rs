@@ -2,8 +2,8 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    PolicySettings, ProviderSettings, Settings, TimeoutSettings, read_settings_over, settings_for,
-    settings_from_env,
+    PolicySettings, ProviderKind, ProviderSettings, Settings, TimeoutSettings, read_settings_over,
+    settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -72,6 +72,7 @@ const NOWHERE: &str = "http://simulated.invalid/v1";
 /// The simulated pool: its workers are the agents, its Conductor plans, its critic judges.
 fn simulated() -> Result<Settings, Failure> {
     let provider = ProviderSettings {
+        kind: ProviderKind::OpenAi,
         base_url: NOWHERE.into(),
         key: None,
         timeouts: TimeoutSettings::default(),

@@ -71,6 +71,8 @@ pub(super) struct Writer {
     parked: Vec<Parked>,
     /// What waits until this turn's rows are durable.
     answers: Vec<Answer>,
+    /// Whether somebody outside the ledger can go on only with one of them.
+    urgent: bool,
     closing: Vec<oneshot::Sender<()>>,
     /// Why the ledger cannot go on; once it is set, the thread ends.
     broken: Arc<OnceLock<String>>,
@@ -85,6 +87,7 @@ impl Writer {
             watchers: Watchers::default(),
             parked: Vec::new(),
             answers: Vec::new(),
+            urgent: false,
             closing: Vec::new(),
             broken,
             now: clock(),
@@ -143,10 +146,12 @@ impl Writer {
     /// nothing.
     fn write(&mut self) -> Result<(), LedgerError> {
         let (rows, finished) = self.state.take_rows()?;
-        self.answers.extend(self.watchers.take());
+        let news = self.watchers.take();
+        let urgent = std::mem::take(&mut self.urgent) || news.is_some();
+        self.answers.extend(news);
         let answers = std::mem::take(&mut self.answers);
         if !rows.is_empty() || !answers.is_empty() {
-            self.store.write(rows, answers)?;
+            self.store.write(rows, answers, urgent)?;
         }
         self.state.forget_finished(finished);
         Ok(())
@@ -154,6 +159,16 @@ impl Writer {
 
     /// An error about the store ends the ledger: what is in memory may be half changed.
     fn answer<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        result: Result<T, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.urgent = true;
+        self.answer_later(reply, result)
+    }
+
+    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it.
+    fn answer_later<T: Send + 'static>(
         &mut self,
         reply: Reply<T>,
         result: Result<T, LedgerError>,
@@ -207,15 +222,15 @@ impl Writer {
             }
             Ask::Complete(held, completion, reply) => {
                 let result = self.state.complete(store, now, &held, completion);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Tick(max, reply) => {
                 let result = self.state.tick(now, max);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Cancel(run, reason, reply) => {
                 let result = self.state.cancel(store, now, &run, &reason);
