@@ -63,6 +63,7 @@ async fn ask(
         match event {
             ChatEvent::Text(more) => text.push_str(&more),
             ChatEvent::Reasoning(_) => panic!("the simulated models think aloud"),
+            ChatEvent::Refusal(_) | ChatEvent::Tool(_) => panic!("they only answer"),
             ChatEvent::Finished(finished) => return Ok((text, finished)),
         }
     }
