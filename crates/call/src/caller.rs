@@ -1,5 +1,6 @@
 //! The call itself.
 
+use baton_codes::FailureCode;
 use baton_ledger::{Held, Ledger, LedgerError};
 use baton_provider::{
     ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
@@ -84,12 +85,13 @@ pub enum CallFailure {
 impl CallFailure {
     /// A stable name for metrics and events.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Provider(error) => error.code(),
-            Self::BudgetSpent(_) => "budget_spent",
-            Self::Stopped => "stopped",
-            Self::UnknownProvider(_) => "unknown_provider",
-        }
+        let code = match self {
+            Self::Provider(error) => return error.code(),
+            Self::BudgetSpent(_) => FailureCode::BudgetSpent,
+            Self::Stopped => FailureCode::Stopped,
+            Self::UnknownProvider(_) => FailureCode::UnknownProvider,
+        };
+        code.as_str()
     }
 }
 

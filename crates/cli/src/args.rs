@@ -1,5 +1,9 @@
 //! What can be said on the command line.
 
+use crate::{
+    complete::{Completions, Man},
+    explain::Explain,
+};
 use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
@@ -49,6 +53,15 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Measure whole runs on this machine, beside the bound that the disk sets.
     Bench(Bench),
+    /// Say what an error code means, why it happens and what to do.
+    #[command(after_help = "Example: baton explain queue_full")]
+    Explain(Explain),
+    /// Print a script that completes command lines in a shell.
+    #[command(after_help = "Example: source <(baton completions bash)")]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    #[command(after_help = "Example: baton man --out ~/.local/share/man/man1")]
+    Man(Man),
 }
 
 #[derive(Debug, Clone, ClapArgs)]

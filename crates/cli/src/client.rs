@@ -5,6 +5,7 @@ use crate::{
     exit::Failure,
     node::{Node, NodeOptions},
 };
+use baton_codes::StartCode;
 use baton_provider_http::{Api, ApiError, Secret};
 use serde_json::{Map, Value, json};
 use std::{
@@ -51,20 +52,26 @@ pub(crate) fn remote(endpoint: &EndpointArgs) -> Result<Api, Failure> {
 fn api(url: &str, endpoint: &EndpointArgs) -> Result<Api, Failure> {
     let set = std::env::var_os(&endpoint.key_env).filter(|value| !value.is_empty());
     let key = set.map(|_| Secret::from_env(&endpoint.key_env));
-    let key = key.transpose().map_err(|error| Failure::Auth(error.to_string()))?;
+    let key = key
+        .transpose()
+        .map_err(|error| Failure::auth(error.to_string()).named(StartCode::KeyUnreadable))?;
     Api::new(url, key).map_err(failure)
 }
 
 /// What an endpoint's refusal means for the exit code.
 pub(crate) fn failure(error: ApiError) -> Failure {
     match &error {
-        ApiError::Refused { status: 401 | 403, .. } => Failure::Auth(error.to_string()),
-        ApiError::Refused { status: 400 | 404 | 413 | 422, .. } => {
-            Failure::Usage(error.to_string())
+        ApiError::Refused { status, code, .. } => {
+            let failure = match status {
+                401 | 403 => Failure::auth(error.to_string()),
+                400 | 404 | 413 | 422 => Failure::usage(error.to_string()),
+                _ => Failure::other(error.to_string()),
+            };
+            failure.explained_by(code)
         }
-        ApiError::Refused { .. } => Failure::Other(error.to_string()),
         ApiError::Unreachable { .. } => {
-            Failure::Other(format!("{error}. Start a cluster with `baton up`, or set --endpoint"))
+            let message = format!("{error}. Start a cluster with `baton up`, or set --endpoint");
+            Failure::other(message).named(StartCode::EndpointUnreachable)
         }
     }
 }

@@ -3,7 +3,9 @@
 mod args;
 mod bench;
 mod client;
+mod complete;
 mod exit;
+mod explain;
 mod grpc;
 mod node;
 mod output;
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             anstream::eprintln!("{}error:{} {failure}", output::BAD, output::PLAIN);
+            if let Some(name) = failure.name() {
+                anstream::eprintln!("{}see `baton explain {name}`{}", output::DIM, output::PLAIN);
+            }
             failure.code()
         }
     }
@@ -53,6 +58,9 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
             Command::Bench(bench) => bench::bench(bench).await,
+            Command::Explain(explain) => explain::explain(&explain),
+            Command::Completions(completions) => complete::completions(&completions),
+            Command::Man(man) => complete::man(&man),
         }
     });
     // What was asked is done or given up: nothing that still blocks is waited for.

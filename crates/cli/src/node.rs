@@ -4,6 +4,7 @@
 use crate::{args::PoolArgs, exit::Failure, grpc, settings::InForce};
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
+use baton_codes::StartCode;
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
@@ -76,7 +77,7 @@ impl Node {
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
-            .map_err(|faults| Failure::usage(join(&faults)))?;
+            .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
 
         let mut services = Supervisor::new("baton", RestartBudget::default());
         if simulated {
@@ -121,7 +122,8 @@ fn check_exposure(listen: SocketAddr, settings: &Settings) -> Result<(), Failure
         Auth::Open(_) => Err(Failure::usage(format!(
             "refusing to listen on {listen} without keys: anybody could spend your money. \
              Listen on 127.0.0.1, or configure [[keys]]"
-        ))),
+        ))
+        .named(StartCode::Exposed)),
     }
 }
 
@@ -129,8 +131,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::other(format!(
             "{address} is in use by another process: stop it, or choose another with --listen"
-        )),
-        _ => Failure::other(format!("cannot listen on {address}: {error}")),
+        ))
+        .named(StartCode::AddressInUse),
+        _ => Failure::other(format!("cannot listen on {address}: {error}"))
+            .named(StartCode::CannotListen),
     })
 }
 
@@ -144,13 +148,14 @@ async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
         Some(folder) => {
             fs::create_dir_all(&folder).map_err(|error| {
                 Failure::other(format!("cannot make the folder {}: {error}", folder.display()))
+                    .named(StartCode::DataFolder)
             })?;
             let file = folder.join(LEDGER_FILE);
             let opening = tokio::task::spawn_blocking(move || EmbeddedLedger::open(file));
             opening.await.map_err(|error| Failure::other(error.to_string()))?
         }
     };
-    opened.map_err(|error| Failure::other(error.to_string()))
+    opened.map_err(|error| Failure::other(error.to_string()).named(StartCode::LedgerUnusable))
 }
 
 /// One HTTP client a provider.
@@ -168,7 +173,9 @@ fn caller(settings: &Settings) -> Result<Caller, Failure> {
             total_ms: timeouts.total_ms,
         };
         let made = HttpProvider::new(options);
-        let made = made.map_err(|error| Failure::usage(error.to_string()))?;
+        let made = made.map_err(|error| {
+            Failure::usage(error.to_string()).named(StartCode::ProviderUnusable)
+        })?;
         providers.insert(name.clone(), Arc::new(made));
     }
     Ok(Caller::new(providers, RetryPolicy::default()))
@@ -179,7 +186,7 @@ fn secret(place: &SecretRef) -> Result<Secret, Failure> {
         SecretRef::Env(name) => Secret::from_env(name),
         SecretRef::File(file) => Secret::from_file(Path::new(file)),
     };
-    secret.map_err(|error| Failure::usage(error.to_string()))
+    secret.map_err(|error| Failure::usage(error.to_string()).named(StartCode::KeyUnreadable))
 }
 
 fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) {

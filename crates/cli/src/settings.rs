@@ -1,9 +1,10 @@
 //! Which configuration is in force: a file, the environment, or the simulated pool.
 
 use crate::{args::PoolArgs, exit::Failure};
+use baton_codes::StartCode;
 use baton_registry::{
-    PolicySettings, ProviderSettings, Settings, TimeoutSettings, read_settings_over, settings_for,
-    settings_from_env,
+    PolicySettings, ProviderSettings, Settings, SettingsFaults, TimeoutSettings,
+    read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -31,7 +32,7 @@ impl InForce {
         let env = |name: &str| std::env::var(name).ok();
         let from_env = if pool.simulated { None } else { settings_from_env(&env) };
         let base = match from_env {
-            Some(settings) => settings.map_err(|faults| Failure::usage(faults.to_string()))?,
+            Some(settings) => settings.map_err(invalid)?,
             None => simulated()?,
         };
         let settings = match &pool.config {
@@ -39,7 +40,7 @@ impl InForce {
             Some(file) => {
                 let text = read(file)?;
                 let settings = read_settings_over(&base, &text, file, &env);
-                settings.map_err(|faults| Failure::usage(faults.to_string()))?
+                settings.map_err(invalid)?
             }
         };
         let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
@@ -55,9 +56,14 @@ impl InForce {
     }
 }
 
+fn invalid(faults: SettingsFaults) -> Failure {
+    Failure::usage(faults.to_string()).named(StartCode::ConfigInvalid)
+}
+
 fn read(file: &Path) -> Result<String, Failure> {
     let cannot = |reason: String| {
         Failure::usage(format!("cannot read the configuration {}: {reason}", file.display()))
+            .named(StartCode::ConfigUnreadable)
     };
     let length = fs::metadata(file).map_err(|error| cannot(error.to_string()))?.len();
     if length > CONFIG_BYTES_MAX {

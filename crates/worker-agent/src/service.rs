@@ -2,6 +2,7 @@
 
 use crate::WorkerAgent;
 use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use baton_codes::ApiCode;
 use baton_proto::{status, v1};
 use baton_provider::{ChatRequest, Conversation, Finish, Message, ProviderError};
 use baton_workflow::{AgentCard, AgentId, RunId, TaskId};
@@ -67,13 +68,13 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
         let card = id.and_then(|id| settings.pool.get(&id).cloned());
         let card = card.ok_or_else(|| {
             let message = format!("there is no agent {:?}", asked.agent);
-            status(Code::NotFound, message, detail("model_not_found", Some("model")))
+            status(Code::NotFound, message, detail(ApiCode::ModelNotFound, Some("model")))
         })?;
         let conversation = Conversation::try_from(asked.conversation.unwrap_or_default())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         if conversation.messages.iter().any(Message::has_image) && !card.images {
             let message = format!("agent {} takes no images", card.id);
-            let detail = detail("images_not_supported", Some("messages"));
+            let detail = detail(ApiCode::ImagesNotSupported, Some("messages"));
             return Err(status(Code::InvalidArgument, message, detail));
         }
         Ok(Response::new(self.direct(card, conversation)))
@@ -168,7 +169,7 @@ fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
     Ok(v1::DirectChatReply { what: Some(v1::direct_chat_reply::What::End(end)) })
 }
 
-fn detail(code: &str, param: Option<&str>) -> v1::ErrorDetail {
+fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
     v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
 }
 
@@ -186,16 +187,16 @@ fn status_of(failure: &CallFailure) -> Status {
                 | ProviderError::Empty
                 | ProviderError::Auth { .. } => Code::Unavailable,
             };
-            let mut detail = detail(&format!("provider_{}", error.code()), None);
+            let mut detail = detail(ApiCode::of_provider(error.code()), None);
             detail.retry_after_ms = error.retry_after_ms();
             status(code, error.to_string(), detail)
         }
         CallFailure::Stopped => {
             let message = "the call broke off after text had been sent: send the request again";
-            status(Code::Aborted, message, detail("stream_interrupted", None))
+            status(Code::Aborted, message, detail(ApiCode::StreamInterrupted, None))
         }
         CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) => {
-            status(Code::Internal, failure.to_string(), detail(failure.code(), None))
+            status(Code::Internal, failure.to_string(), detail(ApiCode::InternalError, None))
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{ChatRequest, Conversation, Finish};
@@ -50,15 +51,15 @@ impl WorkerAgent {
     async fn work(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
         let work = match assignment(&leased.payload) {
             Ok(work) => work,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let material = match self.material(&leased.tenant, &work).await {
             Ok(material) => material,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
-            return failed("unknown_agent", format!("{} is not hosted here", work.agent));
+            return failed(FailureCode::UnknownAgent, format!("{} is not hosted here", work.agent));
         };
         let call = Call {
             card,
@@ -184,7 +185,7 @@ fn completion(called: Called, ms: u64) -> Completion {
     Completion { outcome: encode(&outcome), spend, estimated, bodies }
 }
 
-fn failed(code: &str, message: String) -> Completion {
+fn failed(code: FailureCode, message: String) -> Completion {
     let outcome = encode(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
