@@ -25,9 +25,10 @@ pub(crate) enum Name {
     Read,
     Watch,
     List,
+    Stats,
 }
 
-const ALL: [Name; 13] = [
+const ALL: [Name; 14] = [
     Name::SetTenant,
     Name::Submit,
     Name::Lease,
@@ -41,6 +42,7 @@ const ALL: [Name; 13] = [
     Name::Read,
     Name::Watch,
     Name::List,
+    Name::Stats,
 ];
 
 impl Name {
@@ -59,6 +61,7 @@ impl Name {
             Self::Read => &[READING, include_str!("lua/read.lua")],
             Self::Watch => &[READING, include_str!("lua/watch.lua")],
             Self::List => &[READING, include_str!("lua/list.lua")],
+            Self::Stats => &[include_str!("lua/stats.lua")],
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod disk;
 mod file;
+mod files;
 mod log;
 mod row;
 mod state;
@@ -11,7 +12,8 @@ mod writer;
 
 use crate::{
     Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched, check,
+    Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use state::State;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 use store::Store;
@@ -35,6 +37,8 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
 }
 
 impl EmbeddedLedger {
@@ -43,7 +47,7 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
-        Self::start(State::new(1), Box::new(store::Memory::default()))
+        Self::start(State::new(1), Box::new(store::Memory::default()), None)
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -56,10 +60,14 @@ impl EmbeddedLedger {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
         let (disk, epoch) = disk::Disk::open(path.as_ref())?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk))
+        Self::start(state, Box::new(disk), Some(path.as_ref().to_owned()))
     }
 
-    fn start(state: State, store: Box<dyn Store>) -> Result<Self, LedgerError> {
+    fn start(
+        state: State,
+        store: Box<dyn Store>,
+        path: Option<PathBuf>,
+    ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unusable)?;
@@ -69,7 +77,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken })
+        Ok(Self { asks, broken, path })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -175,5 +183,13 @@ impl Ledger for EmbeddedLedger {
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        let mut stats = self.ask(Ask::Stats).await?;
+        if let Some(path) = &self.path {
+            stats.files = files::sizes(path)?;
+        }
+        Ok(stats)
     }
 }

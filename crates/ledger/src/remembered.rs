@@ -5,7 +5,7 @@
 
 use crate::{
     Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -141,6 +141,10 @@ impl<L: Ledger> Ledger for Remembered<L> {
         let bytes = self.ledger.body(tenant, body).await?;
         self.lock().keep(tenant, body, &bytes);
         Ok(bytes)
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        self.ledger.stats().await
     }
 }
 

@@ -41,6 +41,7 @@ local function lease(run, number, tenant, class)
   local token = EPOCH .. ' ' .. attempt .. ' ' .. int(nonce)
   call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved', NOTHING)
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
+  count('leased', tenant, class, 1)
   call('RPUSH', request_key, run, number, token)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', 1)
@@ -80,6 +81,7 @@ local function take_one(class)
   end
   local queue = queue_key(class, tenant)
   local run, number = of_member(call('ZPOPMIN', queue)[1])
+  count('queued', tenant, class, -1)
   if class ~= DECIDE and (has_ended(run) or told_to_stop(run)) then
     task_lost(run, number, tenant, '1')
     dropped = dropped + 1

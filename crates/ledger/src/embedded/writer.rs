@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Recorded,
-    RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+    RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -47,6 +47,7 @@ pub(super) enum Ask {
     Watch(RunId, u64, Reply<Shown>),
     List(TenantId, usize, Option<RunId>, Reply<Vec<RunSummary>>),
     Body(TenantId, BodyRef, Reply<Bytes>),
+    Stats(Reply<Stats>),
     Close(oneshot::Sender<()>),
 }
 
@@ -221,6 +222,10 @@ impl Writer {
             Ask::Body(tenant, body, reply) => {
                 let result = self.state.body(store, &tenant, &body);
                 self.answer(reply, result)
+            }
+            Ask::Stats(reply) => {
+                let stats = self.state.stats(now);
+                self.answer(reply, Ok(stats))
             }
             Ask::Close(closed) => {
                 self.closing.push(closed);

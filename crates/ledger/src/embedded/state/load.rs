@@ -25,6 +25,9 @@ impl State {
             state.queues.set_terms(&id(TenantId::new(tenant))?, decode(value)?);
             Ok(())
         })?;
+        if let Some(totals) = store.get(row::TOTALS)? {
+            state.totals = decode(&totals)?;
+        }
         let mut live = Vec::new();
         each(store, &row::kind(Kind::Live), |key, value| {
             let run = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
@@ -167,7 +170,7 @@ impl State {
 /// The head of a task that is over: nobody looks at it.
 fn over() -> TaskHead {
     let (class, payload) = (crate::Class::from_text(""), Bytes::new());
-    TaskHead { class, priority: 0, age: 0, cost: 1, payload }
+    TaskHead { class, priority: 0, age: 0, cost: 1, payload, made_at: Timestamp(0) }
 }
 
 fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {
