@@ -1,12 +1,13 @@
 //! The call itself.
 
+use crate::figures::{AgentFigures, Figures};
 use baton_codes::FailureCode;
 use baton_ledger::{Held, Ledger, LedgerError};
 use baton_provider::{
     ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
     Usage,
 };
-use baton_workflow::{AgentCard, Resource, Spend};
+use baton_workflow::{AgentCard, AgentId, Resource, Spend, TenantId};
 use futures::StreamExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ const IMAGE_TOKENS: u64 = 16_384;
 pub struct Caller {
     providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
     retry: RetryPolicy,
+    figures: Figures,
+    tenant: Option<TenantId>,
 }
 
 /// What to ask of whom.
@@ -124,12 +127,37 @@ pub struct Called {
 impl Caller {
     /// Over these providers, by the names that cards refer to.
     pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(providers), retry }
+        let figures = Figures::default();
+        Self { providers: Arc::new(providers), retry, figures, tenant: None }
+    }
+
+    /// The same, with all calls counted as this tenant's.
+    pub fn on_behalf_of(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// What the calls of this process came to, agent by agent: those for one tenant, or
+    /// all.
+    pub fn figures(&self, tenant: Option<&TenantId>) -> BTreeMap<AgentId, AgentFigures> {
+        self.figures.read(tenant)
     }
 
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
     /// allow. `deltas` is told what comes in. Cancelling `stop` ends the call.
     pub async fn make(
+        &self,
+        call: Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        deltas: impl FnMut(Delta<'_>) + Send,
+    ) -> Called {
+        let begun = self.figures.begin(&call.card.id, self.tenant.as_ref());
+        let called = self.make_uncounted(call, purse, stop, deltas).await;
+        begun.end(&called);
+        called
+    }
+
+    async fn make_uncounted(
         &self,
         call: Call<'_>,
         purse: &Purse,

@@ -5,5 +5,7 @@
 //! its bill.
 
 mod caller;
+mod figures;
 
 pub use caller::{Call, CallFailure, Called, Caller, Delta, Purse, Reply};
+pub use figures::AgentFigures;

@@ -65,6 +65,7 @@ impl Planner {
             );
         };
         let question = Question {
+            tenant: &leased.tenant,
             model,
             task: task_text(&request),
             pool: &pool,

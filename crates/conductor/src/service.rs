@@ -64,6 +64,7 @@ impl v1::conductor_server::Conductor for Conductor {
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
         let question = Question {
+            tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
             pool: &ask.pool,
@@ -124,6 +125,18 @@ impl v1::conductor_server::Conductor for Conductor {
         };
         let replies = watched.filter(wanted).map(|item| item.map(watch_reply).map_err(refused));
         Ok(Response::new(Box::pin(replies)))
+    }
+
+    async fn status(
+        &self,
+        request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusReply>, Status> {
+        let asked = request.into_inner();
+        let tenant =
+            TenantId::new(&asked.tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let status = self.status_json(&tenant, asked.everything, asked.runs as usize).await;
+        let status_json = status.map_err(unread)?;
+        Ok(Response::new(v1::StatusReply { status_json }))
     }
 
     async fn cancel(

@@ -26,6 +26,7 @@ mod runs;
 #[cfg(test)]
 mod sample;
 mod serve;
+mod status;
 
 pub use auth::KeyError;
 pub use gateway::Gateway;

@@ -1,11 +1,11 @@
 //! The gRPC surface: tokens of steps in work, and calls that are not part of a run.
 
 use crate::WorkerAgent;
-use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use baton_call::{AgentFigures, Call, CallFailure, Called, Delta, Purse};
 use baton_codes::ApiCode;
 use baton_proto::{status, v1};
 use baton_provider::{ChatRequest, Conversation, Finish, Message, ProviderError};
-use baton_workflow::{AgentCard, AgentId, RunId, TaskId};
+use baton_workflow::{AgentCard, AgentId, RunId, TaskId, TenantId};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -77,25 +77,35 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
             let detail = detail(ApiCode::ImagesNotSupported, Some("messages"));
             return Err(status(Code::InvalidArgument, message, detail));
         }
-        Ok(Response::new(self.direct(card, conversation)))
+        let tenant = TenantId::new(&asked.tenant)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Response::new(self.direct(&tenant, card, conversation)))
     }
 
     async fn describe(
         &self,
-        _: Request<v1::DescribeRequest>,
+        request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeReply>, Status> {
         let settings = self.registry.settings();
         let agents = settings.pool.agents().iter().map(|card| card.id.to_string()).collect();
-        Ok(Response::new(v1::DescribeReply { agents, holder: self.holder.clone() }))
+        let tenant = request.into_inner().tenant.map(TenantId::new).transpose();
+        let tenant = tenant.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let figures = self.caller.figures(tenant.as_ref()).into_iter().map(figures).collect();
+        Ok(Response::new(v1::DescribeReply { agents, holder: self.holder.clone(), figures }))
     }
 }
 
 impl WorkerAgent {
     /// One call, streamed. It ends when the reader goes away. Retries end with the first
     /// text: what was sent cannot be taken back.
-    fn direct(&self, card: AgentCard, conversation: Conversation) -> Stream<v1::DirectChatReply> {
+    fn direct(
+        &self,
+        tenant: &TenantId,
+        card: AgentCard,
+        conversation: Conversation,
+    ) -> Stream<v1::DirectChatReply> {
         let (sender, mut parts) = mpsc::channel::<v1::DirectChatReply>(DIRECT_PARTS_MAX);
-        let caller = self.caller.clone();
+        let caller = self.caller.on_behalf_of(tenant);
         let output_tokens_max =
             conversation.output_tokens_max.unwrap_or(u32::MAX).min(card.output_tokens);
         Box::pin(async_stream::try_stream! {
@@ -144,6 +154,20 @@ impl WorkerAgent {
             }
             yield end_of(called)?;
         })
+    }
+}
+
+fn figures((agent, figures): (AgentId, AgentFigures)) -> v1::AgentFigures {
+    v1::AgentFigures {
+        agent: agent.to_string(),
+        in_flight: figures.in_flight,
+        calls: figures.calls,
+        errors: figures.errors,
+        tokens_in: figures.tokens_in,
+        tokens_out: figures.tokens_out,
+        usd_pico: figures.usd_pico,
+        tokens_a_second: figures.tokens_a_second,
+        latencies_ms: figures.latencies_ms,
     }
 }
 

@@ -71,6 +71,7 @@ impl WorkerAgent {
         let stream = self.streams.open(&leased.task);
         let called = self
             .caller
+            .on_behalf_of(&leased.tenant)
             .make(call, &purse, stop, |delta| match delta {
                 Delta::Begin { call } => stream.begin(call),
                 Delta::Text(more) => stream.text(more),
