@@ -3,9 +3,12 @@
 use crate::{
     complete::{Completions, Man},
     explain::Explain,
+    profile::ProfileArgs,
+    top::Top,
 };
 use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where the endpoint listens unless said otherwise.
@@ -53,6 +56,11 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Measure whole runs on this machine, beside the bound that the disk sets.
     Bench(Bench),
+    /// Look at a cluster at work: runs, queues, agents, cost.
+    #[command(after_help = "Example: baton top --endpoint http://127.0.0.1:8484")]
+    Top(Top),
+    /// Keep named endpoints, with where their keys are.
+    Profile(ProfileArgs),
     /// Say what an error code means, why it happens and what to do.
     #[command(after_help = "Example: baton explain queue_full")]
     Explain(Explain),
@@ -100,9 +108,12 @@ pub(crate) struct EndpointArgs {
     /// The endpoint, such as http://127.0.0.1:8484.
     #[arg(long, env = "BATON_ENDPOINT", value_name = "URL", global = true)]
     pub(crate) endpoint: Option<String>,
-    /// Environment variable that holds the key.
-    #[arg(long, default_value = "BATON_API_KEY", value_name = "NAME", global = true)]
-    pub(crate) key_env: String,
+    /// Environment variable that holds the key; BATON_API_KEY unless said.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) key_env: Option<String>,
+    /// The profile, which says what is not said here; see `baton profile`.
+    #[arg(long, env = "BATON_PROFILE", value_name = "NAME", global = true)]
+    pub(crate) profile: Option<String>,
 }
 
 /// What a run may be told.
@@ -134,13 +145,24 @@ pub(crate) struct AskArgs {
     pub(crate) seed: Option<i64>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// For people.
     #[default]
     Text,
     /// One JSON document.
     Json,
+}
+
+impl Format {
+    /// As it is said.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -154,8 +176,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
     /// Form of the answer.
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT")]
+    pub(crate) output: Option<Format>,
     /// Only the answer, nothing on stderr.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -172,8 +194,8 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
     /// Form of the plan.
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT")]
+    pub(crate) output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -183,8 +205,8 @@ pub(crate) struct Runs {
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
     /// Form of what is printed.
-    #[arg(short, long, value_enum, default_value = "text", global = true)]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT", global = true)]
+    pub(crate) output: Option<Format>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,11 +10,13 @@ mod grpc;
 mod node;
 mod output;
 mod plan;
+mod profile;
 mod run;
 mod runs;
 mod settings;
 mod sim;
 mod tasks;
+mod top;
 mod tree;
 mod up;
 
@@ -61,6 +63,8 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Explain(explain) => explain::explain(&explain),
             Command::Completions(completions) => complete::completions(&completions),
             Command::Man(man) => complete::man(&man),
+            Command::Profile(args) => profile::profile(args),
+            Command::Top(args) => top::top(args).await,
         }
     });
     // What was asked is done or given up: nothing that still blocks is waited for.
