@@ -2,6 +2,7 @@
 
 use crate::{
     complete::{Completions, Man},
+    doctor::Doctor,
     explain::Explain,
     profile::ProfileArgs,
     top::Top,
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where the endpoint listens unless said otherwise.
-const LISTEN: &str = "127.0.0.1:8484";
+pub(crate) const LISTEN: &str = "127.0.0.1:8484";
 
 /// An open, self-hosted Conductor: teams of language models behind one OpenAI endpoint.
 #[derive(Debug, Parser)]
@@ -59,6 +60,11 @@ pub(crate) enum Command {
     /// Look at a cluster at work: runs, queues, agents, cost.
     #[command(after_help = "Example: baton top --endpoint http://127.0.0.1:8484")]
     Top(Top),
+    /// Look for what keeps a cluster from working here.
+    #[command(
+        after_help = "Example: baton doctor --config baton.toml --data baton-data\nExit codes: 0 all is well, 6 there are warnings, 1 a check failed. Each provider is tried with one call of one token, unless --no-calls is given."
+    )]
+    Doctor(Doctor),
     /// Keep named endpoints, with where their keys are.
     Profile(ProfileArgs),
     /// Say what an error code means, why it happens and what to do.

@@ -7,6 +7,8 @@ use std::{fmt, process::ExitCode};
 pub(crate) const NO_ANSWER: u8 = Exit::NoAnswer.number();
 /// There is an answer, but it was not accepted, or the run was cut short.
 pub(crate) const INCOMPLETE: u8 = Exit::Incomplete.number();
+/// A check found something that will do harm, and nothing that does.
+pub(crate) const WARNINGS: u8 = Exit::Warnings.number();
 /// Interrupted by Ctrl-C, as shells count it.
 pub(crate) const INTERRUPTED: u8 = Exit::Interrupted.number();
 

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod client;
 mod complete;
+mod doctor;
 mod exit;
 mod explain;
 mod grpc;
@@ -64,6 +65,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Completions(completions) => complete::completions(&completions),
             Command::Man(man) => complete::man(&man),
             Command::Profile(args) => profile::profile(args),
+            Command::Doctor(args) => doctor::doctor(args).await,
             Command::Top(args) => top::top(args).await,
         }
     });

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
-const LEDGER_FILE: &str = "ledger.redb";
+pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 
 /// How long clients may wait for their answers once the cluster was told to stop. Then
 /// they are told where to find them; what the agents still write gets its time after that,
@@ -159,7 +159,7 @@ async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
 }
 
 /// One HTTP client a provider.
-fn caller(settings: &Settings) -> Result<Caller, Failure> {
+pub(crate) fn caller(settings: &Settings) -> Result<Caller, Failure> {
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, provider) in &settings.providers {
         let mut options = HttpProviderOptions::new(name, &provider.base_url);

@@ -16,7 +16,7 @@ const SIM_CONDUCTOR: &str = "sim-conductor";
 const SIM_JUDGE: &str = "sim-critic";
 
 /// The name of the simulated pool's provider.
-const SIM_PROVIDER: &str = "sim";
+pub(crate) const SIM_PROVIDER: &str = "sim";
 
 /// The configuration in force.
 pub(crate) struct InForce {
@@ -43,8 +43,7 @@ impl InForce {
                 settings.map_err(invalid)?
             }
         };
-        let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
-        let simulated = url == Some(NOWHERE);
+        let simulated = is_simulated(&settings);
         Ok(Self { settings, simulated })
     }
 
@@ -54,6 +53,12 @@ impl InForce {
             sim.base_url = format!("http://{address}/v1");
         }
     }
+}
+
+/// Whether the simulated pool is used, and not started yet.
+pub(crate) fn is_simulated(settings: &Settings) -> bool {
+    let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
+    url == Some(NOWHERE)
 }
 
 fn invalid(faults: SettingsFaults) -> Failure {

@@ -237,6 +237,7 @@ codes! {
         NoAnswer = "exit_no_answer",
         Auth = "exit_auth",
         Incomplete = "exit_incomplete",
+        Warnings = "exit_warnings",
         Interrupted = "exit_interrupted",
     }
 }
@@ -258,6 +259,7 @@ impl ExitCode {
             Self::NoAnswer => 3,
             Self::Auth => 4,
             Self::Incomplete => 5,
+            Self::Warnings => 6,
             Self::Interrupted => 130,
         }
     }

@@ -50,6 +50,18 @@ impl EmbeddedLedger {
         Self::start(State::new(1), Box::new(store::Memory::default()), None)
     }
 
+    /// The format of the ledgers that this program reads and writes.
+    pub const FORMAT: u32 = row::FORMAT;
+
+    /// The format of the ledger in this file, which is not changed. None where it was not
+    /// closed, so that only opening it can tell.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn format_of(path: impl AsRef<Path>) -> Result<Option<u32>, LedgerError> {
+        file::format_of(path.as_ref())
+    }
+
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
     /// file was last open goes on: leases from before are void, their tasks wait again.
     /// Reads everything that is not finished; call it where blocking is no harm.

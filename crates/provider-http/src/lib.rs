@@ -7,6 +7,7 @@
 mod api;
 mod body;
 mod clock;
+mod date;
 mod failure;
 mod options;
 mod provider;
@@ -15,6 +16,7 @@ mod secret;
 mod wire;
 
 pub use api::{Api, ApiError, ApiEvent};
+pub use date::{Skew, date_at};
 pub use options::{HttpProviderOptions, MaxTokensField, OptionsError, ReplyLimits, Timeouts};
 pub use provider::HttpProvider;
 pub use secret::{Secret, SecretError};

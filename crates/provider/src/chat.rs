@@ -4,7 +4,7 @@ use baton_workflow::{Message, Price, Spend};
 use serde::{Deserialize, Serialize};
 
 /// One call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
     /// The model's name at the provider.
     pub model: String,
