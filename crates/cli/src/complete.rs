@@ -38,7 +38,8 @@ pub(crate) fn completions(args: &Completions) -> Result<ExitCode, Failure> {
 pub(crate) fn man(args: &Man) -> Result<ExitCode, Failure> {
     let command = args::Args::command();
     match &args.out {
-        None => print(&rendered(command)?),
+        // As in the pages of a folder: `help` says what is on them.
+        None => print(&rendered(command.disable_help_subcommand(true))?),
         Some(folder) => {
             let cannot = |error| unwritten(folder, &error);
             fs::create_dir_all(folder).map_err(cannot)?;

@@ -75,7 +75,10 @@ impl Conductor {
         });
         let mut queues = stats.queues;
         queues.retain(|queue| everything || queue.tenant == *tenant);
-        let listed = self.ledger.list(tenant, runs.min(RUNS_MAX), None).await?;
+        let listed = match runs {
+            0 => Vec::new(),
+            _some => self.ledger.list(tenant, runs.min(RUNS_MAX), None).await?,
+        };
         let (mut lines, mut looked_into) = (Vec::new(), 0);
         for summary in &listed {
             let mut doing = None;
