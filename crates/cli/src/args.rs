@@ -22,7 +22,7 @@ pub(crate) const LISTEN: &str = "127.0.0.1:8484";
     version,
     after_help = "Exit codes: 0 done · 1 error · 2 wrong usage or configuration · 3 the run ended \
                   without an answer · 4 not authorised · 5 an answer, but not accepted or cut \
-                  short · 130 interrupted.\nLogs go to stderr; BATON_LOG sets what is logged."
+                  short · 6 warnings of doctor · 130 interrupted.\nLogs go to stderr; BATON_LOG sets what is logged."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
