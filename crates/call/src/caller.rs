@@ -1,22 +1,23 @@
 //! The call itself.
 
-use crate::figures::{AgentFigures, Figures};
-use baton_codes::FailureCode;
-use baton_ledger::{Held, Ledger, LedgerError};
-use baton_provider::{
-    ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
-    Usage,
+use crate::{
+    bound::tokens_in_max,
+    figures::{AgentFigures, Figures},
+    reply::{Delta, Gathered, Reply},
 };
+use baton_codes::FailureCode;
+use baton_ledger::{Held, Leased, Ledger, LedgerError};
+use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
 use baton_workflow::{AgentCard, AgentId, Resource, Spend, TenantId};
 use futures::StreamExt as _;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Tokens that a message's frame may take.
-const MESSAGE_FRAME_TOKENS: u64 = 16;
-/// Tokens that one image can take at most with the usual tilings.
-const IMAGE_TOKENS: u64 = 16_384;
 
 /// Makes calls to the models of all configured providers.
 #[derive(Clone)]
@@ -42,34 +43,38 @@ pub struct Call<'a> {
 #[derive(Clone)]
 pub enum Purse {
     /// The budget of the run whose task is held.
-    Lease(Arc<dyn Ledger>, Held),
+    Lease {
+        /// Where it is kept.
+        ledger: Arc<dyn Ledger>,
+        /// The task.
+        held: Held,
+        /// What the lease has set aside for the first call, until that is made; or what
+        /// did not hold it.
+        set_aside: Arc<Mutex<Result<Spend, Resource>>>,
+    },
     /// Nothing is reserved: the caller answers for the spend.
     Open,
 }
 
-/// More of a reply, while it comes in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta<'a> {
-    /// A call begins; what an earlier one gave is withdrawn.
-    Begin {
-        /// Counts the calls of one [`Caller::make`], from 1.
-        call: u32,
-    },
-    /// Text.
-    Text(&'a str),
-    /// Reasoning.
-    Reasoning(&'a str),
-}
+impl Purse {
+    /// What pays for the calls of a leased task.
+    pub fn of(ledger: Arc<dyn Ledger>, leased: &Leased) -> Self {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        Self::Lease { ledger, held, set_aside: Arc::new(Mutex::new(leased.reserved)) }
+    }
 
-/// A whole reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The text; never empty.
-    pub text: String,
-    /// Why the model stopped.
-    pub finish: Finish,
-    /// Tokens, as the provider said, or as estimated.
-    pub usage: Usage,
+    /// What is set aside already, given out once.
+    fn set_aside(&self) -> Result<Spend, Resource> {
+        match self {
+            Self::Lease { set_aside, .. } => {
+                // Whoever panicked, an amount is whole.
+                let mut rest = set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+                (*rest)?;
+                std::mem::replace(&mut *rest, Ok(Spend::ZERO))
+            }
+            Self::Open => Ok(Spend::ZERO),
+        }
+    }
 }
 
 /// Why there is no reply.
@@ -83,6 +88,8 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+    /// The call went well and gave no text, for this reason.
+    NotSaid(Finish),
 }
 
 impl CallFailure {
@@ -93,6 +100,9 @@ impl CallFailure {
             Self::BudgetSpent(_) => FailureCode::BudgetSpent,
             Self::Stopped => FailureCode::Stopped,
             Self::UnknownProvider(_) => FailureCode::UnknownProvider,
+            Self::NotSaid(Finish::Refusal) => FailureCode::Refused,
+            Self::NotSaid(Finish::ContentFilter) => FailureCode::Filtered,
+            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => FailureCode::NoText,
         };
         code.as_str()
     }
@@ -109,6 +119,12 @@ impl fmt::Display for CallFailure {
             Self::UnknownProvider(name) => {
                 write!(f, "provider {name} is not configured in this process")
             }
+            Self::NotSaid(finish) => f.write_str(match finish {
+                Finish::Refusal => "the model refused to answer",
+                Finish::ContentFilter => "the provider's filter stopped the answer",
+                Finish::Length => "the model wrote no text within its limit of tokens",
+                Finish::Stop | Finish::ToolCalls => "the model wrote no text",
+            }),
         }
     }
 }
@@ -170,12 +186,22 @@ impl Caller {
             called.result = Err(CallFailure::UnknownProvider(call.card.provider.clone()));
             return called;
         };
-        let tokens_in = tokens_in_max(&call.request.messages);
+        let tokens_in = tokens_in_max(&call.request);
         let bound = call.card.upper_bound(tokens_in, call.request.output_tokens_max);
-        // A call that failed for nothing leaves its reservation to the next one.
-        let mut reserved = false;
+        let set_aside = match purse.set_aside() {
+            Ok(amount) => amount,
+            Err(resource) => {
+                called.result = Err(CallFailure::BudgetSpent(resource));
+                return called;
+            }
+        };
+        // The first call needs only what goes beyond what is set aside; one that failed
+        // for nothing leaves its reservation to the next one.
+        let mut wanted = bound.minus(set_aside);
         for attempt in 1_u32.. {
-            if !reserved && let Err(failure) = reserve(purse, bound, stop).await {
+            if wanted != Spend::ZERO
+                && let Err(failure) = reserve(purse, wanted, stop).await
+            {
                 called.result = Err(failure);
                 return called;
             }
@@ -196,7 +222,7 @@ impl Caller {
                 }
                 Err(error) => error,
             };
-            reserved = !error.may_have_cost();
+            wanted = if error.may_have_cost() { bound } else { Spend::ZERO };
             if error.may_have_cost() {
                 called.spend = called.spend.plus(bound);
                 called.estimated = true;
@@ -219,7 +245,7 @@ impl Caller {
 }
 
 async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
-    let Purse::Lease(ledger, held) = purse else { return Ok(()) };
+    let Purse::Lease { ledger, held, .. } = purse else { return Ok(()) };
     match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
         Ok(()) => Ok(()),
         Err(LedgerError::BudgetSpent(resource)) => Err(CallFailure::BudgetSpent(resource)),
@@ -238,26 +264,14 @@ async fn one_call(
 ) -> Result<(Reply, bool), ProviderError> {
     let run = async {
         let mut stream = provider.chat(call.request.clone()).await?;
-        let mut text = String::new();
+        let mut gathered = Gathered::default();
         while let Some(event) = stream.next().await {
-            match event? {
-                ChatEvent::Text(more) => {
-                    text.push_str(&more);
-                    deltas(Delta::Text(&more));
-                }
-                ChatEvent::Reasoning(more) => deltas(Delta::Reasoning(&more)),
-                ChatEvent::Finished(finished) => {
-                    if text.trim().is_empty() {
-                        return Err(ProviderError::Empty);
-                    }
-                    let known = finished.usage.is_some();
-                    let usage = finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
-                    return Ok((Reply { text, finish: finished.finish, usage }, known));
-                }
+            if let Some(whole) = gathered.take(event?, &call.request, deltas)? {
+                return Ok(whole);
             }
         }
         let reason = "the stream ended without a finish".to_owned();
-        Err(ProviderError::Cut { received: text.len(), reason })
+        Err(ProviderError::Cut { received: gathered.text_bytes(), reason })
     };
     let Some(deadline) = call.deadline else { return run.await };
     let left = deadline.saturating_duration_since(Instant::now());
@@ -265,28 +279,4 @@ async fn one_call(
         let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Err(ProviderError::Timeout { phase: baton_provider::Phase::Total, ms })
     })
-}
-
-/// No tokenizer in use makes more tokens than bytes.
-fn tokens_in_max(messages: &[Message]) -> u64 {
-    messages.iter().map(|message| content_tokens(&message.content) + MESSAGE_FRAME_TOKENS).sum()
-}
-
-fn content_tokens(content: &Content) -> u64 {
-    match content {
-        Content::Text(text) => text.len() as u64,
-        Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part {
-                Part::Text { text } => text.len() as u64,
-                Part::ImageUrl { .. } => IMAGE_TOKENS,
-            })
-            .sum(),
-    }
-}
-
-/// What a reply used at most, when the provider does not say.
-fn estimate(request: &ChatRequest, text: &str) -> Usage {
-    let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
-    Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
 }

@@ -113,7 +113,7 @@ impl Begun {
                 | CallFailure::BudgetSpent(_)
                 | CallFailure::UnknownProvider(_),
             ) => return,
-            Err(CallFailure::Provider(_)) => meter.errors += 1,
+            Err(CallFailure::Provider(_) | CallFailure::NotSaid(_)) => meter.errors += 1,
             Ok(_) => {}
         }
         meter.calls += 1;
@@ -166,7 +166,13 @@ mod tests {
     }
 
     fn good() -> Called {
-        let reply = Reply { text: "4".into(), finish: Finish::Stop, usage: Usage::default() };
+        let reply = Reply {
+            text: "4".into(),
+            refusal: String::new(),
+            tool_calls: Vec::new(),
+            finish: Finish::Stop,
+            usage: Usage::default(),
+        };
         called(Ok(reply))
     }
 

@@ -4,8 +4,11 @@
 //! that no call is made that the run's budget does not hold, and none is forgotten on
 //! its bill.
 
+mod bound;
 mod caller;
 mod figures;
+mod reply;
 
-pub use caller::{Call, CallFailure, Called, Caller, Delta, Purse, Reply};
+pub use caller::{Call, CallFailure, Called, Caller, Purse};
 pub use figures::AgentFigures;
+pub use reply::{Delta, Reply};

@@ -11,8 +11,8 @@ use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::{Provider, RetryPolicy};
-use baton_provider_http::{HttpProvider, HttpProviderOptions, Secret, Timeouts};
-use baton_registry::{Auth, InProcess, Kind, Member, Registry, SecretRef, Settings};
+use baton_provider_http::{HttpProvider, HttpProviderOptions, Protocol, Secret, Timeouts};
+use baton_registry::{Auth, InProcess, Kind, Member, ProviderKind, Registry, SecretRef, Settings};
 use baton_sim::SimOptions;
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
@@ -163,6 +163,10 @@ pub(crate) fn caller(settings: &Settings) -> Result<Caller, Failure> {
     let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
     for (name, provider) in &settings.providers {
         let mut options = HttpProviderOptions::new(name, &provider.base_url);
+        options.protocol = match provider.kind {
+            ProviderKind::OpenAi => Protocol::ChatCompletions,
+            ProviderKind::Anthropic => Protocol::Messages,
+        };
         options.key = provider.key.as_ref().map(secret).transpose()?;
         options.stream = provider.stream;
         let timeouts = provider.timeouts;

@@ -3,7 +3,7 @@
 use crate::{args::PoolArgs, exit::Failure};
 use baton_codes::StartCode;
 use baton_registry::{
-    PolicySettings, ProviderSettings, Settings, SettingsFaults, TimeoutSettings,
+    PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults, TimeoutSettings,
     read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
@@ -83,6 +83,7 @@ const NOWHERE: &str = "http://simulated.invalid/v1";
 /// The simulated pool: its workers are the agents, its Conductor plans, its critic judges.
 fn simulated() -> Result<Settings, Failure> {
     let provider = ProviderSettings {
+        kind: ProviderKind::OpenAi,
         base_url: NOWHERE.into(),
         key: None,
         timeouts: TimeoutSettings::default(),

@@ -103,6 +103,10 @@ impl Story {
             Outcome::Worked { ms, .. } => {
                 format!("├ {GOOD}✓{PLAIN} {who} {cost} {DIM}{ms} ms{PLAIN}")
             }
+            Outcome::FellShort { shortfall, ms, .. } => {
+                let said = short(&shortfall.to_string());
+                format!("├ {BAD}✗{PLAIN} {who}: {said} {cost} {DIM}{ms} ms{PLAIN}")
+            }
             Outcome::Verified { verdict, ms } => {
                 let kind = format!("{:?}", verdict.kind).to_lowercase();
                 let said = short(&verdict.feedback);

@@ -13,6 +13,7 @@ use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
     AgentCard, BodyRef, Conversation, Pool, Role, Spend, TenantId, Timestamp, Words, Workflow,
+    in_words,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ pub(crate) struct Planner(pub(crate) Conductor);
 impl Handler for Planner {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
-        let completion = self.plan(&leased, &held, &stop).await;
+        let completion = self.plan(&leased, &stop).await;
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());
         if let Err(error) = persist(&patience, complete).await {
@@ -34,7 +35,7 @@ impl Handler for Planner {
 }
 
 impl Planner {
-    async fn plan(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
+    async fn plan(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let assignment = match serde_json::from_slice(&leased.payload) {
             Ok(Assignment::Plan(assignment)) => assignment,
             Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
@@ -77,7 +78,7 @@ impl Planner {
             seed: request.seed,
         };
         let began = Instant::now();
-        let purse = Purse::Lease(self.0.ledger.clone(), held.clone());
+        let purse = Purse::of(self.0.ledger.clone(), leased);
         let asked = self.0.ask_policy(&question, &purse, stop).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         completion(asked, ms)
@@ -121,21 +122,33 @@ pub(crate) fn policy(settings: &Settings) -> Option<&AgentCard> {
 /// The conversation as the policy is shown it: the last user message is the task, what
 /// was said before is its context.
 pub(crate) fn task_text(conversation: &Conversation) -> String {
-    let Some((last, before)) = conversation.messages.split_last() else { return String::new() };
-    if before.is_empty() {
-        return last.plain();
+    let messages = in_words(&conversation.messages);
+    let Some((last, before)) = messages.split_last() else { return String::new() };
+    let mut text = String::new();
+    if !before.is_empty() {
+        text.push_str("Conversation so far:\n");
     }
-    let mut text = String::from("Conversation so far:\n");
     for message in before {
         let role = match message.role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         };
         text.push_str(&format!("[{role}] {}\n", message.plain()));
     }
-    text.push_str("\nNow:\n");
+    if !before.is_empty() {
+        text.push_str("\nNow:\n");
+    }
     text.push_str(&last.plain());
+    let tools = &conversation.tools.offered;
+    if !tools.is_empty() {
+        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names = names.join(", ");
+        text.push_str(&format!(
+            "\n\nWhoever writes the answer, and nobody else, can ask the user to call: {names}."
+        ));
+    }
     text
 }
 
@@ -162,7 +175,9 @@ fn completion(asked: Asked, ms: u64) -> Completion {
         Err(Unplanned::Failure(failure)) => match failure {
             CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },
             CallFailure::Stopped => Outcome::Abandoned,
-            CallFailure::Provider(_) | CallFailure::UnknownProvider(_) => {
+            CallFailure::Provider(_)
+            | CallFailure::UnknownProvider(_)
+            | CallFailure::NotSaid(_) => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }
         },

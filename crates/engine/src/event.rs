@@ -1,6 +1,6 @@
 //! What stands in a journal: what came in, and what was decided.
 
-use crate::{End, Plan, RunSpec};
+use crate::{End, Plan, RunSpec, Shortfall};
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,21 @@ pub enum Event {
         /// How.
         end: End,
     },
+}
+
+impl Event {
+    /// The task that this event creates, and the most that its first call can consume.
+    pub fn asks(&self) -> Option<(u32, Spend)> {
+        match self {
+            Self::PlanAsked { task, bound, .. }
+            | Self::StepDispatched { task, bound, .. }
+            | Self::VerifyAsked { task, bound, .. } => Some((*task, *bound)),
+            Self::Submitted { .. }
+            | Self::Heard { .. }
+            | Self::Adopted { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
 }
 
 /// Where an adopted workflow comes from.
@@ -142,6 +157,18 @@ pub enum Outcome {
         output: BodyRef,
         /// Whether the agent stopped because it reached its limit of tokens.
         truncated: bool,
+        /// From the call to the last token, in milliseconds.
+        ms: u64,
+        /// The calls of tools that it asks for, as a body of JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<BodyRef>,
+    },
+    /// A step's call went well and gave no answer.
+    FellShort {
+        /// In which way.
+        shortfall: Shortfall,
+        /// The text there is.
+        text: BodyRef,
         /// From the call to the last token, in milliseconds.
         ms: u64,
     },

@@ -1,7 +1,8 @@
 //! Writes answers as OpenAI's clients read them.
 
-use baton_proto::v1::Usage;
+use baton_proto::v1::{ToolPiece, Usage};
 use baton_registry::{PolicySettings, Settings};
+use baton_workflow::ToolCall;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -25,6 +26,7 @@ pub(crate) enum Finish {
     Stop,
     Length,
     ContentFilter,
+    ToolCalls,
 }
 
 impl Finish {
@@ -33,8 +35,20 @@ impl Finish {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
         }
     }
+}
+
+/// What a whole answer says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+    /// The words in which the agent refuses; empty unless it does.
+    pub(crate) refusal: String,
+    pub(crate) tool_calls: Vec<ToolCall>,
+    pub(crate) finish: Finish,
 }
 
 /// What stands in a chunk.
@@ -45,6 +59,8 @@ pub(crate) enum Delta<'a> {
     Text(&'a str),
     /// Under both names that clients know it by.
     Reasoning(&'a str),
+    Refusal(&'a str),
+    Tool(&'a ToolPiece),
     /// The last one.
     Finish(Finish),
 }
@@ -73,18 +89,29 @@ impl Head {
     /// A whole answer.
     pub(crate) fn completion(
         &self,
-        text: &str,
-        reasoning: &str,
-        finish: Finish,
+        answer: &Answer,
         usage: &Usage,
-        report: Option<&Report>,
-    ) -> Value {
+        report: Option<Report>,
+    ) -> Document {
+        let Answer { text, reasoning, refusal, tool_calls, finish } = answer;
         let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
-        if !reasoning.is_empty() {
-            message["reasoning_content"] = reasoning.into();
-            message["reasoning"] = reasoning.into();
+        if !refusal.is_empty() {
+            message["refusal"] = refusal.as_str().into();
         }
-        let mut body = json!({
+        // Nothing said is not the same as an empty text; and what was begun before a
+        // refusal is not to be used.
+        if !refusal.is_empty() || (text.is_empty() && !tool_calls.is_empty()) {
+            message["content"] = Value::Null;
+        }
+        // An empty list makes clients wait for calls: there is a list only if there are any.
+        if !tool_calls.is_empty() {
+            message["tool_calls"] = json!(tool_calls);
+        }
+        if !reasoning.is_empty() {
+            message["reasoning_content"] = reasoning.as_str().into();
+            message["reasoning"] = reasoning.as_str().into();
+        }
+        let body = json!({
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
@@ -98,8 +125,7 @@ impl Head {
             }],
             "usage": usage_json(usage),
         });
-        attach(&mut body, report);
-        body
+        with_report(body, report)
     }
 
     /// A part of an answer. `null_usage` where a chunk of usage was asked for.
@@ -110,6 +136,8 @@ impl Head {
             Delta::Reasoning(text) => {
                 (json!({ "reasoning_content": text, "reasoning": text }), None)
             }
+            Delta::Refusal(text) => (json!({ "refusal": text }), None),
+            Delta::Tool(piece) => (json!({ "tool_calls": [tool_delta(piece)] }), None),
             Delta::Finish(finish) => (json!({}), Some(finish.name())),
         };
         let choice =
@@ -122,11 +150,10 @@ impl Head {
     }
 
     /// The chunk of usage, which has no choices; only for clients that asked for it.
-    pub(crate) fn usage_chunk(&self, usage: &Usage, report: Option<&Report>) -> Value {
+    pub(crate) fn usage_chunk(&self, usage: &Usage, report: Option<Report>) -> Document {
         let mut chunk = self.bare_chunk(Vec::new());
         chunk["usage"] = usage_json(usage);
-        attach(&mut chunk, report);
-        chunk
+        with_report(chunk, report)
     }
 
     fn bare_chunk(&self, choices: Vec<Value>) -> Value {
@@ -141,12 +168,31 @@ impl Head {
     }
 }
 
-/// Adds the report, under a name that OpenAI does not use.
-pub(crate) fn attach(body: &mut Value, report: Option<&Report>) {
-    // What was RawValue is JSON: this cannot fail, and a missing report is no disaster.
-    if let Some(report) = report.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
-        body["baton"] = report;
+/// A piece of a call: its first piece says what it is, the others add to its arguments.
+fn tool_delta(piece: &ToolPiece) -> Value {
+    let mut delta = json!({ "index": piece.index, "function": { "arguments": piece.arguments } });
+    if let Some(id) = &piece.id {
+        delta["id"] = id.as_str().into();
+        delta["type"] = "function".into();
     }
+    if let Some(name) = &piece.name {
+        delta["function"]["name"] = name.as_str().into();
+    }
+    delta
+}
+
+/// A body with the report under a name that OpenAI does not use.
+#[derive(Debug, Serialize)]
+pub(crate) struct Document {
+    #[serde(flatten)]
+    body: Value,
+    /// Written as it came: it was JSON before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baton: Option<Report>,
+}
+
+pub(crate) fn with_report(body: Value, baton: Option<Report>) -> Document {
+    Document { body, baton }
 }
 
 /// Usage with OpenAI's invariant: details are parts, the total is what is billed.

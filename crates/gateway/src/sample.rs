@@ -11,11 +11,12 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         provider: "sim".into(),
         model: (*id).into(),
         strengths: String::new(),
-        price: Price { input: 1, output: 2 },
+        price: Price { input: 1, output: 2, ..Price::default() },
         context_tokens: 8192,
         output_tokens: 1024,
         concurrency: 1,
         images: false,
+        abilities: Default::default(),
         tags: BTreeSet::new(),
     };
     let direct =

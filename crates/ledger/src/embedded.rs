@@ -4,9 +4,11 @@ mod disk;
 mod file;
 mod files;
 mod log;
+mod meter;
 mod row;
 mod state;
 mod store;
+mod sync;
 mod watch;
 mod writer;
 
@@ -19,6 +21,8 @@ use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
+pub use meter::DiskUse;
+use meter::Meter;
 use state::State;
 use std::{
     path::{Path, PathBuf},
@@ -39,6 +43,7 @@ pub struct EmbeddedLedger {
     broken: Arc<OnceLock<String>>,
     /// None where it is in memory alone.
     path: Option<PathBuf>,
+    meter: Meter,
 }
 
 impl EmbeddedLedger {
@@ -47,7 +52,9 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
-        Self::start(State::new(1), Box::new(store::Memory::default()), None)
+        let broken = Arc::default();
+        let (state, store) = (State::new(1), Box::new(store::Memory::default()));
+        Self::start(state, store, broken, Meter::default(), None)
     }
 
     /// The format of the ledgers that this program reads and writes.
@@ -70,26 +77,34 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        let (disk, epoch) = disk::Disk::open(path.as_ref())?;
+        let broken = Arc::default();
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk), Some(path.as_ref().to_owned()))
+        let meter = disk.meter();
+        Self::start(state, Box::new(disk), broken, meter, Some(path.as_ref().to_owned()))
+    }
+
+    /// What was asked of the disk since the ledger was opened; nothing for one in memory.
+    pub fn disk_use(&self) -> DiskUse {
+        self.meter.read()
     }
 
     fn start(
         state: State,
         store: Box<dyn Store>,
+        broken: Arc<OnceLock<String>>,
+        meter: Meter,
         path: Option<PathBuf>,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unusable)?;
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let broken = Arc::new(OnceLock::new());
         let writer = Writer::new(state, store, broken.clone());
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, path })
+        Ok(Self { asks, broken, path, meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;

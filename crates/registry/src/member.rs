@@ -125,6 +125,7 @@ mod tests {
             output_tokens: 8,
             concurrency: 1,
             images: false,
+            abilities: Default::default(),
             tags: Default::default(),
         };
         let policy = PolicySettings::Strategy(StrategySettings::direct());

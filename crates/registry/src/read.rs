@@ -16,7 +16,7 @@ pub use faults::{Complaint, SettingsFaults};
 
 pub(crate) use agent::{CONCURRENCY, POLICY_AGENT};
 pub(crate) use faults::Faults;
-pub(crate) use provider::check_base_url;
+pub(crate) use provider::{ANTHROPIC_KEY, ANTHROPIC_URL, check_base_url};
 
 use crate::{PolicySettings, Settings, StrategySettings};
 use agent::Agents;

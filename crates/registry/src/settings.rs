@@ -43,9 +43,21 @@ pub struct StrategySettings {
     pub parameters: Value,
 }
 
-/// One account at one OpenAI-compatible endpoint.
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProviderKind {
+    /// OpenAI's Chat Completions, as most servers do.
+    #[default]
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+/// One account at one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderSettings {
+    /// What it speaks.
+    pub kind: ProviderKind,
     /// Up to and including the version, such as `https://api.openai.com/v1`.
     pub base_url: String,
     /// Where the key is, if it takes one.
@@ -197,6 +209,7 @@ mod tests {
             output_tokens: 8,
             concurrency: 1,
             images: false,
+            abilities: Default::default(),
             tags: ["b".to_owned(), "a".to_owned()].into(),
         }
     }

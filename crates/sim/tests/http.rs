@@ -45,6 +45,7 @@ fn request(model: &str, text: &str) -> ChatRequest {
         stop: vec![],
         seed: None,
         idempotency_key: None,
+        ..ChatRequest::default()
     }
 }
 

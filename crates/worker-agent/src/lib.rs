@@ -1,6 +1,7 @@
 //! The service that carries out steps: it leases `work` tasks of the agents it hosts,
 //! asks the agent's model, and hands out the tokens while they come in.
 
+mod form;
 mod messages;
 mod service;
 mod streams;

@@ -64,8 +64,11 @@ async fn whole(
     let run = attendee.run().to_owned();
     let mut follow = Follow::to_the_end(shared.peers.clone(), &caller.tenant, &run);
     let ended = async {
-        while !matches!(follow.next().await?, Seen::Ended) {}
-        end::fetch(shared, &caller.tenant, &run).await
+        loop {
+            if let Seen::Ended(reply) = follow.next().await? {
+                return end::judge(*reply);
+            }
+        }
     };
     let ended = tokio::select! {
         ended = ended => ended,
@@ -73,8 +76,8 @@ async fn whole(
     };
     // From here on the run has ended, or shall go on.
     attendee.release();
-    let end::Ended { answer, finish, usage, report } = ended?;
-    Ok(Json(head.completion(&answer, "", finish, &usage, report.as_ref())).into_response())
+    let end::Ended { answer, usage, report } = ended?;
+    Ok(Json(head.completion(&answer, &usage, report)).into_response())
 }
 
 /// Said by a gateway that stops: the run is somebody else's to finish.

@@ -76,6 +76,9 @@ impl Progress {
             Outcome::Stands => Some("the policy lets the answer stand".into()),
             Outcome::Unreadable { .. } => Some("the policy's plan cannot be read".into()),
             Outcome::Worked { ms, .. } => Some(format!("task {task}: done in {ms} ms")),
+            Outcome::FellShort { shortfall, .. } => {
+                Some(format!("task {task}: no answer ({})", shortfall.code()))
+            }
             Outcome::Verified { verdict, .. } => Some(
                 match verdict.kind {
                     VerdictKind::Pass => "the check passed",

@@ -12,11 +12,12 @@ use crate::{
     error::ApiError,
     gateway::Shared,
     limits::PIECE_CHARS,
-    reply::{DONE, Delta, Head, comment, data},
+    reply::{DONE, Delta, Head, comment, data, with_report},
     request::ChatCall,
 };
 use axum::{http::StatusCode, response::Response};
 use baton_codes::ApiCode;
+use baton_proto::v1::ToolPiece;
 use bytes::Bytes;
 use futures::Stream;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ fn answer(
         yield chunk(Delta::Role);
         let mut live = Live::new(shared.clone(), &caller.tenant, &run);
         let mut doing = String::from("waiting");
-        let failure = loop {
+        let ended = loop {
             match live.next().await {
                 Ok(Told::Text(text)) => yield chunk(Delta::Text(&text)),
                 Ok(Told::Reasoning(text)) => {
@@ -59,22 +60,24 @@ fn answer(
                     doing = words;
                 }
                 Ok(Told::Quiet) => yield comment(&doing),
-                Ok(Told::Ended) => break None,
-                Ok(Told::Contradiction) => break Some(interrupted(&run)),
-                Ok(Told::Stopping) => break Some(goes_on(&run)),
-                Err(error) => break Some(error),
+                Ok(Told::Ended(reply)) => break end::judge(*reply),
+                Ok(Told::Contradiction) => break Err(interrupted(&run)),
+                Ok(Told::Stopping) => break Err(goes_on(&run)),
+                Err(error) => break Err(error),
             }
         };
         // Told its end, by us or by the run: what follows is no leaving.
         attendee.release();
-        let ended = match failure {
-            Some(error) => Err(error),
-            None => end::fetch(&shared, &caller.tenant, &run).await,
-        };
         match ended.and_then(|ended| rest(&run, &live, &ended).map(|rest| (rest, ended))) {
             Ok((rest, ended)) => {
                 for piece in pieces(&rest) {
                     yield chunk(Delta::Text(piece));
+                }
+                for delta in rest_of_calls(&ended) {
+                    yield chunk(Delta::Tool(&delta));
+                }
+                if !ended.answer.refusal.is_empty() {
+                    yield chunk(Delta::Refusal(&ended.answer.refusal));
                 }
                 for bytes in last_chunks(&head, &call, &ended) {
                     yield bytes;
@@ -90,20 +93,34 @@ fn answer(
 
 /// What the client lacks of the answer.
 fn rest(run: &str, live: &Live, ended: &Ended) -> Result<String, ApiError> {
-    match live.sent.rest(&ended.answer) {
+    match live.sent.rest(&ended.answer.text) {
         Some(rest) => Ok(rest.to_owned()),
         None => Err(interrupted(run)),
     }
 }
 
+/// Calls of tools come when the run has ended, each at once named and then piece by piece:
+/// what an agent began to ask for is worth nothing if another takes over.
+fn rest_of_calls(ended: &Ended) -> Vec<ToolPiece> {
+    let mut all = Vec::new();
+    for (index, call) in (0_u32..).zip(&ended.answer.tool_calls) {
+        let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
+        all.push(ToolPiece { index, id, name, arguments: String::new() });
+        all.extend(pieces(&call.arguments).map(|piece| {
+            let arguments = piece.to_owned();
+            ToolPiece { index, arguments, ..ToolPiece::default() }
+        }));
+    }
+    all
+}
+
 fn last_chunks(head: &Head, call: &ChatCall, ended: &Ended) -> Vec<Bytes> {
-    let mut finish = head.chunk(Delta::Finish(ended.finish), call.include_usage);
-    let report = ended.report.as_ref();
+    let finish = head.chunk(Delta::Finish(ended.answer.finish), call.include_usage);
+    let report = ended.report.clone();
     if call.include_usage {
         return vec![data(&finish), data(&head.usage_chunk(&ended.usage, report)), DONE];
     }
-    crate::reply::attach(&mut finish, report);
-    vec![data(&finish), DONE]
+    vec![data(&with_report(finish, report)), DONE]
 }
 
 /// Text was sent that is not the answer's: it cannot be taken back.

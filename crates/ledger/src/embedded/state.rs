@@ -18,11 +18,12 @@ mod view;
 
 use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
-use baton_workflow::{Budget, RunId, Spend, TaskId, TenantId, Timestamp};
+use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashMap;
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -82,6 +83,7 @@ pub(super) struct TaskHead {
     pub(super) priority: u8,
     pub(super) age: u64,
     pub(super) cost: u64,
+    pub(super) reserve: Spend,
     pub(super) payload: Bytes,
     pub(super) made_at: Timestamp,
 }
@@ -127,6 +129,8 @@ struct Lease {
     until: Timestamp,
     holder: String,
     request: u64,
+    /// What the lease itself has set aside.
+    reserved: Result<Spend, Resource>,
 }
 
 /// How a token stands to a task.
@@ -179,14 +183,14 @@ impl State {
         Self {
             epoch,
             counter: epoch << COUNTER_BITS,
-            runs: HashMap::new(),
-            roots: HashMap::new(),
-            keys: HashMap::new(),
+            runs: HashMap::default(),
+            roots: HashMap::default(),
+            keys: HashMap::default(),
             queues: queue::Queues::default(),
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
             totals: Totals::default(),
-            requests: HashMap::new(),
+            requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),
         }

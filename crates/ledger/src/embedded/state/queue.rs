@@ -8,7 +8,8 @@
 
 use crate::{Class, QueueStats, TenantTerms, check::PRIORITY_MAX};
 use baton_workflow::{TaskId, TenantId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolution of passes: what a cost of 1 moves a tenant of weight 1.
 const STRIDE: u64 = 1000;
