@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 /// The crates, layer by layer. A crate may depend on lower layers only.
 const LAYERS: [&[&str]; 8] = [
-    &["workflow"],
+    &["codes", "workflow"],
     &["planner", "engine"],
     &["proto", "telemetry", "actor"],
     &["ledger", "registry", "provider"],

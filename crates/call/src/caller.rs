@@ -2,11 +2,13 @@
 
 use crate::{
     bound::tokens_in_max,
+    figures::{AgentFigures, Figures},
     reply::{Delta, Gathered, Reply},
 };
+use baton_codes::FailureCode;
 use baton_ledger::{Held, Leased, Ledger, LedgerError};
 use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
-use baton_workflow::{AgentCard, Resource, Spend};
+use baton_workflow::{AgentCard, AgentId, Resource, Spend, TenantId};
 use futures::StreamExt as _;
 use std::{
     collections::BTreeMap,
@@ -25,6 +27,8 @@ pub type Providers = BTreeMap<String, Arc<dyn Provider>>;
 pub struct Caller {
     providers: Arc<RwLock<Providers>>,
     retry: RetryPolicy,
+    figures: Figures,
+    tenant: Option<TenantId>,
 }
 
 /// What to ask of whom.
@@ -94,15 +98,16 @@ pub enum CallFailure {
 impl CallFailure {
     /// A stable name for metrics and events.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Provider(error) => error.code(),
-            Self::BudgetSpent(_) => "budget_spent",
-            Self::Stopped => "stopped",
-            Self::UnknownProvider(_) => "unknown_provider",
-            Self::NotSaid(Finish::Refusal) => "refused",
-            Self::NotSaid(Finish::ContentFilter) => "filtered",
-            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => "no_text",
-        }
+        let code = match self {
+            Self::Provider(error) => return error.code(),
+            Self::BudgetSpent(_) => FailureCode::BudgetSpent,
+            Self::Stopped => FailureCode::Stopped,
+            Self::UnknownProvider(_) => FailureCode::UnknownProvider,
+            Self::NotSaid(Finish::Refusal) => FailureCode::Refused,
+            Self::NotSaid(Finish::ContentFilter) => FailureCode::Filtered,
+            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => FailureCode::NoText,
+        };
+        code.as_str()
     }
 }
 
@@ -141,7 +146,19 @@ pub struct Called {
 impl Caller {
     /// Over these providers, by the names that cards refer to.
     pub fn new(providers: Providers, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(RwLock::new(providers)), retry }
+        let figures = Figures::default();
+        Self { providers: Arc::new(RwLock::new(providers)), retry, figures, tenant: None }
+    }
+
+    /// The same, with all calls counted as this tenant's.
+    pub fn on_behalf_of(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// What the calls of this process came to, agent by agent: those for one tenant, or
+    /// all.
+    pub fn figures(&self, tenant: Option<&TenantId>) -> BTreeMap<AgentId, AgentFigures> {
+        self.figures.read(tenant)
     }
 
     /// Takes other providers from the next call on. Calls under way end with the provider
@@ -158,6 +175,19 @@ impl Caller {
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
     /// allow. `deltas` is told what comes in. Cancelling `stop` ends the call.
     pub async fn make(
+        &self,
+        call: Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        deltas: impl FnMut(Delta<'_>) + Send,
+    ) -> Called {
+        let begun = self.figures.begin(&call.card.id, self.tenant.as_ref());
+        let called = self.make_uncounted(call, purse, stop, deltas).await;
+        begun.end(&called);
+        called
+    }
+
+    async fn make_uncounted(
         &self,
         call: Call<'_>,
         purse: &Purse,

@@ -6,7 +6,9 @@
 
 mod bound;
 mod caller;
+mod figures;
 mod reply;
 
 pub use caller::{Call, CallFailure, Called, Caller, Providers, Purse};
+pub use figures::AgentFigures;
 pub use reply::{Delta, Reply};

@@ -68,6 +68,11 @@ impl Connections {
     }
 }
 
+/// Whether every provider's key can be read.
+pub(crate) fn keys_are_readable(settings: &Settings) -> bool {
+    settings.providers.values().flat_map(|provider| &provider.key).all(|key| secret(key).is_ok())
+}
+
 fn options(name: &str, settings: &ProviderSettings, key: Option<Secret>) -> HttpProviderOptions {
     let mut options = HttpProviderOptions::new(name, &settings.base_url);
     options.protocol = match settings.kind {

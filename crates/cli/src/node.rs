@@ -3,7 +3,7 @@
 
 use crate::{
     args::PoolArgs,
-    connections::Connections,
+    connections::{Connections, keys_are_readable},
     exit::Failure,
     grpc,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
@@ -11,6 +11,7 @@ use crate::{
 };
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
+use baton_codes::StartCode;
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
@@ -35,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
-const LEDGER_FILE: &str = "ledger.redb";
+pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 
 /// How long clients may wait for their answers once the cluster was told to stop. Then
 /// they are told where to find them; what the agents still write gets its time after that,
@@ -73,7 +74,8 @@ impl Node {
         let in_force = in_force.as_mut().map_err(|faults| Failure::settings(faults))?;
         let server = options.overrides.over(in_force.settings.server.clone());
         in_force.settings.server = server.clone();
-        check_exposure(server.listen, &in_force.settings).map_err(Failure::usage)?;
+        check_exposure(server.listen, &in_force.settings)
+            .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -89,7 +91,7 @@ impl Node {
         let registry: Arc<dyn Registry> = in_process.clone();
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
-            .map_err(|faults| Failure::usage(join(&faults)))?;
+            .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
 
         let mut services = Supervisor::new("baton", RestartBudget::default());
         if simulated {
@@ -143,8 +145,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::other(format!(
             "{address} is in use by another process: stop it, or choose another with --listen"
-        )),
-        _ => Failure::other(format!("cannot listen on {address}: {error}")),
+        ))
+        .named(StartCode::AddressInUse),
+        _ => Failure::other(format!("cannot listen on {address}: {error}"))
+            .named(StartCode::CannotListen),
     })
 }
 
@@ -158,19 +162,23 @@ async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
         Some(folder) => {
             fs::create_dir_all(&folder).map_err(|error| {
                 Failure::other(format!("cannot make the folder {}: {error}", folder.display()))
+                    .named(StartCode::DataFolder)
             })?;
             let file = folder.join(LEDGER_FILE);
             let opening = tokio::task::spawn_blocking(move || EmbeddedLedger::open(file));
             opening.await.map_err(|error| Failure::other(error.to_string()))?
         }
     };
-    opened.map_err(|error| Failure::other(error.to_string()))
+    opened.map_err(|error| Failure::other(error.to_string()).named(StartCode::LedgerUnusable))
 }
 
-fn connections(settings: &Settings) -> Result<Connections, Failure> {
+pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
     Connections::default().of(settings).map_err(|wrong| {
         let wrong: Vec<_> = wrong.into_iter().map(|(_, reason)| reason).collect();
-        Failure::usage(join(&wrong))
+        Failure::usage(join(&wrong)).named(match keys_are_readable(settings) {
+            true => StartCode::ProviderUnusable,
+            false => StartCode::KeyUnreadable,
+        })
     })
 }
 

@@ -57,8 +57,7 @@ impl InForce {
                 (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
             }
         };
-        let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
-        let simulated = url == Some(NOWHERE);
+        let simulated = is_simulated(&settings);
         Ok(Self { settings, simulated, text, base })
     }
 
@@ -74,6 +73,12 @@ impl InForce {
 /// Where the simulated pool listens, as settings say it.
 pub(crate) fn simulated_url(address: SocketAddr) -> String {
     format!("http://{address}/v1")
+}
+
+/// Whether the simulated pool is used, and not started yet.
+pub(crate) fn is_simulated(settings: &Settings) -> bool {
+    let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
+    url == Some(NOWHERE)
 }
 
 fn read(file: &Path) -> Result<String, SettingsFaults> {

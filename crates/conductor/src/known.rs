@@ -3,6 +3,7 @@
 //! A journal is only ever appended to, so a fold of its beginning never goes stale; it
 //! can merely be forgotten.
 
+use baton_codes::FailureCode;
 use baton_engine::{Event, Input, Outcome, Run};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
 use baton_workflow::{RunId, TenantId, Timestamp};
@@ -167,7 +168,7 @@ pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
         Mail::Outcome { task, outcome, spend, estimated } => {
             let outcome = serde_json::from_slice(outcome).unwrap_or_else(|error| {
                 let message = format!("the outcome cannot be read: {error}");
-                Outcome::Failed { code: "protocol".into(), message }
+                Outcome::Failed { code: FailureCode::Protocol.into(), message }
             });
             let (task, spend, estimated) = (*task, *spend, *estimated);
             Some(Input::Outcome { task, outcome, spend, estimated })

@@ -10,6 +10,7 @@ mod plan;
 mod planning;
 mod report;
 mod service;
+mod status;
 
 use baton_call::Caller;
 use baton_ledger::{Class, Ledger, Lessee, Room};

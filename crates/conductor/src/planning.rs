@@ -4,7 +4,7 @@ use crate::Conductor;
 use baton_call::{Call, CallFailure, Called, Purse, Reply};
 use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
 use baton_provider::{ChatRequest, Message, Role};
-use baton_workflow::{AgentCard, Limits, Pool, Spend, Workflow};
+use baton_workflow::{AgentCard, Limits, Pool, Spend, TenantId, Workflow};
 use tokio_util::sync::CancellationToken;
 
 /// Tokens for a plan: three lists, with room for a model that thinks aloud first.
@@ -12,6 +12,7 @@ pub(crate) const PLAN_TOKENS_MAX: u32 = 4096;
 
 /// What the policy is asked.
 pub(crate) struct Question<'a> {
+    pub(crate) tenant: &'a TenantId,
     pub(crate) model: &'a AgentCard,
     pub(crate) task: String,
     pub(crate) pool: &'a Pool,
@@ -59,6 +60,7 @@ impl Conductor {
         purse: &Purse,
         stop: &CancellationToken,
     ) -> Asked {
+        let caller = self.caller.on_behalf_of(question.tenant);
         let first = prompt(question);
         let mut prompt = first.clone();
         let (mut spend, mut estimated, mut repairs) = (Spend::ZERO, false, 0);
@@ -66,7 +68,7 @@ impl Conductor {
             let request = request(question, &prompt, repairs);
             let call = Call { card: question.model, request, deadline: question.deadline };
             let Called { result, spend: spent, estimated: guessed } =
-                self.caller.make(call, purse, stop, |_| {}).await;
+                caller.make(call, purse, stop, |_| {}).await;
             spend = spend.plus(spent);
             estimated |= guessed;
             let reply = match result.and_then(Reply::spoken) {

@@ -4,6 +4,7 @@ mod document;
 mod words;
 
 use crate::{ask::Label, known::FoldError};
+use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
@@ -130,7 +131,7 @@ impl Builder<'_> {
             Input::Outcome { task, outcome, spend, estimated } => (task, outcome, spend, estimated),
             Input::Lost { task, spend } => {
                 let message = "every process that held the task died".into();
-                (task, Outcome::Failed { code: "lost".into(), message }, spend, true)
+                (task, Outcome::Failed { code: FailureCode::Lost.into(), message }, spend, true)
             }
             Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
                 return Ok(());

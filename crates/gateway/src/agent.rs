@@ -15,6 +15,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use baton_codes::ApiCode;
 use baton_proto::v1::{
     DirectChatEnd, DirectChatReply, DirectChatRequest, ToolPiece, direct_chat_reply::What,
 };
@@ -137,8 +138,8 @@ impl Talk {
             None if is_away(&status) => self.broken(),
             Some(detail) if matches!(status.code(), Code::Unavailable | Code::Aborted) => {
                 tracing::warn!(agent = %self.agent, code = detail.code, "an agent failed");
-                ApiError::new(StatusCode::BAD_GATEWAY, detail.code, status.message())
-                    .retry(Retry::Perhaps)
+                let code = ApiCode::parse(&detail.code).unwrap_or(ApiCode::AgentFailed);
+                ApiError::new(StatusCode::BAD_GATEWAY, code, status.message()).retry(Retry::Perhaps)
             }
             None | Some(_) => status.into(),
         }
@@ -147,7 +148,7 @@ impl Talk {
     /// A part may have been paid for: whether to pay again is the client's decision.
     fn broken(&self) -> ApiError {
         let message = format!("the call to {} broke off: send the request again", self.agent);
-        ApiError::new(StatusCode::BAD_GATEWAY, "agent_failed", message).retry(Retry::Perhaps)
+        ApiError::new(StatusCode::BAD_GATEWAY, ApiCode::AgentFailed, message).retry(Retry::Perhaps)
     }
 
     fn report(&self, end: &DirectChatEnd) -> Option<Report> {

@@ -1,6 +1,7 @@
 //! Whose request it is, by the key it shows.
 
 use axum::http::{HeaderMap, StatusCode, header};
+use baton_codes::ApiCode;
 use baton_registry::{Auth, Configuration, SecretRef};
 use baton_workflow::TenantId;
 
@@ -142,7 +143,7 @@ impl Doors {
             Self::Keyed(known) => known,
         };
         let refused =
-            |message| Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
+            |message| Err(ApiError::new(StatusCode::UNAUTHORIZED, ApiCode::InvalidApiKey, message));
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(key) = shown.and_then(bearer) else {
             return refused("no API key: send it as `Authorization: Bearer KEY`");

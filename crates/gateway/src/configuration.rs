@@ -2,6 +2,7 @@
 
 use crate::{edge::Caller, error::ApiError, gateway::Shared};
 use axum::{Extension, Json, extract::State, http::StatusCode};
+use baton_codes::ApiCode;
 use baton_registry::Configuration;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub(crate) async fn get(
 ) -> Result<Json<Value>, ApiError> {
     if !caller.operator {
         let message = "this key is not an operator's: set `operator = true` at its [[keys]]";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "operator_only", message));
+        return Err(ApiError::new(StatusCode::FORBIDDEN, ApiCode::OperatorOnly, message));
     }
     let configuration = shared.registry.configuration();
     Ok(Json(json!({

@@ -12,6 +12,7 @@ use crate::{
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
+    status,
 };
 use axum::{
     Extension, Json, Router,
@@ -97,6 +98,7 @@ impl Gateway {
             .route("/v1/runs/{id}", get(runs::get))
             .route("/v1/runs/{id}/events", get(runs::events))
             .route("/v1/runs/{id}/cancel", post(runs::cancel))
+            .route("/v1/status", get(status::get))
             .route_layer(from_fn_with_state(shared.clone(), admitted))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))

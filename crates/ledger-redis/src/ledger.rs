@@ -5,7 +5,7 @@ use crate::{
     reply::Reply,
     request::Arguments,
     scripts::Name,
-    start,
+    start, stats,
     store::{Answer, Store},
     waker::{Wait, Waker},
     watch,
@@ -13,8 +13,8 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, RunSummary, RunView, Submission,
-    Submitted, TenantTerms, Ticked, Watched,
+    LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -346,6 +346,10 @@ impl Ledger for RedisLedger {
             redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
             _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
         }
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        stats::read(&self.store).await
     }
 }
 

@@ -11,6 +11,7 @@ mod reply;
 mod request;
 mod scripts;
 mod start;
+mod stats;
 mod store;
 mod waker;
 mod watch;

@@ -26,9 +26,10 @@ pub(crate) enum Name {
     Read,
     Watch,
     List,
+    Stats,
 }
 
-const ALL: [Name; 14] = [
+const ALL: [Name; 15] = [
     Name::SetTenant,
     Name::Inventory,
     Name::Submit,
@@ -43,6 +44,7 @@ const ALL: [Name; 14] = [
     Name::Read,
     Name::Watch,
     Name::List,
+    Name::Stats,
 ];
 
 impl Name {
@@ -62,6 +64,7 @@ impl Name {
             Self::Read => &[READING, include_str!("lua/read.lua")],
             Self::Watch => &[READING, include_str!("lua/watch.lua")],
             Self::List => &[READING, include_str!("lua/list.lua")],
+            Self::Stats => &[include_str!("lua/stats.lua")],
         }
     }
 }

@@ -12,7 +12,8 @@
 
 use baton_ledger::{
     Body, Class, Commit, Completion, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, MailEntry, NewChild, NewTask, NewTimer, RunView, Submission, TenantTerms, Token,
+    LedgerError, MailEntry, NewChild, NewTask, NewTimer, QueueStats, RunView, Stats, Submission,
+    TenantTerms, Token,
 };
 use baton_ledger_redis::{RedisLedger, RedisOptions};
 use baton_testkit::redis::RedisServer;
@@ -330,6 +331,15 @@ impl Pair {
             let embedded = self.embedded.body(&tenant, &body).await;
             same("body", embedded, self.redis.body(&tenant, &body).await);
         }
+        let counts = |stats: Stats| Stats {
+            now: Timestamp(0),
+            epoch: 0,
+            files: Vec::new(),
+            queues: stats.queues.into_iter().map(|q| QueueStats { oldest_ms: 0, ..q }).collect(),
+            ..stats
+        };
+        let embedded = self.embedded.stats().await.map(counts);
+        same("stats", embedded, self.redis.stats().await.map(counts));
         let task = TaskId { run: RunId::new("r0").unwrap(), number: 1 };
         let made_up = Held { task, token: no_token() };
         let embedded = self.embedded.reserve(&made_up, Spend::ZERO).await;

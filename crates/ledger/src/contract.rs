@@ -23,6 +23,7 @@ pub mod leases;
 pub mod lists;
 mod model;
 mod random;
+pub mod stats;
 pub mod submissions;
 pub mod timers;
 pub mod watches;
@@ -161,6 +162,11 @@ macro_rules! contract_tests {
                 bodies_come_with_every_write,
                 a_body_belongs_to_its_tenant,
                 bodies_have_bounds,
+            }
+            stats {
+                what_waits_and_what_is_held_is_counted,
+                many_queues_are_summed,
+                runs_timers_and_bodies_are_counted,
             }
         }
     };

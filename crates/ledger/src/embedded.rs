@@ -2,6 +2,7 @@
 
 mod disk;
 mod file;
+mod files;
 mod log;
 mod meter;
 mod row;
@@ -13,7 +14,7 @@ mod writer;
 
 use crate::{
     Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased, Ledger,
-    LedgerError, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+    LedgerError, Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
     Watched, check,
 };
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ pub use meter::DiskUse;
 use meter::Meter;
 use state::State;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 use store::Store;
@@ -40,6 +41,8 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
     meter: Meter,
 }
 
@@ -50,7 +53,20 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        Self::start(State::new(1), Box::new(store::Memory::default()), broken, Meter::default())
+        let (state, store) = (State::new(1), Box::new(store::Memory::default()));
+        Self::start(state, store, broken, Meter::default(), None)
+    }
+
+    /// The format of the ledgers that this program reads and writes.
+    pub const FORMAT: u32 = row::FORMAT;
+
+    /// The format of the ledger in this file, which is not changed. None where it was not
+    /// closed, so that only opening it can tell.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn format_of(path: impl AsRef<Path>) -> Result<Option<u32>, LedgerError> {
+        file::format_of(path.as_ref())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -65,7 +81,7 @@ impl EmbeddedLedger {
         let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
         let meter = disk.meter();
-        Self::start(state, Box::new(disk), broken, meter)
+        Self::start(state, Box::new(disk), broken, meter, Some(path.as_ref().to_owned()))
     }
 
     /// What was asked of the disk since the ledger was opened; nothing for one in memory.
@@ -78,6 +94,7 @@ impl EmbeddedLedger {
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
         meter: Meter,
+        path: Option<PathBuf>,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -87,7 +104,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, meter })
+        Ok(Self { asks, broken, path, meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -197,5 +214,13 @@ impl Ledger for EmbeddedLedger {
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        let mut stats = self.ask(Ask::Stats).await?;
+        if let Some(path) = &self.path {
+            stats.files = files::sizes(path)?;
+        }
+        Ok(stats)
     }
 }

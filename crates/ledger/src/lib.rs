@@ -14,6 +14,7 @@ mod lessee;
 mod port;
 mod remembered;
 mod room;
+mod stats;
 mod types;
 
 pub use bytes::Bytes;
@@ -24,4 +25,5 @@ pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;
+pub use stats::*;
 pub use types::*;

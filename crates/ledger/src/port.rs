@@ -2,7 +2,7 @@
 
 use crate::{
     Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -101,4 +101,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// A stored text of this tenant.
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError>;
+
+    /// What the ledger holds, in numbers. Costs as much as there are queues (pairs of
+    /// class and tenant), not as there are tasks.
+    async fn stats(&self) -> Result<Stats, LedgerError>;
 }

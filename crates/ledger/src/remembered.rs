@@ -5,7 +5,7 @@
 
 use crate::{
     Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased, Ledger,
-    LedgerError, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+    LedgerError, Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
     Watched,
 };
 use async_trait::async_trait;
@@ -146,6 +146,10 @@ impl<L: Ledger> Ledger for Remembered<L> {
         let bytes = self.ledger.body(tenant, body).await?;
         self.lock().keep(tenant, body, &bytes);
         Ok(bytes)
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        self.ledger.stats().await
     }
 }
 

@@ -75,8 +75,17 @@ impl Verifier {
                 let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
-                let judged =
-                    self.judge(&model.id, &question, &first, output_tokens_max, key, &purse, stop);
+                let verifier =
+                    Self { caller: self.caller.on_behalf_of(&leased.tenant), ..self.clone() };
+                let judged = verifier.judge(
+                    &model.id,
+                    &question,
+                    &first,
+                    output_tokens_max,
+                    key,
+                    &purse,
+                    stop,
+                );
                 Ok(judged.await)
             }
         }

@@ -6,6 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
+use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
@@ -50,16 +51,16 @@ impl WorkerAgent {
     async fn work(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let work = match assignment(&leased.payload) {
             Ok(work) => work,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let material = match self.material(&leased.tenant, &work).await {
             Ok(material) => material,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
             let message = format!("{} was removed from the configuration", work.agent);
-            return failed("agent_removed", message);
+            return failed(FailureCode::AgentRemoved, message);
         };
         let request = request(card.model.clone(), &leased.task, &work, &material);
         let expected = request.form.clone();
@@ -69,6 +70,7 @@ impl WorkerAgent {
         let stream = self.streams.open(&leased.task);
         let called = self
             .caller
+            .on_behalf_of(&leased.tenant)
             .make(call, &purse, stop, |delta| match delta {
                 Delta::Begin { call } => stream.begin(call),
                 Delta::Text(more) => stream.text(more),
@@ -229,7 +231,7 @@ fn outcome_of(
     Outcome::Worked { output, truncated: finish == Finish::Length, ms, tool_calls }
 }
 
-fn failed(code: &str, message: String) -> Completion {
+fn failed(code: FailureCode, message: String) -> Completion {
     let outcome = encode(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }

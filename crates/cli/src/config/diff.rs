@@ -29,7 +29,7 @@ pub(super) async fn diff(
             (name(pool), name(&second), differences(&from, &to))
         }
         None => {
-            let api = client::remote(endpoint)?;
+            let (api, _) = client::remote(endpoint)?;
             let running = api.get("/v1/config").await.map_err(client::failure)?;
             let changes = against(&running["settings"], read(pool)?);
             let url = endpoint.endpoint.clone().unwrap_or_else(|| "the running cluster".into());

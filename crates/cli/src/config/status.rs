@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Shows which version is in force at an endpoint, and what it refused.
 pub(super) async fn status(endpoint: &EndpointArgs, json: bool) -> Result<ExitCode, Failure> {
-    let api = client::remote(endpoint)?;
+    let (api, _) = client::remote(endpoint)?;
     let mut running = api.get("/v1/config").await.map_err(client::failure)?;
     if json {
         if let Some(document) = running.as_object_mut() {

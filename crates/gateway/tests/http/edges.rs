@@ -119,13 +119,15 @@ async fn a_conductors_refusal_reaches_the_client() {
         world.peer.with(|state| state.refusal = Some(refusal));
         world.chat(json!({})).send()
     };
-    let refused = refuse(Code::InvalidArgument, "denied", Some("baton.deny"), None).await.unwrap();
+    let refused =
+        refuse(Code::InvalidArgument, "no_agent_left", Some("baton.deny"), None).await.unwrap();
     let (status, code, headers) = error_of(refused).await;
-    assert_eq!((status, code.as_str()), (400, "denied"));
+    assert_eq!((status, code.as_str()), (400, "no_agent_left"));
     assert_eq!(headers["x-should-retry"], "false");
+    // A name of another version: what the status says is true all the same.
     let refused = refuse(Code::ResourceExhausted, "too_many_runs", None, Some(2500)).await.unwrap();
     let (status, code, headers) = error_of(refused).await;
-    assert_eq!((status, code.as_str()), (429, "too_many_runs"));
+    assert_eq!((status, code.as_str()), (429, "rate_limit_exceeded"));
     assert_eq!(
         (&headers["retry-after"], &headers["retry-after-ms"]),
         (&"3".parse().unwrap(), &"2500".parse().unwrap())
@@ -191,4 +193,30 @@ async fn without_a_conductor_the_gateway_is_alive_but_not_ready() {
     let (status, _, headers) = error_of(chat).await;
     assert_eq!(status, 503);
     assert!(headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_tenant_sees_its_own_status_and_everybody_sees_everything() {
+    let world = world().await;
+    let status: Value = world.get("/v1/status?runs=7").send().await.unwrap().json().await.unwrap();
+    assert_eq!((&status["object"], &status["all"]), (&json!("baton.status"), &json!(true)));
+    assert_eq!(status["queues"][0]["runs"], 7);
+    assert_eq!(status["agents"][0]["calls"], 9);
+    assert_eq!(status["workers"], json!({ "answered": 1, "known": 1 }));
+    let wrong = world.get("/v1/status?runs=101").send().await.unwrap();
+    assert_eq!(error_of(wrong).await.1, "invalid_value");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "sk-1").unwrap();
+    let mut settings = crate::sample::settings(&["small"]);
+    let key = SecretRef::File(path);
+    let tenant = TenantId::new("ann").unwrap();
+    settings.auth = Auth::Keys(vec![KeySettings { key, tenant, operator: false }]);
+    let world = world_of(settings).await;
+    assert_eq!(world.get("/v1/status").send().await.unwrap().status(), 401);
+    let status = world.get("/v1/status").bearer_auth("sk-1").send().await.unwrap();
+    let status: Value = status.json().await.unwrap();
+    assert_eq!((&status["all"], &status["queues"][0]["tenant"]), (&json!(false), &json!("ann")));
+    assert_eq!(status["agents"][0]["calls"], 1);
 }

@@ -56,6 +56,7 @@ local function lease(run, number, tenant, class)
   call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
     beyond and NOTHING or row[1])
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
+  count('leased', tenant, class, 1)
   call('RPUSH', request_key, run, number, token)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', 1)
@@ -95,6 +96,7 @@ local function take_one(class)
   end
   local queue = queue_key(class, tenant)
   local run, number = of_member(call('ZPOPMIN', queue)[1])
+  count('queued', tenant, class, -1)
   if class ~= DECIDE and (has_ended(run) or told_to_stop(run)) then
     task_lost(run, number, tenant, '1')
     dropped = dropped + 1

@@ -123,9 +123,18 @@ local function unpark(tenant)
   end
 end
 
+-- How many tasks of a tenant wait in a class, or are leased: for views alone.
+local function count(what, tenant, class, by)
+  local key, queue = BASE .. what, tenant .. ' ' .. class
+  if call('ZINCRBY', key, by, queue) == '0' then
+    call('ZREM', key, queue)
+  end
+end
+
 -- Priority, then age. Ages stay below 2^40, so that the score is exact in a double.
 local function enqueue(run, number, tenant, class, priority, age)
   call('ZADD', queue_key(class, tenant), priority * 2 ^ 40 + age, member(run, number))
+  count('queued', tenant, class, 1)
   enter_ring(class, tenant)
 end
 
@@ -133,8 +142,8 @@ end
 local function task_add(run, tenant, task)
   local age = call('HINCRBY', META, 'age', 1)
   call('HSET', task_key(run, task.number), 'class', task.class, 'priority', task.priority,
-    'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0, 'payload', task.payload,
-    'spent', NOTHING, 'reserved', NOTHING)
+    'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0,
+    'payload', task.payload, 'spent', NOTHING, 'reserved', NOTHING, 'at', int(NOW))
   call('SADD', live_key(run), task.number)
   enqueue(run, task.number, tenant, task.class, task.priority, age)
 end
@@ -160,6 +169,7 @@ end
 
 local function lease_end(run, number, tenant, class)
   call('ZREM', LEASES, member(run, number))
+  count('leased', tenant, class, -1)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', -1)
     unpark(tenant)
@@ -170,7 +180,7 @@ end
 local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
-  call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age',
+  call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
     'reserve', 'unheld', 'withdrawn')
   call('SREM', live_key(run), number)
 end
@@ -178,6 +188,7 @@ end
 local function unqueue(run, number, tenant, class)
   local queue = queue_key(class, tenant)
   call('ZREM', queue, member(run, number))
+  count('queued', tenant, class, -1)
   local pass = call('EXISTS', queue) == 0 and call('ZSCORE', ring_key(class), tenant)
   if pass then
     leave_ring(class, tenant, pass)

@@ -3,7 +3,7 @@
 //! Keys start with a letter for the kind of row. Identifiers hold no zero byte, so a zero
 //! ends each of them, and numbers are big-endian: the rows of a run lie together, in order.
 
-use super::state::{Head, Progress, TaskHead, TaskProgress};
+use super::state::{Head, Progress, TaskHead, TaskProgress, Totals};
 use crate::{JournalEntry, LedgerError, MailEntry, TenantTerms};
 use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,6 +13,8 @@ pub(super) const FORMAT: u32 = 2;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
+/// The latest [`Totals`].
+pub(super) const TOTALS: &[u8] = b"0totals";
 /// The form in which the file was written.
 pub(super) const FORMAT_KEY: &[u8] = b"0format";
 
@@ -147,6 +149,7 @@ impl Row for MailEntry {}
 impl Row for TenantTerms {}
 impl Row for Timestamp {}
 impl Row for Known {}
+impl Row for Totals {}
 impl Row for RunId {}
 impl Row for u32 {}
 impl Row for u64 {}

@@ -12,6 +12,7 @@ mod load;
 mod queue;
 mod rows;
 mod run;
+mod stats;
 mod tick;
 mod view;
 
@@ -84,6 +85,7 @@ pub(super) struct TaskHead {
     pub(super) cost: u64,
     pub(super) reserve: Spend,
     pub(super) payload: Bytes,
+    pub(super) made_at: Timestamp,
 }
 
 /// What changes about a task.
@@ -152,10 +154,20 @@ pub(super) struct State {
     queues: queue::Queues,
     leases: BTreeSet<(Timestamp, TaskId)>,
     timers: BTreeSet<(Timestamp, RunId, String)>,
+    totals: Totals,
     /// Tasks still held, by the request that took them.
     requests: HashMap<u64, Vec<TaskId>>,
     changes: Changes,
     notices: Vec<(RunId, Watched)>,
+}
+
+/// Sums over rows that are not in memory, kept so that nobody has to count them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Totals {
+    /// Root runs whose whole tree is finished.
+    pub(super) finished: u64,
+    pub(super) bodies: u64,
+    pub(super) body_bytes: u64,
 }
 
 /// A tenant's root runs in memory.
@@ -177,6 +189,7 @@ impl State {
             queues: queue::Queues::default(),
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
+            totals: Totals::default(),
             requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),

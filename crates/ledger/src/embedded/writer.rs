@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+    LedgerError, Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -54,6 +54,7 @@ pub(super) enum Ask {
     Watch(RunId, u64, Reply<Shown>),
     List(TenantId, usize, Option<RunId>, Reply<Vec<RunSummary>>),
     Body(TenantId, BodyRef, Reply<Bytes>),
+    Stats(Reply<Stats>),
     Close(oneshot::Sender<()>),
 }
 
@@ -257,6 +258,10 @@ impl Writer {
             Ask::Body(tenant, body, reply) => {
                 let _ = reply.send(self.state.body(store, &tenant, &body));
                 Ok(())
+            }
+            Ask::Stats(reply) => {
+                let stats = self.state.stats(now);
+                self.answer(reply, Ok(stats))
             }
             Ask::Close(closed) => {
                 self.closing.push(closed);

@@ -21,6 +21,7 @@ pub(crate) struct Changes {
     tasks: HashSet<TaskId>,
     tenants: BTreeSet<TenantId>,
     finished: BTreeSet<RunId>,
+    totals: bool,
     /// Bodies that the store does not have yet.
     bodies: HashMap<(TenantId, BodyRef), Bytes>,
     /// Everything else, in its final form.
@@ -47,8 +48,12 @@ impl Changes {
     pub(super) fn finished(&mut self, root: &RunId) {
         self.finished.insert(root.clone());
     }
-    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) {
-        self.bodies.insert((tenant.clone(), body.name), body.bytes);
+    /// Whether the body is new among those of this batch.
+    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) -> bool {
+        self.bodies.insert((tenant.clone(), body.name), body.bytes).is_none()
+    }
+    pub(super) fn totals(&mut self) {
+        self.totals = true;
     }
     pub(super) fn fresh_body(&self, tenant: &TenantId, body: &BodyRef) -> Option<Bytes> {
         self.bodies.get(&(tenant.clone(), body.clone())).cloned()
@@ -139,6 +144,10 @@ impl State {
             let Some(run) = self.run(id) else { continue };
             out.push((row::of(Kind::Live, id.as_str()), None));
             out.push((row::of(Kind::Finished, id.as_str()), Some(encode(&run.progress)?)));
+        }
+        self.totals.finished += changes.finished.len() as u64;
+        if changes.totals || !changes.finished.is_empty() {
+            out.push((row::TOTALS.to_vec(), Some(encode(&self.totals)?)));
         }
         Ok((out, finished.into_iter().collect()))
     }
