@@ -11,16 +11,19 @@ use futures::StreamExt as _;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Makes calls to the models of all configured providers.
+/// Providers by the names that cards refer to.
+pub type Providers = BTreeMap<String, Arc<dyn Provider>>;
+
+/// Makes calls to the models of all configured providers. Clones share the providers.
 #[derive(Clone)]
 pub struct Caller {
-    providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
+    providers: Arc<RwLock<Providers>>,
     retry: RetryPolicy,
 }
 
@@ -137,8 +140,19 @@ pub struct Called {
 
 impl Caller {
     /// Over these providers, by the names that cards refer to.
-    pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(providers), retry }
+    pub fn new(providers: Providers, retry: RetryPolicy) -> Self {
+        Self { providers: Arc::new(RwLock::new(providers)), retry }
+    }
+
+    /// Takes other providers from the next call on. Calls under way end with the provider
+    /// that they began with.
+    pub fn set_providers(&self, providers: Providers) {
+        // A map is whole whoever panicked: it is only ever replaced.
+        *self.providers.write().unwrap_or_else(PoisonError::into_inner) = providers;
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
@@ -152,7 +166,7 @@ impl Caller {
     ) -> Called {
         let mut called =
             Called { result: Err(CallFailure::Stopped), spend: Spend::ZERO, estimated: false };
-        let Some(provider) = self.providers.get(&call.card.provider).cloned() else {
+        let Some(provider) = self.provider(&call.card.provider) else {
             called.result = Err(CallFailure::UnknownProvider(call.card.provider.clone()));
             return called;
         };

@@ -8,5 +8,5 @@ mod bound;
 mod caller;
 mod reply;
 
-pub use caller::{Call, CallFailure, Called, Caller, Purse};
+pub use caller::{Call, CallFailure, Called, Caller, Providers, Purse};
 pub use reply::{Delta, Reply};

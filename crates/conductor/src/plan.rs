@@ -47,13 +47,14 @@ impl Planner {
             return failed("no_policy", "no policy model is configured in this process".into());
         };
         let pool = settings.pool.filtered(|card| assignment.agents.contains(&card.id));
-        let (Ok(pool), Some(request)) = (
-            pool,
-            self.text(&leased.tenant, &assignment.request)
-                .await
-                .and_then(|text| serde_json::from_str::<Conversation>(&text).ok()),
-        ) else {
-            return failed("unreadable", "the request or its agents are not there".into());
+        let Ok(pool) = pool else {
+            let message = "every agent of the run was removed from the configuration";
+            return failed("agents_removed", message.into());
+        };
+        let request = self.text(&leased.tenant, &assignment.request).await;
+        let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
+        let Some(request) = request else {
+            return failed("unreadable", "the request is not there".into());
         };
         let question = Question {
             model,

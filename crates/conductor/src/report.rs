@@ -132,7 +132,9 @@ impl Builder<'_> {
                 let message = "every process that held the task died".into();
                 (task, Outcome::Failed { code: "lost".into(), message }, spend, true)
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } => return Ok(()),
+            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+                return Ok(());
+            }
         };
         // Heard of before: on the bill already.
         let Some(purpose) = self.tasks.remove(&task) else { return Ok(()) };

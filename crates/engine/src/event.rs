@@ -126,6 +126,12 @@ pub enum Input {
         /// Why, in words.
         reason: String,
     },
+    /// The configuration changed: these of the run's agents are not in the pool any more,
+    /// and all others are (again).
+    AgentsRemoved {
+        /// Who, in the order of the run's agents.
+        agents: Vec<AgentId>,
+    },
 }
 
 /// What came of a task, in the words of the service that carried it out.

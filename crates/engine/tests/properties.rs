@@ -251,7 +251,9 @@ impl World {
                     Input::Outcome { task, .. } | Input::Lost { task, .. } => {
                         self.pending.contains_key(task)
                     }
-                    Input::DeadlinePassed | Input::CancelAsked { .. } => false,
+                    Input::DeadlinePassed
+                    | Input::CancelAsked { .. }
+                    | Input::AgentsRemoved { .. } => false,
                 };
                 if !open {
                     self.hear(input);

@@ -4,8 +4,8 @@ use crate::{
     edge::{Caller, event_stream},
     error::{ApiError, Retry},
     gateway::Shared,
-    limits::KEEP_ALIVE_EVERY,
-    peers::{is_away, plain},
+    limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, KEEP_ALIVE_EVERY},
+    peers::{WorkerAgent, is_away, plain},
     reply::{Answer, DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
     run::traced,
@@ -79,7 +79,7 @@ async fn open(
 ) -> Result<Streaming<DirectChatReply>, ApiError> {
     let message = format!("no worker-agent that hosts {agent} is running: try again");
     let mut last = ApiError::unavailable(message);
-    for mut worker in shared.peers.hosting(agent) {
+    for mut worker in hosting(shared, agent).await {
         let request = DirectChatRequest {
             tenant: caller.tenant.to_string(),
             agent: agent.to_string(),
@@ -92,6 +92,18 @@ async fn open(
         }
     }
     Err(last)
+}
+
+/// Who hosts the agent. One that was configured a moment ago is hosted a moment later.
+async fn hosting(shared: &Shared, agent: &AgentId) -> Vec<WorkerAgent> {
+    for _ in 1..CALL_TRIES_MAX {
+        let workers = shared.peers.hosting(agent);
+        if !workers.is_empty() {
+            return workers;
+        }
+        tokio::time::sleep(CALL_RETRY_PAUSE).await;
+    }
+    shared.peers.hosting(agent)
 }
 
 /// A call under way.

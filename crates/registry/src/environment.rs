@@ -9,6 +9,10 @@ use crate::{
 use baton_workflow::{Abilities, AgentCard, AgentId, Price};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The variables that are looked at: keys, addresses, models.
+pub const VARIABLES: [&str; 5] =
+    [OPENAI.key, OPENAI.base_url, ANTHROPIC.key, ANTHROPIC.base_url, MODELS];
+
 /// Which models to use, and at what price.
 const MODELS: &str = "BATON_MODELS";
 /// Which models are Anthropic's, where both accounts are there.

@@ -58,7 +58,8 @@ impl WorkerAgent {
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
-            return failed("unknown_agent", format!("{} is not hosted here", work.agent));
+            let message = format!("{} was removed from the configuration", work.agent);
+            return failed("agent_removed", message);
         };
         let request = request(card.model.clone(), &leased.task, &work, &material);
         let expected = request.form.clone();

@@ -8,7 +8,7 @@ use baton_conductor::Conductor;
 use baton_engine::Outcome;
 use baton_ledger::{
     Body, Class, Completion, EmbeddedLedger, Handler, Held, Leased, Ledger, Lessee, Remembered,
-    persist,
+    Room, persist,
 };
 use baton_proto::v1::{self, conductor_server::Conductor as _};
 use baton_provider::{
@@ -98,7 +98,7 @@ impl Team {
                 let lessee = Lessee {
                     holder: "worker-agent".into(),
                     classes: vec![Class::work(&agent)],
-                    held_max: 256,
+                    room: Room::new(256),
                 };
                 services.spawn(lessee.run(port.clone(), Arc::new(Bare(port)), stop.clone()));
             }
@@ -177,12 +177,11 @@ fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
     let message = v1::Message {
-            role: v1::message::Role::User.into(),
-            parts: vec![part],
-            ..v1::Message::default()
-        };
-    let conversation =
-        v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
+        role: v1::message::Role::User.into(),
+        parts: vec![part],
+        ..v1::Message::default()
+    };
+    let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
         model: model.into(),

@@ -189,6 +189,11 @@ impl State {
         self.changes.tenant(tenant);
     }
 
+    /// What stands here, whoever put it here.
+    pub(super) fn inventory(&self) -> crate::Inventory {
+        self.queues.inventory()
+    }
+
     /// Classes that have got something to hand out since this was asked last.
     pub(super) fn take_ready(&mut self) -> BTreeSet<Class> {
         self.queues.take_ready()

@@ -16,8 +16,8 @@ use super::{
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, LeaseRequest, Leased, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
+    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
+    LedgerError, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -40,6 +40,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 /// All that the writer can be asked.
 pub(super) enum Ask {
     SetTenant(TenantId, TenantTerms, Reply<()>),
+    Inventory(Reply<Inventory>),
     Submit(Box<Submission>, Reply<Submitted>),
     Lease(LeaseRequest, Reply<Vec<Leased>>),
     Heartbeat(Vec<Held>, u64, Reply<Vec<Heard>>),
@@ -200,6 +201,10 @@ impl Writer {
             Ask::SetTenant(tenant, terms, reply) => {
                 self.state.set_tenant(&tenant, terms);
                 self.answer(reply, Ok(()))
+            }
+            Ask::Inventory(reply) => {
+                let inventory = self.state.inventory();
+                self.answer(reply, Ok(inventory))
             }
             Ask::Submit(submission, reply) => {
                 let result = self.state.submit(store, now, *submission);

@@ -85,7 +85,7 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of providers, agents, policy, limits, budget, keys
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, tenants, keys
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
@@ -285,7 +285,7 @@ fn key_files_are_beside_the_configuration() {
     let settings = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap();
     let key = SecretRef::File(folder.path().join("acme.key"));
     let tenant = TenantId::new("acme").unwrap();
-    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant }]));
+    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant, operator: false }]));
 
     std::fs::write(folder.path().join("acme.key"), "\n").unwrap();
     let faults = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap_err();
