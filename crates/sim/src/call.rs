@@ -1,8 +1,8 @@
 //! One call to a simulated model, in words that belong to no wire.
 //!
 //! A surface (`openai.rs`) reads a request into a [`Call`], hands it to [`Service::take`],
-//! and writes what comes of it in its own form: [`Refused`], or the [`Event`](crate::answering::Event)s of
-//! [`Answering::events`], or the [`Whole`](crate::answering::Whole) of [`Answering::whole`]. Faults, waiting, the
+//! and writes what comes of it in its own form: a [`Refused`], or the events of
+//! [`Answering::events`], or the one piece of [`Answering::whole`]. Faults, waiting, the
 //! cache of prompts and the record of calls are the same for all surfaces.
 
 use crate::{

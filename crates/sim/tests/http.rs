@@ -62,8 +62,9 @@ async fn ask(
     for event in events {
         match event {
             ChatEvent::Text(more) => text.push_str(&more),
-            ChatEvent::Reasoning(_) => panic!("the simulated models think aloud"),
-            ChatEvent::Refusal(_) | ChatEvent::Tool(_) => panic!("they only answer"),
+            ChatEvent::Reasoning(_) | ChatEvent::Refusal(_) | ChatEvent::Tool(_) => {
+                panic!("{event:?} is not what was asked for")
+            }
             ChatEvent::Finished(finished) => return Ok((text, finished)),
         }
     }
