@@ -1,6 +1,10 @@
 //! What operators ask the command line: doctor, explain, completions, pages, profiles.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
 
 use baton_testkit::baton::{Baton, command};
 use baton_tests::{Ended, config, config::Config, ended, until};
