@@ -53,8 +53,9 @@ enum Length {
 
 impl Connection {
     pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
-        let failed =
-            |error: io::Error| Failure::other(format!("cannot reach {}: {error}", target.authority));
+        let failed = |error: io::Error| {
+            Failure::other(format!("cannot reach {}: {error}", target.authority))
+        };
         let stream = TcpStream::connect(&target.authority).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Self { stream, read: Vec::new(), request: Vec::new() })

@@ -77,6 +77,7 @@ pub(super) async fn rivals(args: &RivalsArgs, rounds: &Rounds) -> Result<Table, 
 
 /// What both rivals are asked.
 fn request(url: &str) -> Request {
-    let ask = |number| format!(r#"{{"question":"Say that you are there, for the {number}th time."}}"#);
+    let ask =
+        |number| format!(r#"{{"question":"Say that you are there, for the {number}th time."}}"#);
     Request { target: Target::new(url, ""), ask, check: |reply| reply.contains(r#""answer":"#) }
 }

@@ -66,20 +66,15 @@ async fn start(folder: &Path, sim: &Process, ask: bool) -> Result<Start, Failure
     let ready_ms = began.elapsed().as_secs_f64() * 1e3;
     if ask {
         let target = Target::new(&up.url, "/chat/completions");
-        let body = r#"{"model":"baton/direct","messages":[{"role":"user","content":"Are you there?"}]}"#;
+        let body =
+            r#"{"model":"baton/direct","messages":[{"role":"user","content":"Are you there?"}]}"#;
         Connection::open(&target).await?.post(&target, body).await?;
     }
     let answered_ms = began.elapsed().as_secs_f64() * 1e3;
     Ok(Start { ready_ms, answered_ms, rss: up.account().resident()? as f64 })
 }
 
-fn table(
-    title: String,
-    runs: u32,
-    nothing: &[Start],
-    done: &[Start],
-    waiting: &[Start],
-) -> Table {
+fn table(title: String, runs: u32, nothing: &[Start], done: &[Start], waiting: &[Start]) -> Table {
     let of = |all: &[Start], value: fn(&Start) -> f64| all.iter().map(value).collect::<Vec<_>>();
     let above = |all: &[Start]| {
         let pairs = all.iter().zip(nothing);

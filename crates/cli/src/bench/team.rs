@@ -226,8 +226,7 @@ fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
     let message = v1::Message { role: v1::message::Role::User.into(), parts: vec![part] };
-    let conversation =
-        v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
+    let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
         model: model.into(),
@@ -268,7 +267,12 @@ impl Handler for Bare {
 }
 
 fn spend(tokens_in: u64, tokens_out: u64) -> Spend {
-    Spend { usd: Usd::from_pico((tokens_in + tokens_out) * 100_000), tokens_in, tokens_out, calls: 1 }
+    Spend {
+        usd: Usd::from_pico((tokens_in + tokens_out) * 100_000),
+        tokens_in,
+        tokens_out,
+        calls: 1,
+    }
 }
 
 /// A model that answers at once.
@@ -279,8 +283,7 @@ impl Provider for AtOnce {
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError> {
         let key = request.idempotency_key.unwrap_or_default();
         let usage = Usage { tokens_in: TOKENS_IN / 4, tokens_out: 8, ..Usage::default() };
-        let finished =
-            Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
+        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
         let events =
             [ChatEvent::Text(format!("I am there: {key}.")), ChatEvent::Finished(finished)];
         Ok(stream::iter(events.map(Ok)).boxed())

@@ -119,9 +119,9 @@ fn server(installed: &Path) -> Result<PathBuf, Failure> {
         let program = entry.ok()?.path().join("bin/restate-server");
         program.exists().then_some(program)
     });
-    found.next().ok_or_else(|| {
-        Failure::other(format!("{}: no server for this machine", scope.display()))
-    })
+    found
+        .next()
+        .ok_or_else(|| Failure::other(format!("{}: no server for this machine", scope.display())))
 }
 
 /// A port that is free at the moment.
