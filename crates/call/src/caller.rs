@@ -1,30 +1,29 @@
 //! The call itself.
 
-use baton_ledger::{Held, Leased, Ledger, LedgerError};
-use baton_provider::{
-    ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
-    Usage,
+use crate::{
+    bound::tokens_in_max,
+    reply::{Delta, Gathered, Reply},
 };
+use baton_ledger::{Held, Leased, Ledger, LedgerError};
+use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
 use baton_workflow::{AgentCard, Resource, Spend};
 use futures::StreamExt as _;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Tokens that a message's frame may take.
-const MESSAGE_FRAME_TOKENS: u64 = 16;
-/// Tokens that one image can take at most with the usual tilings.
-const IMAGE_TOKENS: u64 = 16_384;
+/// Providers by the names that cards refer to.
+pub type Providers = BTreeMap<String, Arc<dyn Provider>>;
 
-/// Makes calls to the models of all configured providers.
+/// Makes calls to the models of all configured providers. Clones share the providers.
 #[derive(Clone)]
 pub struct Caller {
-    providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
+    providers: Arc<RwLock<Providers>>,
     retry: RetryPolicy,
 }
 
@@ -77,31 +76,6 @@ impl Purse {
     }
 }
 
-/// More of a reply, while it comes in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta<'a> {
-    /// A call begins; what an earlier one gave is withdrawn.
-    Begin {
-        /// Counts the calls of one [`Caller::make`], from 1.
-        call: u32,
-    },
-    /// Text.
-    Text(&'a str),
-    /// Reasoning.
-    Reasoning(&'a str),
-}
-
-/// A whole reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The text; never empty.
-    pub text: String,
-    /// Why the model stopped.
-    pub finish: Finish,
-    /// Tokens, as the provider said, or as estimated.
-    pub usage: Usage,
-}
-
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallFailure {
@@ -113,6 +87,8 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+    /// The call went well and gave no text, for this reason.
+    NotSaid(Finish),
 }
 
 impl CallFailure {
@@ -123,6 +99,9 @@ impl CallFailure {
             Self::BudgetSpent(_) => "budget_spent",
             Self::Stopped => "stopped",
             Self::UnknownProvider(_) => "unknown_provider",
+            Self::NotSaid(Finish::Refusal) => "refused",
+            Self::NotSaid(Finish::ContentFilter) => "filtered",
+            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => "no_text",
         }
     }
 }
@@ -138,6 +117,12 @@ impl fmt::Display for CallFailure {
             Self::UnknownProvider(name) => {
                 write!(f, "provider {name} is not configured in this process")
             }
+            Self::NotSaid(finish) => f.write_str(match finish {
+                Finish::Refusal => "the model refused to answer",
+                Finish::ContentFilter => "the provider's filter stopped the answer",
+                Finish::Length => "the model wrote no text within its limit of tokens",
+                Finish::Stop | Finish::ToolCalls => "the model wrote no text",
+            }),
         }
     }
 }
@@ -155,8 +140,19 @@ pub struct Called {
 
 impl Caller {
     /// Over these providers, by the names that cards refer to.
-    pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(providers), retry }
+    pub fn new(providers: Providers, retry: RetryPolicy) -> Self {
+        Self { providers: Arc::new(RwLock::new(providers)), retry }
+    }
+
+    /// Takes other providers from the next call on. Calls under way end with the provider
+    /// that they began with.
+    pub fn set_providers(&self, providers: Providers) {
+        // A map is whole whoever panicked: it is only ever replaced.
+        *self.providers.write().unwrap_or_else(PoisonError::into_inner) = providers;
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
@@ -170,11 +166,11 @@ impl Caller {
     ) -> Called {
         let mut called =
             Called { result: Err(CallFailure::Stopped), spend: Spend::ZERO, estimated: false };
-        let Some(provider) = self.providers.get(&call.card.provider).cloned() else {
+        let Some(provider) = self.provider(&call.card.provider) else {
             called.result = Err(CallFailure::UnknownProvider(call.card.provider.clone()));
             return called;
         };
-        let tokens_in = tokens_in_max(&call.request.messages);
+        let tokens_in = tokens_in_max(&call.request);
         let bound = call.card.upper_bound(tokens_in, call.request.output_tokens_max);
         let set_aside = match purse.set_aside() {
             Ok(amount) => amount,
@@ -252,26 +248,14 @@ async fn one_call(
 ) -> Result<(Reply, bool), ProviderError> {
     let run = async {
         let mut stream = provider.chat(call.request.clone()).await?;
-        let mut text = String::new();
+        let mut gathered = Gathered::default();
         while let Some(event) = stream.next().await {
-            match event? {
-                ChatEvent::Text(more) => {
-                    text.push_str(&more);
-                    deltas(Delta::Text(&more));
-                }
-                ChatEvent::Reasoning(more) => deltas(Delta::Reasoning(&more)),
-                ChatEvent::Finished(finished) => {
-                    if text.trim().is_empty() {
-                        return Err(ProviderError::Empty);
-                    }
-                    let known = finished.usage.is_some();
-                    let usage = finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
-                    return Ok((Reply { text, finish: finished.finish, usage }, known));
-                }
+            if let Some(whole) = gathered.take(event?, &call.request, deltas)? {
+                return Ok(whole);
             }
         }
         let reason = "the stream ended without a finish".to_owned();
-        Err(ProviderError::Cut { received: text.len(), reason })
+        Err(ProviderError::Cut { received: gathered.text_bytes(), reason })
     };
     let Some(deadline) = call.deadline else { return run.await };
     let left = deadline.saturating_duration_since(Instant::now());
@@ -279,28 +263,4 @@ async fn one_call(
         let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Err(ProviderError::Timeout { phase: baton_provider::Phase::Total, ms })
     })
-}
-
-/// No tokenizer in use makes more tokens than bytes.
-fn tokens_in_max(messages: &[Message]) -> u64 {
-    messages.iter().map(|message| content_tokens(&message.content) + MESSAGE_FRAME_TOKENS).sum()
-}
-
-fn content_tokens(content: &Content) -> u64 {
-    match content {
-        Content::Text(text) => text.len() as u64,
-        Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part {
-                Part::Text { text } => text.len() as u64,
-                Part::ImageUrl { .. } => IMAGE_TOKENS,
-            })
-            .sum(),
-    }
-}
-
-/// What a reply used at most, when the provider does not say.
-fn estimate(request: &ChatRequest, text: &str) -> Usage {
-    let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
-    Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
 }

@@ -4,6 +4,9 @@
 //! that no call is made that the run's budget does not hold, and none is forgotten on
 //! its bill.
 
+mod bound;
 mod caller;
+mod reply;
 
-pub use caller::{Call, CallFailure, Called, Caller, Delta, Purse, Reply};
+pub use caller::{Call, CallFailure, Called, Caller, Providers, Purse};
+pub use reply::{Delta, Reply};

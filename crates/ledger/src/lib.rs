@@ -13,6 +13,7 @@ mod error;
 mod lessee;
 mod port;
 mod remembered;
+mod room;
 mod types;
 
 pub use bytes::Bytes;
@@ -22,4 +23,5 @@ pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
+pub use room::Room;
 pub use types::*;

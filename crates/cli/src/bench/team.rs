@@ -8,7 +8,7 @@ use baton_conductor::Conductor;
 use baton_engine::Outcome;
 use baton_ledger::{
     Body, Class, Completion, EmbeddedLedger, Handler, Held, JournalEntry, Leased, Ledger, Lessee,
-    Remembered, persist,
+    Remembered, Room, persist,
 };
 use baton_proto::v1::{self, conductor_server::Conductor as _};
 use baton_provider::{
@@ -100,7 +100,7 @@ impl Team {
                 let lessee = Lessee {
                     holder: "worker-agent".into(),
                     classes: vec![Class::work(&agent)],
-                    held_max: 256,
+                    room: Room::new(256),
                 };
                 services.spawn(lessee.run(port.clone(), Arc::new(Bare(port)), stop.clone()));
             }
@@ -225,7 +225,11 @@ fn settings() -> Result<Settings, Failure> {
 fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
-    let message = v1::Message { role: v1::message::Role::User.into(), parts: vec![part] };
+    let message = v1::Message {
+        role: v1::message::Role::User.into(),
+        parts: vec![part],
+        ..v1::Message::default()
+    };
     let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
@@ -252,7 +256,7 @@ impl Handler for Bare {
         };
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
-        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0 };
+        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0, tool_calls: None };
         let completion = Completion {
             outcome: serde_json::to_vec(&outcome).unwrap_or_default().into(),
             spend: spend(TOKENS_IN / 4, 8),
