@@ -10,8 +10,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched, check,
+    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
+    Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted,
+    TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -35,6 +36,8 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
+    accounts: Accounts,
 }
 
 impl EmbeddedLedger {
@@ -69,7 +72,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken })
+        Ok(Self { asks, broken, accounts: Accounts::default() })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -171,6 +174,17 @@ impl Ledger for EmbeddedLedger {
     ) -> Result<Vec<RunSummary>, LedgerError> {
         check::check_list(limit)?;
         self.ask(|reply| Ask::List(tenant.clone(), limit, before.cloned(), reply)).await
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        Ok(self.accounts.admit(&ask))
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        self.accounts.release(&release);
+        Ok(())
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

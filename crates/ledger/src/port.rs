@@ -1,8 +1,9 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Recorded,
-    RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
+    LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted, TenantTerms,
+    Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -91,6 +92,15 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
         before: Option<&RunId>,
     ) -> Result<Vec<RunSummary>, LedgerError>;
+
+    /// Asks for room for a call on a provider's account: its quotas, calls under way and
+    /// breaker are those of all processes together. Room that is given is set aside until
+    /// it is released, or not extended for `ttl_ms` by asking again. Not a part of the
+    /// durable record: after a restart an account may begin afresh.
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError>;
+
+    /// Gives room back, with what the call says of its account. Repeating it does nothing.
+    async fn release(&self, release: Release) -> Result<(), LedgerError>;
 
     /// A stored text of this tenant.
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError>;

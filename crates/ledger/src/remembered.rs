@@ -4,8 +4,9 @@
 //! remembered per tenant, because a name is no permission.
 
 use crate::{
-    Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
+    Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted,
+    TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -131,6 +132,14 @@ impl<L: Ledger> Ledger for Remembered<L> {
         before: Option<&RunId>,
     ) -> Result<Vec<RunSummary>, LedgerError> {
         self.ledger.list(tenant, limit, before).await
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        self.ledger.admit(ask).await
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        self.ledger.release(release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
