@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions,
+    RedisOptions, account,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -12,9 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, READ_MAX, Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms,
-    Ticked, Watched,
+    Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
+    Ledger, LedgerError, READ_MAX, Recorded, Release, RunSummary, RunView, Submission, Submitted,
+    TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -309,6 +309,16 @@ impl Ledger for RedisLedger {
             runs.push(summary(&mut reply)?);
         }
         Ok(runs)
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        account::admit(&self.store, &ask).await
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        account::release(&self.store, &release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
