@@ -1,13 +1,21 @@
 //! The call itself.
 
-use baton_ledger::{Held, Ledger, LedgerError};
-use baton_provider::{
-    ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
-    Usage,
+use crate::{
+    gate::{AccountLimits, Entered, Gate, NoRoom, Pass, Visit},
+    latency::Latencies,
+    race::{Race, Raced},
 };
-use baton_workflow::{AgentCard, Resource, Spend};
-use futures::StreamExt as _;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use baton_ledger::{Bound, Held, Ledger, LedgerError};
+use baton_provider::{
+    ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy, Usage,
+};
+use baton_workflow::{AccountTerms, AgentCard, HedgeTerms, Incident, Resource, Spend};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +29,19 @@ const IMAGE_TOKENS: u64 = 16_384;
 pub struct Caller {
     providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
     retry: RetryPolicy,
+    gate: Gate,
+    limits: Arc<RwLock<CallLimits>>,
+    pub(crate) latencies: Arc<Latencies>,
+}
+
+/// What bounds calls besides the budgets of runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallLimits {
+    /// By the name of the provider. One that is not named here has no limits and the usual
+    /// breaker.
+    pub accounts: BTreeMap<String, AccountLimits>,
+    /// When slow calls get a second one beside them, if they do.
+    pub hedge: Option<HedgeTerms>,
 }
 
 /// What to ask of whom.
@@ -32,6 +53,12 @@ pub struct Call<'a> {
     pub request: ChatRequest,
     /// No call goes on longer than this.
     pub deadline: Option<Instant>,
+    /// Whether somebody follows the reply while it comes in: then no second call is made
+    /// once there is text.
+    pub followed: bool,
+    /// Whether an agent at another provider may do it instead: then an account that fails,
+    /// or has no room for long, is not waited for.
+    pub elsewhere: bool,
 }
 
 /// What pays for a call.
@@ -79,6 +106,19 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+    /// The provider's account has no room for the call within reason.
+    NoRoom {
+        /// What there is no room in.
+        bound: Bound,
+        /// When there may be, in milliseconds.
+        ms: u64,
+    },
+}
+
+impl From<NoRoom> for CallFailure {
+    fn from(NoRoom { bound, ms }: NoRoom) -> Self {
+        Self::NoRoom { bound, ms }
+    }
 }
 
 impl CallFailure {
@@ -89,6 +129,12 @@ impl CallFailure {
             Self::BudgetSpent(_) => "budget_spent",
             Self::Stopped => "stopped",
             Self::UnknownProvider(_) => "unknown_provider",
+            Self::NoRoom { bound, .. } => match bound {
+                Bound::Breaker => "breaker_open",
+                Bound::Pause => "provider_paused",
+                Bound::Concurrency | Bound::AgentConcurrency => "too_many_calls",
+                Bound::Requests | Bound::Tokens => "quota_spent",
+            },
         }
     }
 }
@@ -104,6 +150,10 @@ impl fmt::Display for CallFailure {
             Self::UnknownProvider(name) => {
                 write!(f, "provider {name} is not configured in this process")
             }
+            Self::NoRoom { bound, ms } => {
+                let bound = bound.name();
+                write!(f, "the provider's account has no room for {ms} ms more: {bound}")
+            }
         }
     }
 }
@@ -117,12 +167,39 @@ pub struct Called {
     pub spend: Spend,
     /// Whether a part of `spend` is an upper bound.
     pub estimated: bool,
+    /// What happened on the way; nothing where the first call succeeded at once.
+    pub incidents: Vec<Incident>,
 }
 
 impl Caller {
     /// Over these providers, by the names that cards refer to.
     pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(providers), retry }
+        Self {
+            providers: Arc::new(providers),
+            retry,
+            gate: Gate::new(None),
+            limits: Arc::default(),
+            latencies: Arc::default(),
+        }
+    }
+
+    /// The same, with the ledger that keeps the accounts which all processes share.
+    /// Without one, every account is kept in this process.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Arc<dyn Ledger>) -> Self {
+        Self { gate: Gate::new(Some(ledger)), ..self }
+    }
+
+    /// Takes other limits from the next call on.
+    pub fn set_limits(&self, limits: CallLimits) {
+        // It is only ever replaced as a whole, whoever panicked.
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits_of(&self, provider: &str) -> (AccountLimits, Option<HedgeTerms>) {
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let account = limits.accounts.get(provider).copied();
+        (account.unwrap_or_else(AccountLimits::usual), limits.hedge)
     }
 
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
@@ -134,58 +211,197 @@ impl Caller {
         stop: &CancellationToken,
         mut deltas: impl FnMut(Delta<'_>) + Send,
     ) -> Called {
-        let mut called =
-            Called { result: Err(CallFailure::Stopped), spend: Spend::ZERO, estimated: false };
         let Some(provider) = self.providers.get(&call.card.provider).cloned() else {
-            called.result = Err(CallFailure::UnknownProvider(call.card.provider.clone()));
-            return called;
+            let failure = CallFailure::UnknownProvider(call.card.provider.clone());
+            return Tries::new(Spend::ZERO).ended(Err(failure));
         };
         let tokens_in = tokens_in_max(&call.request.messages);
-        let bound = call.card.upper_bound(tokens_in, call.request.output_tokens_max);
-        // A call that failed for nothing leaves its reservation to the next one.
-        let mut reserved = false;
+        let mut tries =
+            Tries::new(call.card.upper_bound(tokens_in, call.request.output_tokens_max));
         for attempt in 1_u32.. {
-            if !reserved && let Err(failure) = reserve(purse, bound, stop).await {
-                called.result = Err(failure);
-                return called;
-            }
-            deltas(Delta::Begin { call: attempt });
-            let one = one_call(provider.as_ref(), &call, &mut deltas);
-            let Some(outcome) = stop.run_until_cancelled(one).await else {
-                // It had begun, and nobody will know what it used.
-                called.spend = called.spend.plus(bound);
-                called.estimated = true;
-                return called;
+            let pass = match self.prepare(&call, purse, stop, &mut tries).await {
+                Ok(pass) => pass,
+                Err(failure) => return tries.ended(Err(failure)),
             };
-            let error = match outcome {
-                Ok((reply, known)) => {
-                    called.spend = called.spend.plus(reply.usage.spend(call.card.price));
-                    called.estimated |= !known;
-                    called.result = Ok(reply);
-                    return called;
-                }
+            deltas(Delta::Begin { call: tries.calls });
+            let (first, began) = (tries.calls, Instant::now());
+            let mut race = Race { caller: self, provider: &*provider, call: &call, purse, stop };
+            let racing = race.run(pass, &mut tries, &mut deltas);
+            let Some(Raced { result }) = stop.run_until_cancelled(racing).await else {
+                // What had begun goes on the bill: nobody will know what it used.
+                tries.settle_open();
+                return tries.ended(Err(CallFailure::Stopped));
+            };
+            let error = match result {
+                Ok(reply) => return tries.ended(Ok(reply)),
                 Err(error) => error,
             };
-            reserved = !error.may_have_cost();
-            if error.may_have_cost() {
-                called.spend = called.spend.plus(bound);
-                called.estimated = true;
-            }
             let pause = self.retry.delay_ms(attempt, &error, rand::random());
             let pause = pause.map(Duration::from_millis).filter(|pause| {
                 call.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline)
             });
+            tries.incidents.push(Incident::Failed {
+                call: first,
+                code: error.code().to_owned(),
+                ms: millis(began.elapsed()),
+                retry_ms: pause.map(millis),
+            });
             let Some(pause) = pause else {
-                called.result = Err(CallFailure::Provider(error));
-                return called;
+                return tries.ended(Err(CallFailure::Provider(error)));
             };
             tracing::info!(agent = %call.card.id, %error, attempt, ?pause, "call failed, trying again");
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return called;
+                break;
             }
         }
-        called
+        tries.ended(Err(CallFailure::Stopped))
     }
+
+    /// Money and room for another call.
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<Pass, CallFailure> {
+        tries.calls += 1;
+        if tries.spare == 0 {
+            reserve(purse, tries.bound, stop).await?;
+            tries.spare += 1;
+        }
+        let visit = self.visit(call);
+        let entering = stop.run_until_cancelled(self.gate.enter(&visit));
+        let Entered { pass, waited } = match entering.await {
+            None => return Err(CallFailure::Stopped),
+            Some(Ok(entered)) => entered,
+            Some(Err(no_room)) => {
+                let NoRoom { bound, ms } = no_room;
+                let (call, cause) = (tries.calls, bound.name().to_owned());
+                tries.incidents.push(Incident::Refused { call, cause, ms });
+                return Err(no_room.into());
+            }
+        };
+        if let Some((bound, waited)) = waited {
+            let (call, cause) = (tries.calls, bound.name().to_owned());
+            tries.incidents.push(Incident::Waited { call, cause, ms: millis(waited) });
+        }
+        Ok(pass)
+    }
+
+    fn visit<'a>(&self, call: &Call<'a>) -> Visit<'a> {
+        let (limits, _) = self.limits_of(&call.card.provider);
+        Visit {
+            card: call.card,
+            limits,
+            tokens: tokens_expected(&call.request),
+            deadline: call.deadline,
+            elsewhere: call.elsewhere,
+        }
+    }
+
+    /// Room and money for a second call, if both are there at once.
+    pub(crate) async fn second(
+        &self,
+        call: &Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Option<Pass> {
+        if !self.latencies.spend() {
+            return None;
+        }
+        let pass = self.gate.try_enter(&self.visit(call)).await?;
+        if tries.spare == 0 {
+            reserve(purse, tries.bound, stop).await.ok()?;
+            tries.spare += 1;
+        }
+        Some(pass)
+    }
+
+    pub(crate) fn hedge(&self, call: &Call<'_>) -> Option<HedgeTerms> {
+        self.limits_of(&call.card.provider).1
+    }
+}
+
+impl AccountLimits {
+    /// Of an account that nothing is configured for.
+    pub fn usual() -> Self {
+        let breaker = Some(baton_workflow::BreakerTerms::default());
+        Self { terms: AccountTerms { breaker, ..AccountTerms::default() }, shared: false }
+    }
+}
+
+/// The calls of one [`Caller::make`] so far, and what they consumed. It outlives a call
+/// that is given up in the middle.
+pub(crate) struct Tries {
+    /// The most that one call can consume.
+    pub(crate) bound: Spend,
+    /// Calls made, second ones included: the number of the last.
+    pub(crate) calls: u32,
+    /// Reservations that no call has used: one that fails for nothing leaves its own.
+    pub(crate) spare: u32,
+    /// Calls under way.
+    pub(crate) open: u32,
+    pub(crate) incidents: Vec<Incident>,
+    spend: Spend,
+    estimated: bool,
+}
+
+impl Tries {
+    fn new(bound: Spend) -> Self {
+        Self {
+            bound,
+            calls: 0,
+            spare: 0,
+            open: 0,
+            incidents: Vec::new(),
+            spend: Spend::ZERO,
+            estimated: false,
+        }
+    }
+
+    /// A call begins, on a reservation.
+    pub(crate) fn begin(&mut self) {
+        self.spare = self.spare.saturating_sub(1);
+        self.open += 1;
+    }
+
+    /// A call has succeeded.
+    pub(crate) fn paid(&mut self, spend: Spend, known: bool) {
+        self.open = self.open.saturating_sub(1);
+        self.spend = self.spend.plus(spend);
+        self.estimated |= !known;
+    }
+
+    /// A call has failed.
+    pub(crate) fn failed(&mut self, error: &ProviderError) {
+        if error.may_have_cost() {
+            return self.given_up();
+        }
+        self.open = self.open.saturating_sub(1);
+        self.spare += 1;
+    }
+
+    /// A call is given up, and nobody will know what it used.
+    pub(crate) fn given_up(&mut self) {
+        self.paid(self.bound, false);
+    }
+
+    fn settle_open(&mut self) {
+        while self.open > 0 {
+            self.given_up();
+        }
+    }
+
+    fn ended(self, result: Result<Reply, CallFailure>) -> Called {
+        let Self { spend, estimated, incidents, .. } = self;
+        Called { result, spend, estimated, incidents }
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
@@ -200,41 +416,10 @@ async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Resul
     }
 }
 
-/// One call; whether the provider said what it used comes with the reply.
-async fn one_call(
-    provider: &dyn Provider,
-    call: &Call<'_>,
-    deltas: &mut (impl FnMut(Delta<'_>) + Send),
-) -> Result<(Reply, bool), ProviderError> {
-    let run = async {
-        let mut stream = provider.chat(call.request.clone()).await?;
-        let mut text = String::new();
-        while let Some(event) = stream.next().await {
-            match event? {
-                ChatEvent::Text(more) => {
-                    text.push_str(&more);
-                    deltas(Delta::Text(&more));
-                }
-                ChatEvent::Reasoning(more) => deltas(Delta::Reasoning(&more)),
-                ChatEvent::Finished(finished) => {
-                    if text.trim().is_empty() {
-                        return Err(ProviderError::Empty);
-                    }
-                    let known = finished.usage.is_some();
-                    let usage = finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
-                    return Ok((Reply { text, finish: finished.finish, usage }, known));
-                }
-            }
-        }
-        let reason = "the stream ended without a finish".to_owned();
-        Err(ProviderError::Cut { received: text.len(), reason })
-    };
-    let Some(deadline) = call.deadline else { return run.await };
-    let left = deadline.saturating_duration_since(Instant::now());
-    tokio::time::timeout(left, run).await.unwrap_or_else(|_| {
-        let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Err(ProviderError::Timeout { phase: baton_provider::Phase::Total, ms })
-    })
+/// What a call will use, as an account's quota is counted by providers: four bytes of text
+/// for a token, and all that may be written.
+fn tokens_expected(request: &ChatRequest) -> u64 {
+    tokens_in_max(&request.messages) / 4 + u64::from(request.output_tokens_max)
 }
 
 /// No tokenizer in use makes more tokens than bytes.
@@ -256,7 +441,7 @@ fn content_tokens(content: &Content) -> u64 {
 }
 
 /// What a reply used at most, when the provider does not say.
-fn estimate(request: &ChatRequest, text: &str) -> Usage {
+pub(crate) fn estimate(request: &ChatRequest, text: &str) -> Usage {
     let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
     Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
 }

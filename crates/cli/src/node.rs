@@ -3,7 +3,7 @@
 
 use crate::{args::PoolArgs, exit::Failure, grpc, settings::InForce};
 use baton_actor::{RestartBudget, Supervisor};
-use baton_call::Caller;
+use baton_call::{AccountLimits, CallLimits, Caller};
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
@@ -11,7 +11,9 @@ use baton_planner::Strategy;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::{Provider, RetryPolicy};
 use baton_provider_http::{HttpProvider, HttpProviderOptions, Secret, Timeouts};
-use baton_registry::{Auth, InProcess, Kind, Member, Registry, SecretRef, Settings};
+use baton_registry::{
+    AccountSettings, Auth, InProcess, Kind, Member, Registry, SecretRef, Settings,
+};
 use baton_sim::SimOptions;
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
@@ -73,6 +75,7 @@ impl Node {
         let InForce { settings, simulated } = in_force;
         let caller = caller(&settings)?;
         let ledger = open(options.data).await?;
+        let caller = caller.with_ledger(Arc::new(ledger.clone()));
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
@@ -171,7 +174,17 @@ fn caller(settings: &Settings) -> Result<Caller, Failure> {
         let made = made.map_err(|error| Failure::usage(error.to_string()))?;
         providers.insert(name.clone(), Arc::new(made));
     }
-    Ok(Caller::new(providers, RetryPolicy::default()))
+    let caller = Caller::new(providers, RetryPolicy::default());
+    caller.set_limits(call_limits(settings));
+    Ok(caller)
+}
+
+fn call_limits(settings: &Settings) -> CallLimits {
+    let accounts = settings.providers.iter().map(|(name, provider)| {
+        let AccountSettings { terms, shared } = provider.account;
+        (name.clone(), AccountLimits { terms, shared })
+    });
+    CallLimits { accounts: accounts.collect(), hedge: settings.hedge }
 }
 
 fn secret(place: &SecretRef) -> Result<Secret, Failure> {

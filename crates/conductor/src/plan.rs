@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{CallFailure, Purse};
-use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound};
+use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
@@ -64,6 +64,7 @@ impl Planner {
             deadline: Some(instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
+            share: settings.single_flight.then(|| leased.tenant.clone()),
         };
         let began = Instant::now();
         let purse = Purse::Lease(self.0.ledger.clone(), held.clone());
@@ -135,7 +136,7 @@ pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
 }
 
 fn completion(asked: Asked, ms: u64) -> Completion {
-    let Asked { result, repairs, spend, estimated } = asked;
+    let Asked { result, repairs, spend, estimated, incidents } = asked;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(Written::Workflow(workflow)) => {
@@ -151,12 +152,15 @@ fn completion(asked: Asked, ms: u64) -> Completion {
         Err(Unplanned::Failure(failure)) => match failure {
             CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },
             CallFailure::Stopped => Outcome::Abandoned,
-            CallFailure::Provider(_) | CallFailure::UnknownProvider(_) => {
+            CallFailure::Provider(_)
+            | CallFailure::UnknownProvider(_)
+            | CallFailure::NoRoom { .. } => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }
         },
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
 fn failed(code: &str, message: String) -> Completion {

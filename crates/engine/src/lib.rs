@@ -35,6 +35,6 @@ pub use decide::{
     WorkAssignment,
 };
 pub use end::{Answer, End, Reason, Status};
-pub use event::{Event, Input, Outcome, PlanSource};
+pub use event::{Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
 pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};

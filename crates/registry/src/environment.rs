@@ -1,7 +1,8 @@
 //! Settings without a file, out of the variables that OpenAI's own clients read.
 
 use crate::{
-    PolicySettings, ProviderSettings, SecretRef, Settings, SettingsFaults, TimeoutSettings,
+    AccountSettings, PolicySettings, ProviderSettings, SecretRef, Settings, SettingsFaults,
+    TimeoutSettings,
     read::{CONCURRENCY, Faults, POLICY_AGENT, check_base_url},
     settings_for,
 };
@@ -77,6 +78,7 @@ fn read(
         key: keyed.then(|| SecretRef::Env(KEY.to_owned())),
         timeouts: TimeoutSettings::default(),
         stream: true,
+        account: AccountSettings::default(),
     };
     let mut planner = cards.first()?.clone();
     planner.id = AgentId::new(POLICY_AGENT).ok()?;

@@ -2,6 +2,7 @@
 //!
 //! `docs/guides/configuration.md` describes the format.
 
+mod account;
 mod agent;
 mod bounds;
 mod faults;
@@ -121,12 +122,23 @@ fn read_text(
     let limits = bounds::limits(root, faults);
     let budget = bounds::budget(root, faults);
     let auth = keys::auth(root, context, faults);
-    let Policy { policy, fallback, judge } =
+    let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
     let pool = agents.pool?;
-    Some(Settings { providers, pool, policy, fallback, judge, limits, budget, auth })
+    Some(Settings {
+        providers,
+        pool,
+        policy,
+        fallback,
+        judge,
+        hedge,
+        single_flight,
+        limits,
+        budget,
+        auth,
+    })
 }
 
 #[cfg(test)]

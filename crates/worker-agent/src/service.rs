@@ -110,7 +110,8 @@ impl WorkerAgent {
             };
             let stop = CancellationToken::new();
             let torn = stop.clone();
-            let call = Call { card: &card, request, deadline: None };
+            let call =
+                Call { card: &card, request, deadline: None, followed: true, elsewhere: true };
             let mut sent = false;
             let calling = caller.make(call, &Purse::Open, &stop, move |delta| {
                 let what = match delta {
@@ -147,7 +148,7 @@ impl WorkerAgent {
 }
 
 fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
-    let Called { result, spend, estimated } = called;
+    let Called { result, spend, estimated, incidents: _ } = called;
     let reply = result.map_err(|failure| status_of(&failure))?;
     let finish = match reply.finish {
         Finish::Stop => "stop",
@@ -193,6 +194,11 @@ fn status_of(failure: &CallFailure) -> Status {
         CallFailure::Stopped => {
             let message = "the call broke off after text had been sent: send the request again";
             status(Code::Aborted, message, detail("stream_interrupted", None))
+        }
+        CallFailure::NoRoom { ms, .. } => {
+            let mut detail = detail(failure.code(), None);
+            detail.retry_after_ms = Some(*ms);
+            status(Code::ResourceExhausted, failure.to_string(), detail)
         }
         CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) => {
             status(Code::Internal, failure.to_string(), detail(failure.code(), None))

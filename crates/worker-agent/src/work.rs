@@ -6,7 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse};
-use baton_engine::{Assignment, Outcome, WorkAssignment};
+use baton_engine::{Assignment, Outcome, Reported, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{ChatRequest, Conversation, Finish};
 use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
@@ -64,6 +64,8 @@ impl WorkerAgent {
             card,
             request: request(card.model.clone(), &leased.task, &work, &material),
             deadline: Some(instant_of(work.deadline)),
+            followed: true,
+            elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
         };
         let began = Instant::now();
         let purse = Purse::Lease(self.ledger.clone(), held.clone());
@@ -166,7 +168,7 @@ fn request(
 }
 
 fn completion(called: Called, ms: u64) -> Completion {
-    let Called { result, spend, estimated } = called;
+    let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(reply) => {
@@ -177,20 +179,24 @@ fn completion(called: Called, ms: u64) -> Completion {
         }
         Err(CallFailure::BudgetSpent(resource)) => Outcome::BudgetSpent { resource },
         Err(CallFailure::Stopped) => Outcome::Abandoned,
-        Err(failure @ (CallFailure::Provider(_) | CallFailure::UnknownProvider(_))) => {
-            Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
-        }
+        Err(
+            failure @ (CallFailure::Provider(_)
+            | CallFailure::UnknownProvider(_)
+            | CallFailure::NoRoom { .. }),
+        ) => Outcome::Failed { code: failure.code().into(), message: failure.to_string() },
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
 fn failed(code: &str, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    let outcome = Outcome::Failed { code: code.into(), message };
+    let outcome = encode(&Reported { outcome, incidents: Vec::new() });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 
 /// Outcomes are plain data: they always encode.
-fn encode(outcome: &Outcome) -> baton_ledger::Bytes {
+fn encode(outcome: &Reported) -> baton_ledger::Bytes {
     serde_json::to_vec(outcome).unwrap_or_default().into()
 }
 

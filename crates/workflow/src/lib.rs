@@ -8,6 +8,7 @@ mod account;
 mod agent;
 mod budget;
 mod conversation;
+mod hedge;
 mod id;
 mod incident;
 mod limits;
@@ -24,6 +25,7 @@ pub use account::{
 pub use agent::{AgentCard, Pool, PoolError};
 pub use budget::{Budget, BudgetError, Resource, Spend};
 pub use conversation::{Content, Conversation, ImageUrl, Message, Part, Role};
+pub use hedge::HedgeTerms;
 pub use id::{AgentId, BodyRef, IdError, RunId, StepId, TaskId, TenantId};
 pub use incident::Incident;
 pub use limits::Limits;

@@ -1,7 +1,7 @@
 //! The shape of the document.
 
 use baton_engine::Reason;
-use baton_workflow::{AgentId, RunId, Selection, Spend, StepId, Timestamp, Verdict};
+use baton_workflow::{AgentId, Incident, RunId, Selection, Spend, StepId, Timestamp, Verdict};
 use serde::Serialize;
 
 /// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
@@ -63,6 +63,8 @@ pub(super) struct PlanningReport {
     pub(super) complaints: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
@@ -91,6 +93,8 @@ pub(super) struct AttemptReport {
     pub(super) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     #[serde(flatten)]
     pub(super) cost: Cost,
 }
@@ -102,6 +106,8 @@ pub(super) struct CheckReport {
     pub(super) verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,

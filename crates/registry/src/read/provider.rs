@@ -1,7 +1,7 @@
 //! `[providers.NAME]`: where models are served.
 
 use super::{
-    Context,
+    Context, account,
     faults::Faults,
     table::{Shape, Table},
 };
@@ -12,8 +12,19 @@ use std::collections::BTreeMap;
 /// Longest wait that can be configured, in milliseconds: one day.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
-const PROVIDER: Shape =
-    Shape { required: &["base_url"], optional: &["key_env", "key_file", "stream", "timeouts"] };
+const PROVIDER: Shape = Shape {
+    required: &["base_url"],
+    optional: &[
+        "key_env",
+        "key_file",
+        "stream",
+        "timeouts",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrency",
+        "breaker",
+    ],
+};
 const TIMEOUTS: Shape = Shape {
     required: &[],
     optional: &["connect_ms", "first_token_ms", "between_tokens_ms", "total_ms"],
@@ -48,6 +59,7 @@ fn provider(table: Table<'_>, context: &Context<'_>, faults: &mut Faults<'_>) ->
         key: context.secret(table, ["key_env", "key_file"], faults),
         timeouts: timeouts(table, faults),
         stream: table.flag("stream", faults).unwrap_or(true),
+        account: account::account(table, faults),
     }
 }
 
