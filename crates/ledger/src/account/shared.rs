@@ -5,8 +5,8 @@ use lru::LruCache;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
+use tokio::time::Instant;
 
 /// Accounts kept. There are as many as providers in the configuration.
 const ACCOUNTS_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
