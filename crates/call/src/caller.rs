@@ -5,7 +5,7 @@ use crate::{
     latency::Latencies,
     race::{Race, Raced},
 };
-use baton_ledger::{Bound, Held, Ledger, LedgerError};
+use baton_ledger::{Bound, Held, Leased, Ledger, LedgerError};
 use baton_provider::{
     ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy, Usage,
 };
@@ -13,7 +13,7 @@ use baton_workflow::{AccountTerms, AgentCard, HedgeTerms, Incident, Resource, Sp
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -65,9 +65,38 @@ pub struct Call<'a> {
 #[derive(Clone)]
 pub enum Purse {
     /// The budget of the run whose task is held.
-    Lease(Arc<dyn Ledger>, Held),
+    Lease {
+        /// Where it is kept.
+        ledger: Arc<dyn Ledger>,
+        /// The task.
+        held: Held,
+        /// What the lease has set aside for the first call, until that is made; or what
+        /// did not hold it.
+        set_aside: Arc<Mutex<Result<Spend, Resource>>>,
+    },
     /// Nothing is reserved: the caller answers for the spend.
     Open,
+}
+
+impl Purse {
+    /// What pays for the calls of a leased task.
+    pub fn of(ledger: Arc<dyn Ledger>, leased: &Leased) -> Self {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        Self::Lease { ledger, held, set_aside: Arc::new(Mutex::new(leased.reserved)) }
+    }
+
+    /// What is set aside already, given out once.
+    fn set_aside(&self) -> Result<Spend, Resource> {
+        match self {
+            Self::Lease { set_aside, .. } => {
+                // Whoever panicked, an amount is whole.
+                let mut rest = set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+                (*rest)?;
+                std::mem::replace(&mut *rest, Ok(Spend::ZERO))
+            }
+            Self::Open => Ok(Spend::ZERO),
+        }
+    }
 }
 
 /// More of a reply, while it comes in.
@@ -266,10 +295,7 @@ impl Caller {
         tries: &mut Tries,
     ) -> Result<Pass, CallFailure> {
         tries.calls += 1;
-        if tries.spare == 0 {
-            reserve(purse, tries.bound, stop).await?;
-            tries.spare += 1;
-        }
+        tries.fund(purse, stop).await?;
         let visit = self.visit(call);
         let entering = stop.run_until_cancelled(self.gate.enter(&visit));
         let Entered { pass, waited } = match entering.await {
@@ -312,10 +338,7 @@ impl Caller {
             return None;
         }
         let pass = self.gate.try_enter(&self.visit(call)).await?;
-        if tries.spare == 0 {
-            reserve(purse, tries.bound, stop).await.ok()?;
-            tries.spare += 1;
-        }
+        tries.fund(purse, stop).await.ok()?;
         Some(pass)
     }
 
@@ -359,6 +382,21 @@ impl Tries {
             spend: Spend::ZERO,
             estimated: false,
         }
+    }
+
+    /// Sees to it that the next call has a reservation. The first one needs only what goes
+    /// beyond what its lease has set aside.
+    async fn fund(&mut self, purse: &Purse, stop: &CancellationToken) -> Result<(), CallFailure> {
+        if self.spare > 0 {
+            return Ok(());
+        }
+        let set_aside = purse.set_aside().map_err(CallFailure::BudgetSpent)?;
+        let wanted = self.bound.minus(set_aside);
+        if wanted != Spend::ZERO {
+            reserve(purse, wanted, stop).await?;
+        }
+        self.spare += 1;
+        Ok(())
     }
 
     /// A call begins, on a reservation.
@@ -405,7 +443,7 @@ pub(crate) fn millis(time: Duration) -> u64 {
 }
 
 async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
-    let Purse::Lease(ledger, held) = purse else { return Ok(()) };
+    let Purse::Lease { ledger, held, .. } = purse else { return Ok(()) };
     match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
         Ok(()) => Ok(()),
         Err(LedgerError::BudgetSpent(resource)) => Err(CallFailure::BudgetSpent(resource)),

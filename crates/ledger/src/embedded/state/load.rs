@@ -167,7 +167,7 @@ impl State {
 /// The head of a task that is over: nobody looks at it.
 fn over() -> TaskHead {
     let (class, payload) = (crate::Class::from_text(""), Bytes::new());
-    TaskHead { class, priority: 0, age: 0, cost: 1, payload }
+    TaskHead { class, priority: 0, age: 0, cost: 1, reserve: Spend::ZERO, payload }
 }
 
 fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {

@@ -167,6 +167,7 @@ impl State {
                 priority: task.priority,
                 age: self.count(),
                 cost: task.cost,
+                reserve: task.reserve,
                 payload: task.payload,
             };
             self.add_task(&TaskId { run: id.clone(), number: task.number }, head)?;
@@ -234,7 +235,14 @@ impl State {
             return Ok(());
         }
         let (class, payload) = (Class::decide(), Bytes::new());
-        let head = TaskHead { class, priority: 0, age: self.count(), cost: 1, payload };
+        let head = TaskHead {
+            class,
+            priority: 0,
+            age: self.count(),
+            cost: 1,
+            reserve: Spend::ZERO,
+            payload,
+        };
         self.add_task(&TaskId { run: id.clone(), number: DECIDE_TASK }, head)
     }
 
