@@ -253,10 +253,11 @@ impl Caller {
                 Err(failure) => return tries.ended(Err(failure)),
             };
             deltas(Delta::Begin { call: tries.calls });
-            let (first, began) = (tries.calls, Instant::now());
+            let began = Instant::now();
             let mut race = Race { caller: self, provider: &*provider, call: &call, purse, stop };
             let racing = race.run(pass, &mut tries, &mut deltas);
-            let Some(Raced { result }) = stop.run_until_cancelled(racing).await else {
+            let Some(Raced { call: number, result }) = stop.run_until_cancelled(racing).await
+            else {
                 // What had begun goes on the bill: nobody will know what it used.
                 tries.settle_open();
                 return tries.ended(Err(CallFailure::Stopped));
@@ -270,7 +271,7 @@ impl Caller {
                 call.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline)
             });
             tries.incidents.push(Incident::Failed {
-                call: first,
+                call: number,
                 code: error.code().to_owned(),
                 ms: millis(began.elapsed()),
                 retry_ms: pause.map(millis),

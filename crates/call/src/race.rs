@@ -25,6 +25,8 @@ pub(crate) struct Race<'a> {
 
 /// What came of it.
 pub(crate) struct Raced {
+    /// Which call said so.
+    pub(crate) call: u32,
     pub(crate) result: Result<Reply, ProviderError>,
 }
 
@@ -56,14 +58,15 @@ impl Race<'_> {
         tries.begin();
         let left = self.call.deadline.map(|deadline| deadline.saturating_duration_since(began));
         let running = self.both(pass, began, tries, deltas);
-        let Some(left) = left else { return Raced { result: running.await } };
-        if let Ok(result) = tokio::time::timeout(left, running).await {
-            return Raced { result };
+        let Some(left) = left else { return running.await };
+        if let Ok(raced) = tokio::time::timeout(left, running).await {
+            return raced;
         }
         while tries.open > 0 {
             tries.given_up();
         }
-        Raced { result: Err(ProviderError::Timeout { phase: Phase::Total, ms: millis(left) }) }
+        let timeout = ProviderError::Timeout { phase: Phase::Total, ms: millis(left) };
+        Raced { call: tries.calls, result: Err(timeout) }
     }
 
     async fn both(
@@ -72,7 +75,7 @@ impl Race<'_> {
         began: Instant,
         tries: &mut Tries,
         deltas: &mut (impl FnMut(Delta<'_>) + Send),
-    ) -> Result<Reply, ProviderError> {
+    ) -> Raced {
         let first_call = tries.calls;
         let mut first = self.runner(self.call.request.clone());
         let slow_after = self.slow_after();
@@ -81,12 +84,14 @@ impl Race<'_> {
             Some(after) => tokio::time::timeout(after, pass.during(&mut first)).await.ok(),
         };
         if let Some(ahead) = early {
-            return self.finish(ahead, pass, began, tries, deltas).await;
+            let result = self.finish(ahead, pass, began, tries, deltas).await;
+            return Raced { call: first_call, result };
         }
         let second = self.caller.second(self.call, self.purse, self.stop, tries).await;
         let Some(second_pass) = second else {
             let ahead = pass.during(&mut first).await;
-            return self.finish(ahead, pass, began, tries, deltas).await;
+            let result = self.finish(ahead, pass, began, tries, deltas).await;
+            return Raced { call: first_call, result };
         };
         tries.calls += 1;
         tries.begin();
@@ -128,7 +133,8 @@ impl Race<'_> {
         if won {
             deltas(Delta::Begin { call });
         }
-        self.finish(ahead, pass, began, tries, deltas).await
+        let result = self.finish(ahead, pass, began, tries, deltas).await;
+        Raced { call: if won { call } else { first_call }, result }
     }
 
     /// After how long a second call is made, if one is.
