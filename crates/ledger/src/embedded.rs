@@ -3,6 +3,7 @@
 mod disk;
 mod file;
 mod log;
+mod meter;
 mod row;
 mod state;
 mod store;
@@ -19,6 +20,8 @@ use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
+pub use meter::DiskUse;
+use meter::Meter;
 use state::State;
 use std::{
     path::Path,
@@ -39,6 +42,7 @@ pub struct EmbeddedLedger {
     broken: Arc<OnceLock<String>>,
     /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
     accounts: Accounts,
+    meter: Meter,
 }
 
 impl EmbeddedLedger {
@@ -48,7 +52,7 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        Self::start(State::new(1), Box::new(store::Memory::default()), broken)
+        Self::start(State::new(1), Box::new(store::Memory::default()), broken, Meter::default())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -62,13 +66,20 @@ impl EmbeddedLedger {
         let broken = Arc::default();
         let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk), broken)
+        let meter = disk.meter();
+        Self::start(state, Box::new(disk), broken, meter)
+    }
+
+    /// What was asked of the disk since the ledger was opened; nothing for one in memory.
+    pub fn disk_use(&self) -> DiskUse {
+        self.meter.read()
     }
 
     fn start(
         state: State,
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
+        meter: Meter,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -78,7 +89,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, accounts: Accounts::default() })
+        Ok(Self { asks, broken, accounts: Accounts::default(), meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;

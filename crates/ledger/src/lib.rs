@@ -21,7 +21,7 @@ pub use account::{
 };
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
-pub use embedded::EmbeddedLedger;
+pub use embedded::{DiskUse, EmbeddedLedger};
 pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;

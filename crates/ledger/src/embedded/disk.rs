@@ -10,6 +10,7 @@
 use super::{
     file::{File, folder, sync_folder},
     log::{Ending, Log, pack, replay},
+    meter::Meter,
     row::{Change, corrupt},
     store::{Answer, Direction, Found, Store},
     sync::{Moved, Syncer},
@@ -38,6 +39,7 @@ pub(super) struct Disk {
     file: Arc<File>,
     path: PathBuf,
     syncer: Syncer,
+    meter: Meter,
     generation: u64,
     /// What the present log holds, or will, in bytes.
     log_bytes: u64,
@@ -82,9 +84,16 @@ impl Disk {
         let generation = logs.keys().next_back().map_or(1, |last| last + 1);
         let log = create_log(path, generation)?;
         let (path, file) = (path.to_owned(), Arc::new(file));
-        let syncer = Syncer::start(log, file.clone(), broken_by)?;
+        let meter = Meter::default();
+        let syncer = Syncer::start(log, file.clone(), broken_by, meter.clone())?;
         let (recent, moving) = (Rows::new(), None);
-        Ok((Self { file, path, syncer, generation, log_bytes: 0, recent, moving }, epoch))
+        let disk = Self { file, path, syncer, meter, generation, log_bytes: 0, recent, moving };
+        Ok((disk, epoch))
+    }
+
+    /// What this one counts.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// The present log is full: its rows begin to move, and a new one is begun.

@@ -46,10 +46,11 @@ impl Log {
     }
 
     /// Writes what was added since the last time as one record; it is durable when this
-    /// returns. One record a sync: that is how a torn end is told from damage.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// returns. One record a sync: that is how a torn end is told from damage. Gives the
+    /// bytes that were written: none where nothing was added.
+    pub(super) fn sync(&mut self) -> io::Result<u64> {
         if self.record.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let (head, body) = self.record.split_at_mut(LEN_BYTES + SUM_BYTES);
         let (len, sum) = head.split_at_mut(LEN_BYTES);
@@ -57,8 +58,9 @@ impl Log {
         sum.copy_from_slice(&checksum(body));
         self.file.write_all(&self.record)?;
         self.file.sync_data()?;
+        let bytes = self.record.len() as u64;
         self.record.clear();
-        Ok(())
+        Ok(bytes)
     }
 }
 

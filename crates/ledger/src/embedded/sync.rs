@@ -8,6 +8,7 @@ use super::{
     disk::{Rows, broken},
     file::File,
     log::Log,
+    meter::Meter,
     store::Answer,
 };
 use crate::LedgerError;
@@ -80,10 +81,12 @@ impl Syncer {
         log: Log,
         file: Arc<File>,
         broken: Arc<OnceLock<String>>,
+        meter: Meter,
     ) -> Result<Self, LedgerError> {
         let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let thread = Thread { log, file, todo, waiting: waiting.clone(), broken: broken.clone() };
+        let (waits, broken_by) = (waiting.clone(), broken.clone());
+        let thread = Thread { log, file, todo, waiting: waits, broken: broken_by, meter };
         let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
         let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
         let thread = Some(spawned.map_err(unusable)?);
@@ -129,6 +132,7 @@ struct Thread {
     todo: mpsc::Receiver<Job>,
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
+    meter: Meter,
 }
 
 impl Thread {
@@ -164,7 +168,8 @@ impl Thread {
             }
             next = if bytes < SYNC_BYTES_MAX { self.todo.try_recv().ok() } else { None };
         }
-        self.log.sync().map_err(|error| broken(self.log.path(), &error))?;
+        let bytes = self.log.sync().map_err(|error| broken(self.log.path(), &error))?;
+        self.meter.synced(bytes);
         given.into_iter().for_each(|answer: Answer| answer());
         self.waiting.fetch_sub(batches, Ordering::AcqRel);
         if let Some((log, rows, moved)) = turned {
