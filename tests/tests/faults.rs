@@ -67,8 +67,8 @@ fn config(sim: &Baton) -> Config {
 /// Asks for a run and waits for its end; gives its report.
 fn carry_out(client: &Client, number: usize) -> Value {
     let question = format!("What is the value of ({} + 4) * {}?", number % 97, 2 + number % 5);
-    let judged = json!({ "baton": { "verify": { "judge": number % 2 == 0 } } });
-    let more = if number % 2 == 0 { judged } else { json!({}) };
+    let judged = json!({ "baton": { "verify": { "judge": true } } });
+    let more = if number.is_multiple_of(2) { judged } else { json!({}) };
     let reply = client.chat(&ask_of(MODELS[number % MODELS.len()], &question, more));
     let run = reply.header("x-request-id").unwrap_or_else(|| panic!("{reply:?}"));
     let report = report(client, run);

@@ -1,11 +1,13 @@
 //! The call itself.
 
 use crate::{
+    Purse,
     gate::{AccountLimits, Entered, Gate, NoRoom, Pass, Visit},
     latency::Latencies,
     race::{Race, Raced},
+    tries::Tries,
 };
-use baton_ledger::{Bound, Held, Leased, Ledger, LedgerError};
+use baton_ledger::{Bound, Ledger};
 use baton_provider::{
     ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy, Usage,
 };
@@ -13,7 +15,7 @@ use baton_workflow::{AccountTerms, AgentCard, HedgeTerms, Incident, Resource, Sp
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -59,44 +61,6 @@ pub struct Call<'a> {
     /// Whether an agent at another provider may do it instead: then an account that fails,
     /// or has no room for long, is not waited for.
     pub elsewhere: bool,
-}
-
-/// What pays for a call.
-#[derive(Clone)]
-pub enum Purse {
-    /// The budget of the run whose task is held.
-    Lease {
-        /// Where it is kept.
-        ledger: Arc<dyn Ledger>,
-        /// The task.
-        held: Held,
-        /// What the lease has set aside for the first call, until that is made; or what
-        /// did not hold it.
-        set_aside: Arc<Mutex<Result<Spend, Resource>>>,
-    },
-    /// Nothing is reserved: the caller answers for the spend.
-    Open,
-}
-
-impl Purse {
-    /// What pays for the calls of a leased task.
-    pub fn of(ledger: Arc<dyn Ledger>, leased: &Leased) -> Self {
-        let held = Held { task: leased.task.clone(), token: leased.token };
-        Self::Lease { ledger, held, set_aside: Arc::new(Mutex::new(leased.reserved)) }
-    }
-
-    /// What is set aside already, given out once.
-    fn set_aside(&self) -> Result<Spend, Resource> {
-        match self {
-            Self::Lease { set_aside, .. } => {
-                // Whoever panicked, an amount is whole.
-                let mut rest = set_aside.lock().unwrap_or_else(PoisonError::into_inner);
-                (*rest)?;
-                std::mem::replace(&mut *rest, Ok(Spend::ZERO))
-            }
-            Self::Open => Ok(Spend::ZERO),
-        }
-    }
 }
 
 /// More of a reply, while it comes in.
@@ -356,103 +320,8 @@ impl AccountLimits {
     }
 }
 
-/// The calls of one [`Caller::make`] so far, and what they consumed. It outlives a call
-/// that is given up in the middle.
-pub(crate) struct Tries {
-    /// The most that one call can consume.
-    pub(crate) bound: Spend,
-    /// Calls made, second ones included: the number of the last.
-    pub(crate) calls: u32,
-    /// Reservations that no call has used: one that fails for nothing leaves its own.
-    pub(crate) spare: u32,
-    /// Calls under way.
-    pub(crate) open: u32,
-    pub(crate) incidents: Vec<Incident>,
-    spend: Spend,
-    estimated: bool,
-}
-
-impl Tries {
-    fn new(bound: Spend) -> Self {
-        Self {
-            bound,
-            calls: 0,
-            spare: 0,
-            open: 0,
-            incidents: Vec::new(),
-            spend: Spend::ZERO,
-            estimated: false,
-        }
-    }
-
-    /// Sees to it that the next call has a reservation. The first one needs only what goes
-    /// beyond what its lease has set aside.
-    async fn fund(&mut self, purse: &Purse, stop: &CancellationToken) -> Result<(), CallFailure> {
-        if self.spare > 0 {
-            return Ok(());
-        }
-        let set_aside = purse.set_aside().map_err(CallFailure::BudgetSpent)?;
-        let wanted = self.bound.minus(set_aside);
-        if wanted != Spend::ZERO {
-            reserve(purse, wanted, stop).await?;
-        }
-        self.spare += 1;
-        Ok(())
-    }
-
-    /// A call begins, on a reservation.
-    pub(crate) fn begin(&mut self) {
-        self.spare = self.spare.saturating_sub(1);
-        self.open += 1;
-    }
-
-    /// A call has succeeded.
-    pub(crate) fn paid(&mut self, spend: Spend, known: bool) {
-        self.open = self.open.saturating_sub(1);
-        self.spend = self.spend.plus(spend);
-        self.estimated |= !known;
-    }
-
-    /// A call has failed.
-    pub(crate) fn failed(&mut self, error: &ProviderError) {
-        if error.may_have_cost() {
-            return self.given_up();
-        }
-        self.open = self.open.saturating_sub(1);
-        self.spare += 1;
-    }
-
-    /// A call is given up, and nobody will know what it used.
-    pub(crate) fn given_up(&mut self) {
-        self.paid(self.bound, false);
-    }
-
-    fn settle_open(&mut self) {
-        while self.open > 0 {
-            self.given_up();
-        }
-    }
-
-    fn ended(self, result: Result<Reply, CallFailure>) -> Called {
-        let Self { spend, estimated, incidents, .. } = self;
-        Called { result, spend, estimated, incidents }
-    }
-}
-
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
-    let Purse::Lease { ledger, held, .. } = purse else { return Ok(()) };
-    match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
-        Ok(()) => Ok(()),
-        Err(LedgerError::BudgetSpent(resource)) => Err(CallFailure::BudgetSpent(resource)),
-        Err(error) => {
-            tracing::info!(%error, task = %held.task, "no reservation");
-            Err(CallFailure::Stopped)
-        }
-    }
 }
 
 /// What a call will use, as an account's quota is counted by providers: four bytes of text

@@ -9,8 +9,11 @@ mod flights;
 mod gate;
 mod latency;
 mod line;
+mod purse;
 mod race;
+mod tries;
 
-pub use caller::{Call, CallFailure, CallLimits, Called, Caller, Delta, Purse, Reply};
+pub use caller::{Call, CallFailure, CallLimits, Called, Caller, Delta, Reply};
 pub use flights::Flights;
 pub use gate::AccountLimits;
+pub use purse::Purse;

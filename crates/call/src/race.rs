@@ -2,9 +2,10 @@
 
 use crate::{
     Call, Caller, Delta, Purse, Reply,
-    caller::{Tries, estimate, millis},
+    caller::{estimate, millis},
     gate::{Pass, health},
     latency::Mark,
+    tries::Tries,
 };
 use baton_ledger::Health;
 use baton_provider::{ChatEvent, ChatRequest, ChatStream, Phase, Provider, ProviderError, Usage};

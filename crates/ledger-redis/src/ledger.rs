@@ -222,14 +222,23 @@ impl Ledger for RedisLedger {
         held.iter().map(|_| heard()).collect()
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        let arguments = Arguments::new().held(&held.task, &held.token).spend(&amount);
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        let arguments = Arguments::new().held(&held.task, &held.token).number(call).spend(&amount);
         self.write(Name::Reserve, arguments).await.map(|_| ())
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        let arguments =
-            Arguments::new().held(&held.task, &held.token).spend(&reserved).spend(&spent);
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        let arguments = Arguments::new()
+            .held(&held.task, &held.token)
+            .number(call)
+            .spend(&reserved)
+            .spend(&spent);
         self.write(Name::Settle, arguments).await.map(|_| ())
     }
 

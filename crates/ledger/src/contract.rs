@@ -135,6 +135,8 @@ macro_rules! contract_tests {
                 settling_turns_reserved_into_spent,
                 completing_settles_the_rest,
                 a_lost_attempt_is_booked_in_full,
+                a_repeated_booking_counts_once,
+                the_next_attempt_counts_its_calls_anew,
                 a_stale_holder_books_nothing,
                 a_tree_has_one_budget,
                 more_spent_than_reserved_is_recorded,

@@ -143,12 +143,18 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Heartbeat(held.to_vec(), ttl_ms, reply)).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Reserve(held.clone(), amount, reply)).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Reserve(held.clone(), call, amount, reply)).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Settle(held.clone(), reserved, spent, reply)).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Settle(held.clone(), call, reserved, spent, reply)).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {

@@ -47,11 +47,21 @@ pub trait Ledger: Send + Sync + 'static {
     /// Sets `amount` aside from the root's budget for a call that this attempt is about to
     /// make, beyond what its lease has set aside. Several reservations of one attempt add up. `BudgetSpent` if what was spent
     /// and what is reserved would exceed the budget together.
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError>;
+    ///
+    /// `call` numbers the attempt's reservations, from 1 and rising: one whose number is not
+    /// above that of the last one that was made is a repetition, and does nothing.
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError>;
 
     /// Turns `reserved` (part of this attempt's reservation) into `spent`, before the
     /// attempt is complete. Spending more than was reserved is recorded as it is.
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError>;
+    /// `call` numbers the attempt's settlements, as in [`Ledger::reserve`].
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError>;
 
     /// Records a task's outcome once, settles what the attempt still has reserved by
     /// `completion.spend`, puts the outcome into the run's mail, and sees to it that

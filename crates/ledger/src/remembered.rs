@@ -89,12 +89,18 @@ impl<L: Ledger> Ledger for Remembered<L> {
         self.ledger.heartbeat(held, ttl_ms).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ledger.reserve(held, amount).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ledger.reserve(held, call, amount).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ledger.settle(held, reserved, spent).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ledger.settle(held, call, reserved, spent).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {

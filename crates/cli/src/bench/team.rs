@@ -195,7 +195,7 @@ impl Handler for Bare {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task, token: leased.token };
         let bound = spend(TOKENS_IN, TOKENS_OUT);
-        let reserved = persist(&stop, || self.0.reserve(&held, bound)).await;
+        let reserved = persist(&stop, || self.0.reserve(&held, 1, bound)).await;
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
         let outcome = Outcome::Worked { output: name, truncated: false, ms: 0 };

@@ -429,7 +429,7 @@ fn hedging_and_sharing_are_off_unless_asked_for() {
     check(
         "[policy]\nhedge = { percentile = 100, share = 5 }\n",
         "\
-baton.toml:17: unknown key \"share\" in policy.hedge: did you mean share_percent?
-baton.toml:17: policy.hedge.percentile is 100: expected a whole number from 50 to 99",
+baton.toml:16: unknown key \"share\" in policy.hedge: did you mean share_percent?
+baton.toml:16: policy.hedge.percentile is 100: expected a whole number from 50 to 99",
     );
 }
