@@ -61,11 +61,12 @@ const IMPURE_WORDS: [&str; 16] = [
     "tokio",
 ];
 /// Vendors, by the beginning of their crates' names, with the crates that may name them.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("axum", &["gateway", "sim"]),
     ("clap", &["cli"]),
     ("etcd-client", &["registry-etcd"]),
     ("hyper", &[]),
+    ("notify", &["registry"]),
     ("opentelemetry", &["telemetry"]),
     ("prost", &["proto"]),
     ("protox", &["proto"]),

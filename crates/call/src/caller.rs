@@ -1,16 +1,15 @@
 //! The call itself.
 
 use crate::{
-    Purse,
+    Delta, Purse, Reply,
+    bound::tokens_in_max,
     gate::{AccountLimits, Entered, Gate, NoRoom, Pass, Visit},
     latency::Latencies,
     race::{Race, Raced},
     tries::Tries,
 };
 use baton_ledger::{Bound, Ledger};
-use baton_provider::{
-    ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy, Usage,
-};
+use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
 use baton_workflow::{AccountTerms, AgentCard, HedgeTerms, Incident, Resource, Spend};
 use std::{
     collections::BTreeMap,
@@ -21,15 +20,13 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Tokens that a message's frame may take.
-const MESSAGE_FRAME_TOKENS: u64 = 16;
-/// Tokens that one image can take at most with the usual tilings.
-const IMAGE_TOKENS: u64 = 16_384;
+/// Providers by the names that cards refer to.
+pub type Providers = BTreeMap<String, Arc<dyn Provider>>;
 
-/// Makes calls to the models of all configured providers.
+/// Makes calls to the models of all configured providers. Clones share the providers.
 #[derive(Clone)]
 pub struct Caller {
-    providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
+    providers: Arc<RwLock<Providers>>,
     retry: RetryPolicy,
     gate: Gate,
     limits: Arc<RwLock<CallLimits>>,
@@ -63,31 +60,6 @@ pub struct Call<'a> {
     pub elsewhere: bool,
 }
 
-/// More of a reply, while it comes in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta<'a> {
-    /// A call begins; what an earlier one gave is withdrawn.
-    Begin {
-        /// Counts the calls of one [`Caller::make`], from 1.
-        call: u32,
-    },
-    /// Text.
-    Text(&'a str),
-    /// Reasoning.
-    Reasoning(&'a str),
-}
-
-/// A whole reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The text; never empty.
-    pub text: String,
-    /// Why the model stopped.
-    pub finish: Finish,
-    /// Tokens, as the provider said, or as estimated.
-    pub usage: Usage,
-}
-
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallFailure {
@@ -99,6 +71,8 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+    /// The call went well and gave no text, for this reason.
+    NotSaid(Finish),
     /// The provider's account has no room for the call within reason.
     NoRoom {
         /// What there is no room in.
@@ -122,6 +96,9 @@ impl CallFailure {
             Self::BudgetSpent(_) => "budget_spent",
             Self::Stopped => "stopped",
             Self::UnknownProvider(_) => "unknown_provider",
+            Self::NotSaid(Finish::Refusal) => "refused",
+            Self::NotSaid(Finish::ContentFilter) => "filtered",
+            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => "no_text",
             Self::NoRoom { bound, .. } => match bound {
                 Bound::Breaker => "breaker_open",
                 Bound::Pause => "provider_paused",
@@ -143,6 +120,12 @@ impl fmt::Display for CallFailure {
             Self::UnknownProvider(name) => {
                 write!(f, "provider {name} is not configured in this process")
             }
+            Self::NotSaid(finish) => f.write_str(match finish {
+                Finish::Refusal => "the model refused to answer",
+                Finish::ContentFilter => "the provider's filter stopped the answer",
+                Finish::Length => "the model wrote no text within its limit of tokens",
+                Finish::Stop | Finish::ToolCalls => "the model wrote no text",
+            }),
             Self::NoRoom { bound, ms } => {
                 let bound = bound.name();
                 write!(f, "the provider's account has no room for {ms} ms more: {bound}")
@@ -166,9 +149,9 @@ pub struct Called {
 
 impl Caller {
     /// Over these providers, by the names that cards refer to.
-    pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
+    pub fn new(providers: Providers, retry: RetryPolicy) -> Self {
         Self {
-            providers: Arc::new(providers),
+            providers: Arc::new(RwLock::new(providers)),
             retry,
             gate: Gate::new(None),
             limits: Arc::default(),
@@ -181,6 +164,17 @@ impl Caller {
     #[must_use]
     pub fn with_ledger(self, ledger: Arc<dyn Ledger>) -> Self {
         Self { gate: Gate::new(Some(ledger)), ..self }
+    }
+
+    /// Takes other providers from the next call on. Calls under way end with the provider
+    /// that they began with.
+    pub fn set_providers(&self, providers: Providers) {
+        // A map is whole whoever panicked: it is only ever replaced.
+        *self.providers.write().unwrap_or_else(PoisonError::into_inner) = providers;
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Takes other limits from the next call on.
@@ -204,11 +198,11 @@ impl Caller {
         stop: &CancellationToken,
         mut deltas: impl FnMut(Delta<'_>) + Send,
     ) -> Called {
-        let Some(provider) = self.providers.get(&call.card.provider).cloned() else {
+        let Some(provider) = self.provider(&call.card.provider) else {
             let failure = CallFailure::UnknownProvider(call.card.provider.clone());
             return Tries::new(Spend::ZERO).ended(Err(failure));
         };
-        let tokens_in = tokens_in_max(&call.request.messages);
+        let tokens_in = tokens_in_max(&call.request);
         let mut tries =
             Tries::new(call.card.upper_bound(tokens_in, call.request.output_tokens_max));
         for attempt in 1_u32.. {
@@ -327,29 +321,5 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// What a call will use, as an account's quota is counted by providers: four bytes of text
 /// for a token, and all that may be written.
 fn tokens_expected(request: &ChatRequest) -> u64 {
-    tokens_in_max(&request.messages) / 4 + u64::from(request.output_tokens_max)
-}
-
-/// No tokenizer in use makes more tokens than bytes.
-fn tokens_in_max(messages: &[Message]) -> u64 {
-    messages.iter().map(|message| content_tokens(&message.content) + MESSAGE_FRAME_TOKENS).sum()
-}
-
-fn content_tokens(content: &Content) -> u64 {
-    match content {
-        Content::Text(text) => text.len() as u64,
-        Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part {
-                Part::Text { text } => text.len() as u64,
-                Part::ImageUrl { .. } => IMAGE_TOKENS,
-            })
-            .sum(),
-    }
-}
-
-/// What a reply used at most, when the provider does not say.
-pub(crate) fn estimate(request: &ChatRequest, text: &str) -> Usage {
-    let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
-    Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
+    tokens_in_max(request) / 4 + u64::from(request.output_tokens_max)
 }

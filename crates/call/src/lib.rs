@@ -4,6 +4,7 @@
 //! that no call is made that the run's budget does not hold or the provider's account has
 //! no room for, and none is forgotten on its bill.
 
+mod bound;
 mod caller;
 mod flights;
 mod gate;
@@ -11,9 +12,11 @@ mod latency;
 mod line;
 mod purse;
 mod race;
+mod reply;
 mod tries;
 
-pub use caller::{Call, CallFailure, CallLimits, Called, Caller, Delta, Reply};
+pub use caller::{Call, CallFailure, CallLimits, Called, Caller, Providers};
 pub use flights::Flights;
 pub use gate::AccountLimits;
 pub use purse::Purse;
+pub use reply::{Delta, Reply};

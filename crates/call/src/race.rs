@@ -2,9 +2,10 @@
 
 use crate::{
     Call, Caller, Delta, Purse, Reply,
-    caller::{estimate, millis},
+    caller::millis,
     gate::{Pass, health},
     latency::Mark,
+    reply::Gathered,
     tries::Tries,
 };
 use baton_ledger::Health;
@@ -215,31 +216,15 @@ impl Race<'_> {
         first: ChatEvent,
         deltas: &mut (impl FnMut(Delta<'_>) + Send),
     ) -> Result<Whole, ProviderError> {
-        let mut text = String::new();
+        let mut gathered = Gathered::default();
         let mut event = Some(Ok(first));
         while let Some(now) = event {
-            match now? {
-                ChatEvent::Text(more) => {
-                    text.push_str(&more);
-                    deltas(Delta::Text(&more));
-                }
-                ChatEvent::Reasoning(more) => deltas(Delta::Reasoning(&more)),
-                ChatEvent::Finished(finished) => {
-                    if text.trim().is_empty() {
-                        return Err(ProviderError::Empty);
-                    }
-                    let known = finished.usage.is_some();
-                    let usage =
-                        finished.usage.unwrap_or_else(|| estimate(&self.call.request, &text));
-                    return Ok(Whole {
-                        reply: Reply { text, finish: finished.finish, usage },
-                        known,
-                    });
-                }
+            if let Some((reply, known)) = gathered.take(now?, &self.call.request, deltas)? {
+                return Ok(Whole { reply, known });
             }
             event = stream.next().await;
         }
-        Err(unfinished(text.len()))
+        Err(unfinished(gathered.text_bytes()))
     }
 }
 

@@ -5,9 +5,6 @@ use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Where the endpoint listens unless said otherwise.
-const LISTEN: &str = "127.0.0.1:8484";
-
 /// An open, self-hosted Conductor: teams of language models behind one OpenAI endpoint.
 #[derive(Debug, Parser)]
 #[command(
@@ -44,6 +41,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// List, show, watch and cancel runs.
     Runs(Runs),
+    /// Check, show and compare configurations.
+    Config(crate::config::Config),
     /// Serve the SIMULATED pool of models over HTTP.
     Sim(Sim),
     /// Print generated tasks with their answers, one JSON object a line, or grade replies.
@@ -54,12 +53,14 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Up {
-    /// Address of the HTTP endpoint. Beyond loopback, keys must be configured.
-    #[arg(long, default_value = LISTEN)]
-    pub(crate) listen: SocketAddr,
-    /// Folder of the ledger; made if missing.
-    #[arg(long, default_value = "baton-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// Address of the HTTP endpoint. Beyond loopback, keys must be configured. [default:
+    /// server.listen of the configuration, else 127.0.0.1:8484]
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Folder of the ledger; made if missing. [default: server.data of the configuration,
+    /// else baton-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }

@@ -3,6 +3,7 @@
 use crate::{
     args::{AskArgs, EndpointArgs, PoolArgs},
     exit::Failure,
+    live::Overrides,
     node::{Node, NodeOptions},
 };
 use baton_provider_http::{Api, ApiError, Secret};
@@ -30,7 +31,9 @@ impl Cluster {
             return Ok(Self { api: api(url, endpoint)?, node: None });
         }
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let node = Node::start(NodeOptions { listen, data: None, pool: pool.clone() }).await?;
+        let overrides = Overrides { listen: Some(listen), data: None };
+        let options = NodeOptions { overrides, stays: false, pool: pool.clone() };
+        let node = Node::start(options).await?;
         let api = api(&format!("http://{}", node.address), endpoint)?;
         Ok(Self { api, node: Some(node) })
     }

@@ -29,6 +29,10 @@ impl Failure {
         Self::Usage(message.into())
     }
 
+    pub(crate) fn settings(faults: &baton_registry::SettingsFaults) -> Self {
+        Self::Usage(faults.to_string())
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Other(_) => 1,

@@ -3,8 +3,11 @@
 mod args;
 mod bench;
 mod client;
+mod config;
+mod connections;
 mod exit;
 mod grpc;
+mod live;
 mod node;
 mod output;
 mod plan;
@@ -50,6 +53,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Run(run) => run::run(run).await,
             Command::Plan(plan) => plan::plan(plan).await,
             Command::Runs(runs) => runs::runs(runs).await,
+            Command::Config(config) => config::config(config).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
             Command::Bench(bench) => bench::bench(bench).await,

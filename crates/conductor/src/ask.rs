@@ -71,6 +71,7 @@ impl Ask {
         }
         let images = conversation.messages.iter().any(Message::has_image);
         let pool = pool(settings, &options, images)?;
+        somebody_can(&pool, &conversation)?;
         let ultra = wire.model == "baton-ultra";
         let limits = limits(settings, &options, &conversation, ultra)?;
         let check = check(settings, &options, ultra)?;
@@ -108,9 +109,9 @@ impl Ask {
             planning,
             check,
             images,
+            needs: conversation.needs(),
         };
-        let last = conversation.messages.last().map(Message::plain).unwrap_or_default();
-        let title = last.chars().take(TITLE_CHARS_MAX).collect();
+        let title = conversation.question().chars().take(TITLE_CHARS_MAX).collect();
         let label = Label { model: wire.model, title };
         Ok(Self { tenant, spec, conversation, pool, limits, workflow, bodies, label, digest })
     }
@@ -149,6 +150,22 @@ fn pool(settings: &Settings, options: &v1::RunOptions, images: bool) -> Result<P
         let message = "the messages contain an image, and no agent of the run takes images";
         invalid("images_not_supported", "messages", message)
     })
+}
+
+/// The answer is left to an agent that can do what is asked: there has to be one.
+fn somebody_can(pool: &Pool, conversation: &Conversation) -> Result<(), Status> {
+    let needs = conversation.needs();
+    if pool.agents().iter().any(|card| card.abilities.cover(needs)) {
+        return Ok(());
+    }
+    let lacking = |can: fn(&AgentCard) -> bool| !pool.agents().iter().any(can);
+    let (code, param) = if needs.tools && lacking(|card| card.abilities.tools) {
+        ("tools_not_supported", "tools")
+    } else {
+        ("structured_output_not_supported", "response_format")
+    };
+    let message = format!("no agent of the run takes what {param} asks for: leave it out");
+    Err(invalid(code, param, message))
 }
 
 fn known(settings: &Settings, names: &[String], param: &str) -> Result<Vec<AgentId>, Status> {

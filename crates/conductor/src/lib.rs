@@ -12,7 +12,7 @@ mod report;
 mod service;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee};
+use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
 use known::Known;
@@ -60,7 +60,11 @@ impl Conductor {
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let actors = TaskTracker::new();
-        let lessee = |classes, held_max| Lessee { holder: self.holder.clone(), classes, held_max };
+        let lessee = |classes, held_max| Lessee {
+            holder: self.holder.clone(),
+            classes,
+            room: Room::new(held_max),
+        };
         let decider = Arc::new(decide::Decider(self.clone()));
         let decides = lessee(vec![Class::decide()], DECISIONS_MAX);
         actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));

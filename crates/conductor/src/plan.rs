@@ -12,6 +12,7 @@ use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
     AgentCard, BodyRef, Conversation, Pool, Role, Spend, TenantId, Timestamp, Words, Workflow,
+    in_words,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -46,13 +47,14 @@ impl Planner {
             return failed("no_policy", "no policy model is configured in this process".into());
         };
         let pool = settings.pool.filtered(|card| assignment.agents.contains(&card.id));
-        let (Ok(pool), Some(request)) = (
-            pool,
-            self.text(&leased.tenant, &assignment.request)
-                .await
-                .and_then(|text| serde_json::from_str::<Conversation>(&text).ok()),
-        ) else {
-            return failed("unreadable", "the request or its agents are not there".into());
+        let Ok(pool) = pool else {
+            let message = "every agent of the run was removed from the configuration";
+            return failed("agents_removed", message.into());
+        };
+        let request = self.text(&leased.tenant, &assignment.request).await;
+        let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
+        let Some(request) = request else {
+            return failed("unreadable", "the request is not there".into());
         };
         let question = Question {
             model,
@@ -111,21 +113,33 @@ pub(crate) fn policy(settings: &Settings) -> Option<&AgentCard> {
 /// The conversation as the policy is shown it: the last user message is the task, what
 /// was said before is its context.
 pub(crate) fn task_text(conversation: &Conversation) -> String {
-    let Some((last, before)) = conversation.messages.split_last() else { return String::new() };
-    if before.is_empty() {
-        return last.plain();
+    let messages = in_words(&conversation.messages);
+    let Some((last, before)) = messages.split_last() else { return String::new() };
+    let mut text = String::new();
+    if !before.is_empty() {
+        text.push_str("Conversation so far:\n");
     }
-    let mut text = String::from("Conversation so far:\n");
     for message in before {
         let role = match message.role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         };
         text.push_str(&format!("[{role}] {}\n", message.plain()));
     }
-    text.push_str("\nNow:\n");
+    if !before.is_empty() {
+        text.push_str("\nNow:\n");
+    }
     text.push_str(&last.plain());
+    let tools = &conversation.tools.offered;
+    if !tools.is_empty() {
+        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names = names.join(", ");
+        text.push_str(&format!(
+            "\n\nWhoever writes the answer, and nobody else, can ask the user to call: {names}."
+        ));
+    }
     text
 }
 
@@ -154,6 +168,7 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             CallFailure::Stopped => Outcome::Abandoned,
             CallFailure::Provider(_)
             | CallFailure::UnknownProvider(_)
+            | CallFailure::NotSaid(_)
             | CallFailure::NoRoom { .. } => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }

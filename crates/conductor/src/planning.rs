@@ -1,7 +1,7 @@
 //! Asking the policy: render, call, read, and hand complaints back for repair.
 
 use crate::Conductor;
-use baton_call::{Call, CallFailure, Called, Purse};
+use baton_call::{Call, CallFailure, Called, Purse, Reply};
 use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
 use baton_provider::{ChatRequest, Message, Role};
 use baton_workflow::{AgentCard, Incident, Limits, Pool, Spend, TenantId, Workflow};
@@ -73,8 +73,8 @@ impl Conductor {
             spend = spend.plus(called.spend);
             estimated |= called.estimated;
             incidents.extend(called.incidents);
-            let reply = match result {
-                Ok(reply) => reply.text,
+            let reply = match result.and_then(Reply::spoken) {
+                Ok(text) => text,
                 Err(failure) => {
                     let result = Err(Unplanned::Failure(failure));
                     return Asked { result, repairs, spend, estimated, incidents };
@@ -150,10 +150,8 @@ fn request(question: &Question<'_>, prompt: &Prompt, repairs: u16) -> ChatReques
             Message::text(Role::User, prompt.user.clone()),
         ],
         output_tokens_max: question.output_tokens_max.min(PLAN_TOKENS_MAX),
-        temperature: None,
-        top_p: None,
-        stop: Vec::new(),
         seed: question.seed,
         idempotency_key: Some(format!("{}/{repairs}", question.key)),
+        ..ChatRequest::default()
     }
 }

@@ -4,13 +4,13 @@ mod document;
 mod words;
 
 use crate::{ask::Label, known::FoldError};
-use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning};
+use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, Words,
-    Workflow,
+    AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
+    Words, Workflow,
 };
 use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
 use serde::Serialize;
@@ -141,7 +141,9 @@ impl Builder<'_> {
                 let message = "every process that held the task died".into();
                 (task, Outcome::Failed { code: "lost".into(), message }, spend, true, Vec::new())
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } => return Ok(()),
+            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+                return Ok(());
+            }
         };
         // Heard of before: on the bill already.
         let Some(purpose) = self.tasks.remove(&task) else { return Ok(()) };
@@ -189,6 +191,7 @@ impl Builder<'_> {
             }
             Outcome::Stands
             | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Verified { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
@@ -213,6 +216,7 @@ impl Builder<'_> {
             | Outcome::Stands
             | Outcome::Unreadable { .. }
             | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
             | Outcome::Abandoned => (None, 0),
@@ -230,25 +234,30 @@ impl Builder<'_> {
         outcome: &Outcome,
     ) -> Result<(), FoldError> {
         let Tried { task, spend, incidents } = tried;
-        let text = match outcome {
-            Outcome::Worked { output, ms, .. } => Some((self.text(output).await?, *ms)),
+        let (mut worked, mut instead) = (None, None);
+        match outcome {
+            Outcome::Worked { output, truncated, ms, tool_calls } => {
+                let calls = self.calls(tool_calls.as_ref()).await?;
+                worked = Some((self.text(output).await?, *truncated, *ms, calls));
+            }
+            Outcome::FellShort { text, .. } => instead = Some(self.text(text).await?),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
             | Outcome::Verified { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
-            | Outcome::Abandoned => None,
-        };
+            | Outcome::Abandoned => {}
+        }
         let Some(report) = self.rounds[round].steps.get_mut(step.index()) else { return Ok(()) };
         report.status = status_of(outcome);
         report.cost.tokens_in += spend.tokens_in;
         report.cost.tokens_out += spend.tokens_out;
         report.cost.calls += spend.calls;
         report.cost.usd += spend.usd.dollars();
-        if let Some((text, ms)) = text {
+        if let Some((text, truncated, ms, calls)) = worked {
             report.output = Some(text);
-            report.ms = ms;
+            (report.truncated, report.ms, report.tool_calls) = (truncated, ms, calls);
         }
         report.attempts.push(AttemptReport {
             task,
@@ -256,6 +265,7 @@ impl Builder<'_> {
             status: status_of(outcome).into(),
             failure: failure_of(outcome),
             incidents,
+            instead: instead.filter(|text| !text.is_empty()),
             cost: spend.into(),
         });
         Ok(())
@@ -278,6 +288,8 @@ impl Builder<'_> {
             sees: shape.sees.clone(),
             status: "waiting",
             output: None,
+            tool_calls: Vec::new(),
+            truncated: false,
             ms: 0,
             cost: Cost::default(),
             attempts: Vec::new(),
@@ -285,6 +297,12 @@ impl Builder<'_> {
         self.rounds[round].steps = steps.collect();
         self.rounds[round].selection = Some(plan.selection);
         Ok(())
+    }
+
+    /// Calls of tools that were stored; none where nothing readable was.
+    async fn calls(&self, body: Option<&BodyRef>) -> Result<Vec<ToolCall>, FoldError> {
+        let Some(body) = body else { return Ok(Vec::new()) };
+        Ok(serde_json::from_str(&self.text(body).await?).unwrap_or_default())
     }
 
     async fn text(&self, body: &BodyRef) -> Result<String, FoldError> {
@@ -304,6 +322,10 @@ impl Builder<'_> {
             Some(answer) => Some(self.text(&answer.output).await?),
             None => None,
         };
+        let calls = answered.and_then(|answer| answer.tool_calls.as_ref());
+        let tool_calls = self.calls(calls).await?;
+        let shortfall = answered.and_then(|answer| answer.shortfall.as_ref());
+        let shortfall = shortfall.map(Shortfall::code);
         let truncated = answered.is_some_and(|answer| answer.truncated);
         let status = self.end.as_ref().map_or("running", |(end, _)| status_name(end.status));
         let reason = self.end.as_ref().map(|(end, _)| end.reason.clone());
@@ -327,6 +349,8 @@ impl Builder<'_> {
             submitted_at,
             ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
             answer: answer.clone(),
+            tool_calls: tool_calls.clone(),
+            shortfall,
             rounds: self.rounds,
             usage: self.total.into(),
             orchestration: self.orchestration.into(),
@@ -353,6 +377,8 @@ impl Builder<'_> {
             report_json: crate::decide::encode(&report),
             reason,
             reason_code,
+            tool_calls: tool_calls.into_iter().map(Into::into).collect(),
+            shortfall: shortfall.map(str::to_owned),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! How a run ends: exactly once, with an answer or with a name for what went wrong.
 
+use crate::Shortfall;
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub enum Reason {
     Accepted,
     /// Nothing checks this run, or the check abstained or could not be had.
     Unchecked,
+    /// The answer calls tools: there is nothing to check before they have been called.
+    ToolCalls,
     /// The policy looked at the answer and let it stand.
     Stands,
     /// The check failed and no round is left, or no better workflow could be had.
@@ -64,6 +67,14 @@ pub enum Reason {
         /// The last failure in words.
         message: String,
     },
+    /// Every agent that a step was given to failed, and the last one gave something that
+    /// is no answer.
+    FellShort {
+        /// Which step.
+        step: StepId,
+        /// In which way.
+        shortfall: Shortfall,
+    },
     /// Somebody asked for it.
     Cancelled {
         /// Why, in words.
@@ -84,4 +95,10 @@ pub struct Answer {
     pub agent: AgentId,
     /// Whether the agent ran into its limit of tokens.
     pub truncated: bool,
+    /// The calls of tools that it asks for, as a body of JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<BodyRef>,
+    /// In which way it falls short of an answer, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<Shortfall>,
 }

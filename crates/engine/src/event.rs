@@ -1,6 +1,6 @@
 //! What stands in a journal: what came in, and what was decided.
 
-use crate::{End, Plan, RunSpec};
+use crate::{End, Plan, RunSpec, Shortfall};
 use baton_workflow::{AgentId, BodyRef, Incident, Resource, Spend, StepId, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,12 @@ pub enum Input {
         /// Why, in words.
         reason: String,
     },
+    /// The configuration changed: these of the run's agents are not in the pool any more,
+    /// and all others are (again).
+    AgentsRemoved {
+        /// Who, in the order of the run's agents.
+        agents: Vec<AgentId>,
+    },
 }
 
 /// What came of a task, in the words of the service that carried it out.
@@ -160,6 +166,18 @@ pub enum Outcome {
         output: BodyRef,
         /// Whether the agent stopped because it reached its limit of tokens.
         truncated: bool,
+        /// From the call to the last token, in milliseconds.
+        ms: u64,
+        /// The calls of tools that it asks for, as a body of JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<BodyRef>,
+    },
+    /// A step's call went well and gave no answer.
+    FellShort {
+        /// In which way.
+        shortfall: Shortfall,
+        /// The text there is.
+        text: BodyRef,
         /// From the call to the last token, in milliseconds.
         ms: u64,
     },

@@ -1,6 +1,7 @@
 //! What happens to every request before and after its handler.
 
 use crate::{
+    auth::Visitor,
     error::{ApiError, Retry},
     gateway::Shared,
     limits::{
@@ -28,6 +29,8 @@ const TRACEPARENT_BYTES: usize = 55;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
+    /// Whether what concerns all tenants is open to them.
+    pub(crate) operator: bool,
     /// `req_…`, unique.
     pub(crate) request: String,
     /// The caller's trace, if it has a well-formed one.
@@ -80,7 +83,8 @@ pub(crate) async fn admitted(
 }
 
 fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit, ApiError> {
-    let tenant = shared.doors.tenant(request.headers())?;
+    let doors = shared.doors.doors(&shared.registry.configuration());
+    let Visitor { tenant, operator } = doors.visitor(request.headers())?;
     if shared.stopping.is_cancelled() {
         return Err(ApiError::stopping());
     }
@@ -93,6 +97,7 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit,
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
     let caller = Caller {
         tenant,
+        operator,
         request: id.unwrap_or_default(),
         traceparent: traceparent(request.headers()),
     };

@@ -13,6 +13,7 @@
 
 mod agent;
 mod auth;
+mod configuration;
 mod edge;
 mod error;
 mod gateway;
@@ -27,5 +28,5 @@ mod runs;
 mod sample;
 mod serve;
 
-pub use auth::KeyError;
+pub use auth::{KeyError, check_keys};
 pub use gateway::Gateway;

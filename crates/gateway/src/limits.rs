@@ -16,6 +16,12 @@ pub(crate) const MESSAGES_MAX: usize = 4096;
 pub(crate) const PARTS_MAX: usize = 256;
 /// Texts that end the answer: OpenAI's limit.
 pub(crate) const STOPS_MAX: usize = 4;
+/// Tools that can be offered: OpenAI's limit.
+pub(crate) const TOOLS_MAX: usize = 128;
+/// Characters of a tool's or a schema's name: OpenAI's limit.
+pub(crate) const TOOL_NAME_CHARS_MAX: usize = 64;
+/// Bytes of a tool's or an answer's schema: it is read with every answer.
+pub(crate) const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Entries of `metadata`, then characters of a key, then of a value: OpenAI's limits.
 pub(crate) const METADATA_ENTRIES_MAX: usize = 16;
 /// See [`METADATA_ENTRIES_MAX`].

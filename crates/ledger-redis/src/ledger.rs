@@ -12,9 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held,
-    LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, Release, RunSummary, RunView,
-    Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, Release, RunSummary,
+    RunView, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -148,6 +148,23 @@ impl Ledger for RedisLedger {
             .number(terms.leased_max.into())
             .number(terms.runs_max);
         self.write(Name::SetTenant, arguments).await.map(|_| ())
+    }
+
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        let mut reply = match self.store.call(Name::Inventory, Arguments::new()).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let mut waiting = reply.list(|reply| reply.text().map(|class| Class::from_text(&class)))?;
+        let mut terms = reply.list(|reply| {
+            let tenant = reply.tenant()?;
+            let (weight, leased_max) = (reply.parse("a weight")?, reply.parse("a cap")?);
+            let runs_max = reply.parse("a cap")?;
+            Ok((tenant, TenantTerms { weight, leased_max, runs_max }))
+        })?;
+        waiting.sort();
+        terms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(Inventory { waiting, terms })
     }
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {

@@ -14,6 +14,7 @@ const ADOPT: &str = include_str!("lua/adopt.lua");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     SetTenant,
+    Inventory,
     Submit,
     Lease,
     Heartbeat,
@@ -30,8 +31,9 @@ pub(crate) enum Name {
     Release,
 }
 
-const ALL: [Name; 15] = [
+const ALL: [Name; 16] = [
     Name::SetTenant,
+    Name::Inventory,
     Name::Submit,
     Name::Lease,
     Name::Heartbeat,
@@ -57,6 +59,7 @@ impl Name {
     fn parts(self) -> &'static [&'static str] {
         match self {
             Self::SetTenant => &[include_str!("lua/set_tenant.lua")],
+            Self::Inventory => &[include_str!("lua/inventory.lua")],
             Self::Submit => &[CREATE, include_str!("lua/submit.lua")],
             Self::Lease => &[READING, include_str!("lua/lease.lua")],
             Self::Heartbeat => &[include_str!("lua/heartbeat.lua")],

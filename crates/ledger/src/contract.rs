@@ -77,6 +77,7 @@ macro_rules! contract_tests {
                 decisions_do_not_count_against_the_cap,
                 a_wait_ends_when_a_cap_is_lifted,
                 terms_have_bounds,
+                what_stands_is_told,
             }
             completions {
                 an_outcome_becomes_mail_and_a_decision,

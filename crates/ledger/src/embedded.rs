@@ -12,9 +12,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
-    Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted,
-    TenantTerms, Ticked, Watched, check,
+    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission,
+    Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -126,6 +126,10 @@ impl Ledger for EmbeddedLedger {
     async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError> {
         terms.check()?;
         self.ask(|reply| Ask::SetTenant(tenant.clone(), terms, reply)).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        self.ask(Ask::Inventory).await
     }
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {

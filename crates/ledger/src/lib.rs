@@ -14,6 +14,7 @@ mod error;
 mod lessee;
 mod port;
 mod remembered;
+mod room;
 mod types;
 
 pub use account::{
@@ -26,4 +27,5 @@ pub use error::LedgerError;
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
+pub use room::Room;
 pub use types::*;

@@ -1,7 +1,7 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
+    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased,
     LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted, TenantTerms,
     Ticked, Watched,
 };
@@ -26,6 +26,10 @@ use futures_core::stream::BoxStream;
 pub trait Ledger: Send + Sync + 'static {
     /// Sets what a tenant is entitled to. Tenants never set have [`TenantTerms::default`].
     async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError>;
+
+    /// What earlier processes left standing: see [`Inventory`]. For a process that starts, and
+    /// for a sweep now and then; not for every task.
+    async fn inventory(&self) -> Result<Inventory, LedgerError>;
 
     /// Records a new root run with its first tasks. After the answer it will be carried
     /// out, whoever dies. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too

@@ -4,8 +4,8 @@
 //! remembered per tenant, because a name is no permission.
 
 use crate::{
-    Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased,
-    Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted,
+    Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
+    Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Submission, Submitted,
     TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
@@ -70,6 +70,10 @@ impl<L: Ledger> Remembered<L> {
 impl<L: Ledger> Ledger for Remembered<L> {
     async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError> {
         self.ledger.set_tenant(tenant, terms).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        self.ledger.inventory().await
     }
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {

@@ -10,14 +10,16 @@ mod keys;
 mod policy;
 mod provider;
 mod secret;
+mod server;
 mod strategy;
 mod table;
+mod tenants;
 
 pub use faults::{Complaint, SettingsFaults};
 
 pub(crate) use agent::{CONCURRENCY, POLICY_AGENT};
 pub(crate) use faults::Faults;
-pub(crate) use provider::check_base_url;
+pub(crate) use provider::{ANTHROPIC_KEY, ANTHROPIC_URL, check_base_url};
 
 use crate::{PolicySettings, Settings, StrategySettings};
 use agent::Agents;
@@ -31,7 +33,7 @@ const SETTINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const ROOT: Shape = Shape {
     required: &[],
-    optional: &["providers", "agents", "policy", "limits", "budget", "keys"],
+    optional: &["server", "providers", "agents", "policy", "limits", "budget", "tenants", "keys"],
 };
 
 /// What reading needs from outside the text.
@@ -121,6 +123,8 @@ fn read_text(
     };
     let limits = bounds::limits(root, faults);
     let budget = bounds::budget(root, faults);
+    let server = server::server(root, context, faults);
+    let tenants = tenants::tenants(root, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
@@ -128,6 +132,7 @@ fn read_text(
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
     let pool = agents.pool?;
     Some(Settings {
+        server,
         providers,
         pool,
         policy,
@@ -137,6 +142,7 @@ fn read_text(
         single_flight,
         limits,
         budget,
+        tenants,
         auth,
     })
 }

@@ -157,6 +157,7 @@ impl Model {
             output_tokens: self.output_tokens,
             concurrency: self.concurrency,
             images: false,
+            abilities: Default::default(),
             tags: BTreeSet::from(["simulated".to_owned()]),
         })
     }

@@ -45,6 +45,7 @@ fn request(model: &str, text: &str) -> ChatRequest {
         stop: vec![],
         seed: None,
         idempotency_key: None,
+        ..ChatRequest::default()
     }
 }
 
@@ -57,7 +58,9 @@ async fn ask(
     for event in events {
         match event {
             ChatEvent::Text(more) => text.push_str(&more),
-            ChatEvent::Reasoning(_) => panic!("the simulated models think aloud"),
+            ChatEvent::Reasoning(_) | ChatEvent::Refusal(_) | ChatEvent::Tool(_) => {
+                panic!("{event:?} is not what was asked for")
+            }
             ChatEvent::Finished(finished) => return Ok((text, finished)),
         }
     }

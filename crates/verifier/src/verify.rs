@@ -2,7 +2,7 @@
 
 use crate::{Verifier, answer, judge, vote};
 use async_trait::async_trait;
-use baton_call::{Call, Called, Purse};
+use baton_call::{Call, Called, Purse, Reply};
 use baton_engine::{Assignment, Check, Outcome, Reported};
 use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::ChatRequest;
@@ -60,6 +60,11 @@ impl Verifier {
             let text = self.text(&leased.tenant, candidate).await;
             candidates.push(text.map_err(|error| error.to_string())?);
         }
+        for place in asked.calls.iter().copied() {
+            if let Some(candidate) = candidates.get_mut(usize::from(place)) {
+                *candidate = vote::ballot_of_calls(candidate);
+            }
+        }
         let first = candidates.first().cloned().unwrap_or_default();
         match &asked.check {
             None => Ok(vote::majority(&candidates).into()),
@@ -69,7 +74,7 @@ impl Verifier {
                 let request = request.map_err(|error| error.to_string())?;
                 let said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
-                let question = said.messages.last().map(|last| last.plain()).unwrap_or_default();
+                let question = said.question();
                 let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
@@ -100,18 +105,15 @@ impl Verifier {
             model: card.model.clone(),
             messages: judge::messages(question, candidate),
             output_tokens_max,
-            temperature: None,
-            top_p: None,
-            stop: Vec::new(),
-            seed: None,
             idempotency_key: key,
+            ..ChatRequest::default()
         };
         // Nobody judges in a judge's place, so its room is waited for.
         let call = Call { card, request, deadline: None, followed: false, elsewhere: false };
         let Called { result, spend, estimated, incidents } =
             self.caller.make(call, purse, stop, |_| {}).await;
-        let verdict = match result {
-            Ok(reply) => judge::read(&reply.text, agent.as_str()),
+        let verdict = match result.and_then(Reply::spoken) {
+            Ok(text) => judge::read(&text, agent.as_str()),
             Err(failure) => unavailable("judge.binary/1", failure.to_string()),
         };
         Checked { verdict, spend, estimated, incidents }

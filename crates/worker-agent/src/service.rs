@@ -1,9 +1,9 @@
 //! The gRPC surface: tokens of steps in work, and calls that are not part of a run.
 
-use crate::WorkerAgent;
+use crate::{WorkerAgent, form};
 use baton_call::{Call, CallFailure, Called, Delta, Purse};
 use baton_proto::{status, v1};
-use baton_provider::{ChatRequest, Conversation, Finish, Message, ProviderError};
+use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Message, ProviderError};
 use baton_workflow::{AgentCard, AgentId, RunId, TaskId};
 use std::pin::Pin;
 use tokio::sync::mpsc;
@@ -76,6 +76,7 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
             let detail = detail("images_not_supported", Some("messages"));
             return Err(status(Code::InvalidArgument, message, detail));
         }
+        unable(&card, &conversation).map_or(Ok(()), Err)?;
         Ok(Response::new(self.direct(card, conversation)))
     }
 
@@ -98,6 +99,7 @@ impl WorkerAgent {
         let output_tokens_max =
             conversation.output_tokens_max.unwrap_or(u32::MAX).min(card.output_tokens);
         Box::pin(async_stream::try_stream! {
+            let expected = conversation.form.clone();
             let request = ChatRequest {
                 model: card.model.clone(),
                 messages: conversation.messages,
@@ -107,6 +109,8 @@ impl WorkerAgent {
                 stop: conversation.stop,
                 seed: conversation.seed,
                 idempotency_key: None,
+                tools: conversation.tools,
+                form: conversation.form,
             };
             let stop = CancellationToken::new();
             let torn = stop.clone();
@@ -125,6 +129,15 @@ impl WorkerAgent {
                     Delta::Reasoning(more) => {
                         v1::direct_chat_reply::What::Reasoning(more.to_owned())
                     }
+                    Delta::Refusal(more) => {
+                        v1::direct_chat_reply::What::Refusal(more.to_owned())
+                    }
+                    Delta::Tool(piece) => v1::direct_chat_reply::What::Tool(v1::ToolPiece {
+                        index: piece.index,
+                        id: piece.id.clone(),
+                        name: piece.name.clone(),
+                        arguments: piece.arguments.clone(),
+                    }),
                 };
                 sent = true;
                 if sender.try_send(v1::DirectChatReply { what: Some(what) }).is_err() {
@@ -142,19 +155,38 @@ impl WorkerAgent {
             while let Ok(part) = parts.try_recv() {
                 yield part;
             }
-            yield end_of(called)?;
+            yield end_of(called, expected.as_ref())?;
         })
     }
 }
 
-fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
+/// What the agent cannot do although it is asked for.
+fn unable(card: &AgentCard, conversation: &Conversation) -> Option<Status> {
+    let (can, needs) = (card.abilities, conversation.needs());
+    let (what, code, param) = if needs.tools && !can.tools {
+        ("calls no tools", "tools_not_supported", "tools")
+    } else if needs.structured_output && !can.structured_output {
+        ("takes no response_format", "structured_output_not_supported", "response_format")
+    } else {
+        return None;
+    };
+    let message = format!("agent {} {what}: leave {param} out, or ask another agent", card.id);
+    Some(status(Code::InvalidArgument, message, detail(code, Some(param))))
+}
+
+fn end_of(called: Called, expected: Option<&AnswerForm>) -> Result<v1::DirectChatReply, Status> {
     let Called { result, spend, estimated, incidents: _ } = called;
     let reply = result.map_err(|failure| status_of(&failure))?;
     let finish = match reply.finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
         Finish::ContentFilter => "content_filter",
+        Finish::ToolCalls => "tool_calls",
+        Finish::Refusal => "refusal",
     };
+    let form_fault = expected
+        .filter(|_| reply.finish == Finish::Stop)
+        .and_then(|form| form::fault(form, &reply.text));
     let usage = v1::Usage {
         tokens_in: spend.tokens_in,
         tokens_out: spend.tokens_out,
@@ -165,7 +197,8 @@ fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
         cached_tokens_in: reply.usage.cached_in,
         reasoning_tokens_out: reply.usage.reasoning_out,
     };
-    let end = v1::DirectChatEnd { finish: finish.into(), usage: Some(usage), estimated };
+    let end =
+        v1::DirectChatEnd { finish: finish.into(), usage: Some(usage), estimated, form_fault };
     Ok(v1::DirectChatReply { what: Some(v1::direct_chat_reply::What::End(end)) })
 }
 
@@ -200,7 +233,7 @@ fn status_of(failure: &CallFailure) -> Status {
             detail.retry_after_ms = Some(*ms);
             status(Code::ResourceExhausted, failure.to_string(), detail)
         }
-        CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) => {
+        CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) | CallFailure::NotSaid(_) => {
             status(Code::Internal, failure.to_string(), detail(failure.code(), None))
         }
     }

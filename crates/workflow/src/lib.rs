@@ -15,6 +15,7 @@ mod limits;
 mod money;
 mod plan;
 mod time;
+mod tools;
 mod verdict;
 
 pub use access::Access;
@@ -24,12 +25,13 @@ pub use account::{
 };
 pub use agent::{AgentCard, Pool, PoolError};
 pub use budget::{Budget, BudgetError, Resource, Spend};
-pub use conversation::{Content, Conversation, ImageUrl, Message, Part, Role};
+pub use conversation::{Content, Conversation, ImageUrl, Message, Part, Role, in_words};
 pub use hedge::HedgeTerms;
 pub use id::{AgentId, BodyRef, IdError, RunId, StepId, TaskId, TenantId};
 pub use incident::Incident;
 pub use limits::Limits;
-pub use money::{Price, Usd, UsdError};
+pub use money::{Price, TokensIn, Usd, UsdError};
 pub use plan::{Selection, Step, Violation, Words, Workflow};
 pub use time::Timestamp;
+pub use tools::{Abilities, AnswerForm, Tool, ToolCall, ToolChoice, Tools};
 pub use verdict::{Verdict, VerdictKind};

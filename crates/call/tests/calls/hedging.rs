@@ -87,7 +87,10 @@ async fn what_is_followed_is_not_doubled_once_there_is_text() {
     let called = caller
         .make(call, &Purse::Open, &CancellationToken::new(), |delta| match delta {
             Delta::Begin { call } => heard.push(format!("begin {call}")),
-            Delta::Text(text) | Delta::Reasoning(text) => heard.push(text.to_owned()),
+            Delta::Text(text) | Delta::Reasoning(text) | Delta::Refusal(text) => {
+                heard.push(text.to_owned());
+            }
+            Delta::Tool(piece) => panic!("{piece:?}"),
         })
         .await;
     assert_eq!(called.result.unwrap().text, "soon");

@@ -87,6 +87,7 @@ pub(crate) fn card() -> AgentCard {
         output_tokens: 100,
         concurrency: 8,
         images: false,
+        abilities: Default::default(),
         tags: [].into(),
     }
 }
@@ -96,11 +97,8 @@ pub(crate) fn request(text: &str) -> ChatRequest {
         model: "m".into(),
         messages: vec![Message::text(Role::User, text)],
         output_tokens_max: 100,
-        temperature: None,
-        top_p: None,
-        stop: Vec::new(),
-        seed: None,
         idempotency_key: Some("task".into()),
+        ..ChatRequest::default()
     }
 }
 

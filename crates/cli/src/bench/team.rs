@@ -8,7 +8,7 @@ use baton_conductor::Conductor;
 use baton_engine::Outcome;
 use baton_ledger::{
     Body, Class, Completion, EmbeddedLedger, Handler, Held, Leased, Ledger, Lessee, Remembered,
-    persist,
+    Room, persist,
 };
 use baton_proto::v1::{self, conductor_server::Conductor as _};
 use baton_provider::{
@@ -98,7 +98,7 @@ impl Team {
                 let lessee = Lessee {
                     holder: "worker-agent".into(),
                     classes: vec![Class::work(&agent)],
-                    held_max: 256,
+                    room: Room::new(256),
                 };
                 services.spawn(lessee.run(port.clone(), Arc::new(Bare(port)), stop.clone()));
             }
@@ -176,9 +176,12 @@ fn settings() -> Result<Settings, Failure> {
 fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
-    let message = v1::Message { role: v1::message::Role::User.into(), parts: vec![part] };
-    let conversation =
-        v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
+    let message = v1::Message {
+        role: v1::message::Role::User.into(),
+        parts: vec![part],
+        ..v1::Message::default()
+    };
+    let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
         model: model.into(),
@@ -198,7 +201,7 @@ impl Handler for Bare {
         let reserved = persist(&stop, || self.0.reserve(&held, 1, bound)).await;
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
-        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0 };
+        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0, tool_calls: None };
         let completion = Completion {
             outcome: serde_json::to_vec(&outcome).unwrap_or_default().into(),
             spend: spend(TOKENS_IN / 4, 8),
@@ -213,7 +216,12 @@ impl Handler for Bare {
 }
 
 fn spend(tokens_in: u64, tokens_out: u64) -> Spend {
-    Spend { usd: Usd::from_pico((tokens_in + tokens_out) * 100_000), tokens_in, tokens_out, calls: 1 }
+    Spend {
+        usd: Usd::from_pico((tokens_in + tokens_out) * 100_000),
+        tokens_in,
+        tokens_out,
+        calls: 1,
+    }
 }
 
 /// A model that answers at once.
@@ -224,8 +232,7 @@ impl Provider for AtOnce {
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError> {
         let key = request.idempotency_key.unwrap_or_default();
         let usage = Usage { tokens_in: TOKENS_IN / 4, tokens_out: 8, ..Usage::default() };
-        let finished =
-            Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
+        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
         let events =
             [ChatEvent::Text(format!("I am there: {key}.")), ChatEvent::Finished(finished)];
         Ok(stream::iter(events.map(Ok)).boxed())

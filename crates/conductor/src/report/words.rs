@@ -16,6 +16,7 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
     let (code, words) = match reason {
         Reason::Accepted => ("accepted", "the check passed".into()),
         Reason::Unchecked => ("unchecked", "nothing checked the answer".into()),
+        Reason::ToolCalls => ("tool_calls", "the answer calls tools".into()),
         Reason::Stands => ("stands", "the policy let the answer stand".into()),
         Reason::NotAccepted { feedback } => {
             ("not_accepted", format!("the check did not accept the answer: {feedback}"))
@@ -27,6 +28,9 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
         Reason::StepFailed { step, failure, message } => {
             ("step_failed", format!("step {step} failed with every agent ({failure}): {message}"))
         }
+        Reason::FellShort { step, shortfall } => {
+            ("fell_short", format!("no agent answered step {step}: {shortfall}"))
+        }
         Reason::Cancelled { reason } => ("cancelled", format!("cancelled: {reason}")),
     };
     (code.into(), words)
@@ -35,6 +39,7 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
 pub(super) fn status_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Planned { .. } | Outcome::Worked { .. } | Outcome::Verified { .. } => "done",
+        Outcome::FellShort { shortfall, .. } => shortfall.code(),
         Outcome::Stands => "stands",
         Outcome::Unreadable { .. } => "unreadable",
         Outcome::Failed { .. } => "failed",
@@ -46,6 +51,7 @@ pub(super) fn status_of(outcome: &Outcome) -> &'static str {
 pub(super) fn failure_of(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
+        Outcome::FellShort { shortfall, .. } => Some(shortfall.to_string()),
         Outcome::BudgetSpent { resource } => {
             Some(format!("the budget of {resource} holds no further call"))
         }

@@ -16,6 +16,7 @@ use crate::{
     request::ChatCall,
 };
 use axum::{http::StatusCode, response::Response};
+use baton_proto::v1::ToolPiece;
 use bytes::Bytes;
 use futures::Stream;
 use std::sync::Arc;
@@ -71,6 +72,12 @@ fn answer(
                 for piece in pieces(&rest) {
                     yield chunk(Delta::Text(piece));
                 }
+                for delta in rest_of_calls(&ended) {
+                    yield chunk(Delta::Tool(&delta));
+                }
+                if !ended.answer.refusal.is_empty() {
+                    yield chunk(Delta::Refusal(&ended.answer.refusal));
+                }
                 for bytes in last_chunks(&head, &call, &ended) {
                     yield bytes;
                 }
@@ -85,14 +92,29 @@ fn answer(
 
 /// What the client lacks of the answer.
 fn rest(run: &str, live: &Live, ended: &Ended) -> Result<String, ApiError> {
-    match live.sent.rest(&ended.answer) {
+    match live.sent.rest(&ended.answer.text) {
         Some(rest) => Ok(rest.to_owned()),
         None => Err(interrupted(run)),
     }
 }
 
+/// Calls of tools come when the run has ended, each at once named and then piece by piece:
+/// what an agent began to ask for is worth nothing if another takes over.
+fn rest_of_calls(ended: &Ended) -> Vec<ToolPiece> {
+    let mut all = Vec::new();
+    for (index, call) in (0_u32..).zip(&ended.answer.tool_calls) {
+        let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
+        all.push(ToolPiece { index, id, name, arguments: String::new() });
+        all.extend(pieces(&call.arguments).map(|piece| {
+            let arguments = piece.to_owned();
+            ToolPiece { index, arguments, ..ToolPiece::default() }
+        }));
+    }
+    all
+}
+
 fn last_chunks(head: &Head, call: &ChatCall, ended: &Ended) -> Vec<Bytes> {
-    let finish = head.chunk(Delta::Finish(ended.finish), call.include_usage);
+    let finish = head.chunk(Delta::Finish(ended.answer.finish), call.include_usage);
     let report = ended.report.clone();
     if call.include_usage {
         return vec![data(&finish), data(&head.usage_chunk(&ended.usage, report)), DONE];

@@ -143,6 +143,8 @@ impl Peer {
             step: StepId(0),
             agent: AgentId::new("small").unwrap(),
             truncated: false,
+            tool_calls: None,
+            shortfall: None,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
@@ -172,6 +174,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         planning: Planning::Strategy { name: "direct".into(), plan: plan(steps, selection) },
         check,
         images: false,
+        needs: baton_workflow::Abilities::NONE,
     };
     Event::Submitted { spec: Box::new(spec) }
 }

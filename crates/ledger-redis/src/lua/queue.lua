@@ -83,6 +83,7 @@ local function virtual_time(class)
 end
 -- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
 local function enter_ring(class, tenant)
+  call('SADD', BASE .. 'classes', class)
   if call('SISMEMBER', BASE .. 'parked:' .. tenant, class) == 1 then
     return
   end

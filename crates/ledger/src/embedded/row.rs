@@ -90,6 +90,19 @@ pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
     key
 }
 
+/// The run that a row belongs to; none for rows of tenants, and of the file itself.
+pub(super) fn run_of(key: &[u8]) -> Option<&[u8]> {
+    let of_runs = [Kind::Live, Kind::TaskHead, Kind::Task, Kind::Journal, Kind::Mail, Kind::Timer];
+    let (letter, rest) = key.split_first()?;
+    let of_run = of_runs.iter().any(|kind| kind.letter() == *letter);
+    rest.split(|byte| *byte == 0).next().filter(|_| of_run)
+}
+
+/// The row of a run's head.
+pub(super) fn head_of(run: &[u8]) -> Vec<u8> {
+    [&[Kind::Head.letter()], run, &[0]].concat()
+}
+
 /// A row of a run that has a number.
 pub(super) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
     let mut key = of(kind, run.as_str());

@@ -19,9 +19,10 @@ use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
 use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashMap;
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -179,13 +180,13 @@ impl State {
         Self {
             epoch,
             counter: epoch << COUNTER_BITS,
-            runs: HashMap::new(),
-            roots: HashMap::new(),
-            keys: HashMap::new(),
+            runs: HashMap::default(),
+            roots: HashMap::default(),
+            keys: HashMap::default(),
             queues: queue::Queues::default(),
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
-            requests: HashMap::new(),
+            requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),
         }
@@ -195,6 +196,11 @@ impl State {
     pub(super) fn set_tenant(&mut self, tenant: &TenantId, terms: TenantTerms) {
         self.queues.set_terms(tenant, terms);
         self.changes.tenant(tenant);
+    }
+
+    /// What stands here, whoever put it here.
+    pub(super) fn inventory(&self) -> crate::Inventory {
+        self.queues.inventory()
     }
 
     /// Classes that have got something to hand out since this was asked last.

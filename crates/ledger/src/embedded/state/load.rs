@@ -160,7 +160,19 @@ impl State {
                 }
             }
         }
-        leased.iter().try_for_each(|id| self.expire(now, id))
+        leased.iter().try_for_each(|id| self.expire(now, id))?;
+        let runs = self.runs.keys().filter(|id| self.has_to_decide(id));
+        let deciding: Vec<RunId> = runs.cloned().collect();
+        deciding.iter().try_for_each(|id| self.ensure_decide(id))
+    }
+
+    /// Whether a run has mail that no decision saw, is told to stop, or has nothing else
+    /// to wait for.
+    fn has_to_decide(&self, id: &RunId) -> bool {
+        let Some(run) = self.run(id) else { return false };
+        let open = run.tasks.values().any(|task| task.progress.standing.is_open());
+        let waits = open || !run.timers.is_empty() || !run.children.is_empty();
+        run.progress.mail_last > run.progress.mail_seen || !waits || self.is_cancelled(id)
     }
 }
 
