@@ -111,6 +111,7 @@ impl Begun {
             Err(
                 CallFailure::Stopped
                 | CallFailure::BudgetSpent(_)
+                | CallFailure::NoRoom { .. }
                 | CallFailure::UnknownProvider(_),
             ) => return,
             Err(CallFailure::Provider(_) | CallFailure::NotSaid(_)) => meter.errors += 1,
@@ -162,7 +163,7 @@ mod tests {
 
     fn called(result: Result<Reply, CallFailure>) -> Called {
         let spend = Spend { tokens_in: 3, tokens_out: 60, calls: 1, ..Spend::ZERO };
-        Called { result, spend, estimated: false }
+        Called { result, spend, estimated: false, incidents: Vec::new() }
     }
 
     fn good() -> Called {

@@ -1,12 +1,21 @@
 //! One HTTP client a provider, kept for as long as the provider's settings stay the same.
 
-use baton_call::Providers;
+use baton_call::{AccountLimits, CallLimits, Providers};
 use baton_provider::Provider;
 use baton_provider_http::{
     HttpProvider, HttpProviderOptions, Protocol, Secret, SecretError, Timeouts,
 };
-use baton_registry::{ProviderKind, ProviderSettings, SecretRef, Settings};
+use baton_registry::{AccountSettings, ProviderKind, ProviderSettings, SecretRef, Settings};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// What a configuration bounds calls by.
+pub(crate) fn call_limits(settings: &Settings) -> CallLimits {
+    let accounts = settings.providers.iter().map(|(name, provider)| {
+        let AccountSettings { terms, shared } = provider.account;
+        (name.clone(), AccountLimits { terms, shared })
+    });
+    CallLimits { accounts: accounts.collect(), hedge: settings.hedge }
+}
 
 /// The clients of a configuration.
 #[derive(Clone, Default)]

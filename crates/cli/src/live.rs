@@ -4,7 +4,11 @@
 mod candidate;
 mod secrets;
 
-use crate::{args::PoolArgs, connections::Connections, exit::Failure};
+use crate::{
+    args::PoolArgs,
+    connections::{Connections, call_limits},
+    exit::Failure,
+};
 use baton_call::Caller;
 use baton_ledger::{Ledger, LedgerError, TenantTerms, persist};
 use baton_registry::{
@@ -123,6 +127,7 @@ impl Live {
         // First who serves, then what is to be served: nothing is asked of a provider that
         // is not there.
         self.caller.set_providers(connections.providers(&self.connections));
+        self.caller.set_limits(call_limits(&settings));
         (self.connections, self.secrets) = (connections, secrets);
         for name in &restart {
             tracing::warn!(setting = name, "a changed setting needs a restart");

@@ -3,7 +3,7 @@
 
 use crate::{
     args::PoolArgs,
-    connections::{Connections, keys_are_readable},
+    connections::{Connections, call_limits, keys_are_readable},
     exit::Failure,
     grpc,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
@@ -85,6 +85,8 @@ impl Node {
         let connections = connections(&settings)?;
         let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
         let ledger = open(options.stays.then(|| server.data.clone())).await?;
+        let caller = caller.with_ledger(Arc::new(ledger.clone()));
+        caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
         let in_process = Arc::new(InProcess::new(settings));

@@ -2,8 +2,8 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults, TimeoutSettings,
-    read_settings_over, settings_for, settings_from_env,
+    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults,
+    TimeoutSettings, read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -104,6 +104,7 @@ fn simulated() -> Result<Settings, Failure> {
         key: None,
         timeouts: TimeoutSettings::default(),
         stream: true,
+        account: AccountSettings::default(),
     };
     let all = baton_sim::cards_all();
     let conductor = all.into_iter().find(|card| card.id.as_str() == SIM_CONDUCTOR);

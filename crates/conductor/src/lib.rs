@@ -12,7 +12,7 @@ mod report;
 mod service;
 mod status;
 
-use baton_call::Caller;
+use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
@@ -37,6 +37,7 @@ pub struct Conductor {
     registry: Arc<dyn Registry>,
     caller: Caller,
     known: Arc<Known>,
+    flights: Flights,
 }
 
 impl Conductor {
@@ -47,7 +48,14 @@ impl Conductor {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, known: Arc::default() }
+        Self {
+            holder,
+            ledger,
+            registry,
+            caller,
+            known: Arc::default(),
+            flights: Flights::default(),
+        }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.

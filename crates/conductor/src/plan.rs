@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use baton_call::{CallFailure, Purse};
 use baton_codes::FailureCode;
-use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound};
+use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
@@ -74,6 +74,7 @@ impl Planner {
             deadline: Some(instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
+            share: settings.single_flight.then(|| leased.tenant.clone()),
         };
         let began = Instant::now();
         let purse = Purse::of(self.0.ledger.clone(), leased);
@@ -157,7 +158,7 @@ pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
 }
 
 fn completion(asked: Asked, ms: u64) -> Completion {
-    let Asked { result, repairs, spend, estimated } = asked;
+    let Asked { result, repairs, spend, estimated, incidents } = asked;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(Written::Workflow(workflow)) => {
@@ -175,12 +176,14 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             CallFailure::Stopped => Outcome::Abandoned,
             CallFailure::Provider(_)
             | CallFailure::UnknownProvider(_)
-            | CallFailure::NotSaid(_) => {
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. } => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }
         },
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
 fn failed(code: FailureCode, message: String) -> Completion {

@@ -85,6 +85,7 @@ impl v1::conductor_server::Conductor for Conductor {
             deadline: None,
             key: format!("plan/{}", ask.digest),
             seed: ask.conversation.seed,
+            share: None,
         };
         let stop = CancellationToken::new();
         let asked = self.ask_policy(&question, &Purse::Open, &stop).await;

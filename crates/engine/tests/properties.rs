@@ -239,7 +239,13 @@ impl World {
                     tokens_out: part(bound.tokens_out),
                     calls: bound.calls,
                 };
-                self.hear(Input::Outcome { task, outcome, spend, estimated: false });
+                self.hear(Input::Outcome {
+                    task,
+                    outcome,
+                    spend,
+                    estimated: false,
+                    incidents: vec![],
+                });
             }
             Act::Repeat { pick } => {
                 let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() else {
@@ -270,6 +276,7 @@ impl World {
                     outcome: Outcome::Stands,
                     spend: Spend { calls: 99, ..Spend::ZERO },
                     estimated: true,
+                    incidents: vec![],
                 });
             }
             Act::Nonsense { .. } => {}

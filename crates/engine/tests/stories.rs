@@ -128,7 +128,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         other => panic!("{other}?"),
     };
     let spend = Spend { calls: 1, tokens_out: 10, ..Spend::ZERO };
-    Some(Input::Outcome { task, outcome, spend, estimated: false })
+    Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
 fn told(run: &mut Run, now: Timestamp) -> String {

@@ -28,6 +28,8 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         policy: PolicySettings::Strategy(direct.clone()),
         fallback: direct,
         judge: None,
+        hedge: None,
+        single_flight: false,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),

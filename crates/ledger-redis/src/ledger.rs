@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions,
+    RedisOptions, account,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -12,9 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, RunSummary, RunView, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, Release, RunSummary,
+    RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -239,14 +239,23 @@ impl Ledger for RedisLedger {
         held.iter().map(|_| heard()).collect()
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        let arguments = Arguments::new().held(&held.task, &held.token).spend(&amount);
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        let arguments = Arguments::new().held(&held.task, &held.token).number(call).spend(&amount);
         self.write(Name::Reserve, arguments).await.map(|_| ())
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        let arguments =
-            Arguments::new().held(&held.task, &held.token).spend(&reserved).spend(&spent);
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        let arguments = Arguments::new()
+            .held(&held.task, &held.token)
+            .number(call)
+            .spend(&reserved)
+            .spend(&spent);
         self.write(Name::Settle, arguments).await.map(|_| ())
     }
 
@@ -338,6 +347,16 @@ impl Ledger for RedisLedger {
             runs.push(summary(&mut reply)?);
         }
         Ok(runs)
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        account::admit(&self.store, &ask).await
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        account::release(&self.store, &release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

@@ -13,9 +13,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased, Ledger,
-    LedgerError, Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
-    Watched, check,
+    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -43,6 +43,8 @@ pub struct EmbeddedLedger {
     broken: Arc<OnceLock<String>>,
     /// None where it is in memory alone.
     path: Option<PathBuf>,
+    /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
+    accounts: Accounts,
     meter: Meter,
 }
 
@@ -104,7 +106,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, path, meter })
+        Ok(Self { asks, broken, path, accounts: Accounts::default(), meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -162,12 +164,18 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Heartbeat(held.to_vec(), ttl_ms, reply)).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Reserve(held.clone(), amount, reply)).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Reserve(held.clone(), call, amount, reply)).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Settle(held.clone(), reserved, spent, reply)).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Settle(held.clone(), call, reserved, spent, reply)).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
@@ -210,6 +218,17 @@ impl Ledger for EmbeddedLedger {
     ) -> Result<Vec<RunSummary>, LedgerError> {
         check::check_list(limit)?;
         self.ask(|reply| Ask::List(tenant.clone(), limit, before.cloned(), reply)).await
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        Ok(self.accounts.admit(&ask))
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        self.accounts.release(&release);
+        Ok(())
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

@@ -5,6 +5,7 @@
 //! It never looks inside a payload: journal events, outcomes and task payloads
 //! are bytes whose meaning belongs to the engine and the services.
 
+mod account;
 mod check;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -17,6 +18,9 @@ mod room;
 mod stats;
 mod types;
 
+pub use account::{
+    Accounts, Admission, Admit, Bound, Health, PAUSE_MS_MAX, PERMIT_MS_MAX, PERMIT_WAIT_MS, Release,
+};
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
 pub use embedded::{DiskUse, EmbeddedLedger};

@@ -5,7 +5,7 @@
 //! money is in dollars, and the policy's table holds the fallback and the judge as well.
 //! Secrets are not in it, because settings only name the places where they are.
 
-use crate::{Auth, SecretRef, Settings};
+use crate::{AccountSettings, Auth, SecretRef, Settings};
 use baton_workflow::Pool;
 use serde::{Serialize as _, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
@@ -31,6 +31,7 @@ impl Settings {
 
 fn reshape(root: &mut Map<String, Value>) {
     let (fallback, judge) = (root.remove("fallback"), root.remove("judge"));
+    let (hedge, single_flight) = (root.remove("hedge"), root.remove("single_flight"));
     if let Some(Value::Object(policy)) = root.get_mut("policy") {
         AGENTS_ONLY.iter().for_each(|key| drop(policy.remove(*key)));
         in_dollars(policy.get_mut("price"), MICRO);
@@ -38,6 +39,8 @@ fn reshape(root: &mut Map<String, Value>) {
         policy.insert("fallback".into(), fallback["strategy"].take());
         policy.insert("fallback_parameters".into(), fallback["parameters"].take());
         policy.insert("judge".into(), judge.unwrap_or_default());
+        policy.insert("hedge".into(), hedge.unwrap_or_default());
+        policy.insert("single_flight".into(), single_flight.unwrap_or_default());
     }
     for agent in root.get_mut("agents").and_then(Value::as_array_mut).into_iter().flatten() {
         in_dollars(agent.get_mut("price"), MICRO);
@@ -100,6 +103,23 @@ pub(crate) fn provider_key<S: Serializer>(
         Some(SecretRef::Env(name)) => fields.serialize_entry("key_env", name)?,
         Some(SecretRef::File(path)) => fields.serialize_entry("key_file", path)?,
         None => {}
+    }
+    fields.end()
+}
+
+/// The keys of an account, in the table of its provider; none where it is not shared,
+/// because with any of them it would be.
+pub(crate) fn account<S: Serializer>(account: &AccountSettings, to: S) -> Result<S::Ok, S::Error> {
+    let mut fields = to.serialize_map(None)?;
+    if account.shared {
+        let terms = account.terms;
+        fields.serialize_entry("requests_per_minute", &terms.requests_per_minute)?;
+        fields.serialize_entry("tokens_per_minute", &terms.tokens_per_minute)?;
+        fields.serialize_entry("concurrency", &terms.concurrency)?;
+        match terms.breaker {
+            Some(breaker) => fields.serialize_entry("breaker", &breaker)?,
+            None => fields.serialize_entry("breaker", &serde_json::json!({ "enabled": false }))?,
+        }
     }
     fields.end()
 }

@@ -1,8 +1,8 @@
 //! Settings without a file, out of the variables that the vendors' own clients read.
 
 use crate::{
-    PolicySettings, ProviderKind, ProviderSettings, SecretRef, Settings, SettingsFaults,
-    TimeoutSettings,
+    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, SecretRef, Settings,
+    SettingsFaults, TimeoutSettings,
     read::{ANTHROPIC_KEY, ANTHROPIC_URL, CONCURRENCY, Faults, POLICY_AGENT, check_base_url},
     settings_for,
 };
@@ -105,6 +105,7 @@ fn read(named: &[Named], models: Option<&str>, faults: &mut Faults<'_>) -> Optio
             key: keyed.then(|| SecretRef::Env(account.key.to_owned())),
             timeouts: TimeoutSettings::default(),
             stream: true,
+            account: AccountSettings::default(),
         };
         providers.insert(account.name.to_owned(), provider);
     }

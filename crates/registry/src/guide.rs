@@ -24,6 +24,10 @@ fn the_full_example_is_a_configuration_and_its_defaults_are_the_defaults() {
     assert_eq!(settings.limits, Limits::default());
     assert_eq!(settings.budget, BUDGET_DEFAULT);
     assert_eq!(settings.providers["openai"].timeouts, TimeoutSettings::default());
+    let breaker = settings.providers["openai"].account.terms.breaker;
+    assert_eq!(breaker, Some(baton_workflow::BreakerTerms::default()));
+    assert_eq!(settings.hedge, Some(baton_workflow::HedgeTerms::default()));
+    assert!(!settings.single_flight);
     assert_eq!(settings.pool.agents()[1].concurrency, 8);
     assert_eq!(settings.fallback.name, "reflect");
     assert_eq!(settings.judge.unwrap().as_str(), "gpt-large");

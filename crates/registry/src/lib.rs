@@ -24,7 +24,8 @@ pub use member::{InProcess, Kind, Member, Registry, RegistryError};
 pub use origins::Origins;
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
 pub use settings::{
-    Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind, ProviderSettings, SecretRef,
-    ServerSettings, Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
+    AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
+    ProviderSettings, SecretRef, ServerSettings, Settings, StrategySettings, TenantSettings,
+    TimeoutSettings, settings_for,
 };
 pub use watched::WatchedFiles;

@@ -2,6 +2,7 @@
 //!
 //! `docs/guides/configuration.md` describes the format.
 
+mod account;
 mod agent;
 mod bounds;
 mod faults;
@@ -125,7 +126,7 @@ fn read_text(
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
     let auth = keys::auth(root, context, faults);
-    let Policy { policy, fallback, judge } =
+    let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
@@ -137,6 +138,8 @@ fn read_text(
         policy,
         fallback,
         judge,
+        hedge,
+        single_flight,
         limits,
         budget,
         tenants,

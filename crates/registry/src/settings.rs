@@ -1,6 +1,9 @@
 //! Everything an operator decides, as values that were checked.
 
-use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, PoolError, TenantId, Usd};
+use baton_workflow::{
+    AccountTerms, AgentCard, AgentId, BreakerTerms, Budget, HedgeTerms, Limits, Pool, PoolError,
+    TenantId, Usd,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{
@@ -26,6 +29,11 @@ pub struct Settings {
     pub fallback: StrategySettings,
     /// The agent that judges answers where a request asks for a judge and names none.
     pub judge: Option<AgentId>,
+    /// When a slow call gets a second one beside it, if it does.
+    pub hedge: Option<HedgeTerms>,
+    /// Whether identical calls of a tenant to the policy, under way at the same time in
+    /// one process, are made once.
+    pub single_flight: bool,
     /// Bounds on plans.
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
@@ -119,6 +127,26 @@ pub struct ProviderSettings {
     pub timeouts: TimeoutSettings,
     /// Whether to ask for streams.
     pub stream: bool,
+    /// What its account allows.
+    #[serde(flatten, serialize_with = "crate::document::account")]
+    pub account: AccountSettings,
+}
+
+/// What one account allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// The quotas, and when it is left alone.
+    pub terms: AccountTerms,
+    /// Whether all processes share it, by way of the ledger: where anything of it is
+    /// configured. Else each process looks after it by itself, which costs nothing.
+    pub shared: bool,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        let breaker = Some(BreakerTerms::default());
+        Self { terms: AccountTerms { breaker, ..AccountTerms::default() }, shared: false }
+    }
 }
 
 /// Where a secret is: never the secret itself.
@@ -215,6 +243,8 @@ pub fn settings_for(
         policy,
         fallback: StrategySettings::direct(),
         judge: None,
+        hedge: None,
+        single_flight: false,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         tenants: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use crate::{WorkerAgent, form};
 use baton_call::{AgentFigures, Call, CallFailure, Called, Delta, Purse};
 use baton_codes::ApiCode;
+use baton_ledger::Bound;
 use baton_proto::{status, v1};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Message, ProviderError};
 use baton_workflow::{AgentCard, AgentId, RunId, TaskId, TenantId};
@@ -125,7 +126,8 @@ impl WorkerAgent {
             };
             let stop = CancellationToken::new();
             let torn = stop.clone();
-            let call = Call { card: &card, request, deadline: None };
+            let call =
+                Call { card: &card, request, deadline: None, followed: true, elsewhere: true };
             let mut sent = false;
             let calling = caller.make(call, &Purse::Open, &stop, move |delta| {
                 let what = match delta {
@@ -199,7 +201,7 @@ fn unable(card: &AgentCard, conversation: &Conversation) -> Option<Status> {
 }
 
 fn end_of(called: Called, expected: Option<&AnswerForm>) -> Result<v1::DirectChatReply, Status> {
-    let Called { result, spend, estimated } = called;
+    let Called { result, spend, estimated, incidents: _ } = called;
     let reply = result.map_err(|failure| status_of(&failure))?;
     let finish = match reply.finish {
         Finish::Stop => "stop",
@@ -251,6 +253,17 @@ fn status_of(failure: &CallFailure) -> Status {
         CallFailure::Stopped => {
             let message = "the call broke off after text had been sent: send the request again";
             status(Code::Aborted, message, detail(ApiCode::StreamInterrupted, None))
+        }
+        CallFailure::NoRoom { bound, ms, .. } => {
+            let code = match bound {
+                Bound::Breaker => ApiCode::BreakerOpen,
+                Bound::Pause => ApiCode::ProviderPaused,
+                Bound::Concurrency | Bound::AgentConcurrency => ApiCode::TooManyCalls,
+                Bound::Requests | Bound::Tokens => ApiCode::QuotaSpent,
+            };
+            let mut detail = detail(code, None);
+            detail.retry_after_ms = Some(*ms);
+            status(Code::ResourceExhausted, failure.to_string(), detail)
         }
         CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) | CallFailure::NotSaid(_) => {
             status(Code::Internal, failure.to_string(), detail(ApiCode::InternalError, None))

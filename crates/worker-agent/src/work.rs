@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
 use baton_codes::FailureCode;
-use baton_engine::{Assignment, Outcome, Shortfall, WorkAssignment};
+use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
 use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
@@ -64,7 +64,13 @@ impl WorkerAgent {
         };
         let request = request(card.model.clone(), &leased.task, &work, &material);
         let expected = request.form.clone();
-        let call = Call { card, request, deadline: Some(instant_of(work.deadline)) };
+        let call = Call {
+            card,
+            request,
+            deadline: Some(instant_of(work.deadline)),
+            followed: true,
+            elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
+        };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
         let stream = self.streams.open(&leased.task);
@@ -173,7 +179,7 @@ fn request(
 }
 
 fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Completion {
-    let Called { result, spend, estimated } = called;
+    let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(reply) => outcome_of(reply, expected, ms, &mut bodies),
@@ -182,10 +188,12 @@ fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Complet
         Err(
             failure @ (CallFailure::Provider(_)
             | CallFailure::UnknownProvider(_)
-            | CallFailure::NotSaid(_)),
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. }),
         ) => failure_of(&failure),
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
 fn failure_of(failure: &CallFailure) -> Outcome {
@@ -232,12 +240,13 @@ fn outcome_of(
 }
 
 fn failed(code: FailureCode, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    let outcome = Outcome::Failed { code: code.into(), message };
+    let outcome = encode(&Reported { outcome, incidents: Vec::new() });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 
 /// Outcomes are plain data: they always encode.
-fn encode(outcome: &Outcome) -> baton_ledger::Bytes {
+fn encode(outcome: &Reported) -> baton_ledger::Bytes {
     serde_json::to_vec(outcome).unwrap_or_default().into()
 }
 

@@ -251,7 +251,7 @@ impl Handler for Bare {
             Ok(aside) if aside != Spend::ZERO => Ok(()),
             Ok(_) | Err(_) => {
                 let bound = spend(TOKENS_IN, TOKENS_OUT);
-                persist(&stop, || self.0.reserve(&held, bound)).await
+                persist(&stop, || self.0.reserve(&held, 1, bound)).await
             }
         };
         let output = Body::new(format!("I am there: {}.", held.task));

@@ -55,7 +55,7 @@ async fn try_one(settings: &Settings, name: &str, calls: bool) -> (Check, f64) {
     };
     let began = Instant::now();
     let deadline = Some(tokio::time::Instant::now() + CALL_LIMIT);
-    let call = Call { card, request, deadline };
+    let call = Call { card, request, deadline, followed: false, elsewhere: false };
     let called = caller.make(call, &Purse::Open, &CancellationToken::new(), |_| {}).await;
     let usd = called.spend.usd.dollars();
     let ms = began.elapsed().as_millis();

@@ -117,7 +117,13 @@ impl Peer {
 
     pub(crate) fn fail(&self, task: u32) {
         let outcome = Outcome::Failed { code: "overloaded".into(), message: "busy".into() };
-        let input = Input::Outcome { task, outcome, spend: Spend::ZERO, estimated: false };
+        let input = Input::Outcome {
+            task,
+            outcome,
+            spend: Spend::ZERO,
+            estimated: false,
+            incidents: Vec::new(),
+        };
         self.journal(&Event::Heard { input });
     }
 

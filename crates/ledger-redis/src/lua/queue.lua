@@ -181,7 +181,7 @@ local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
   call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
-    'reserve', 'unheld', 'withdrawn')
+    'reserve', 'unheld', 'reserved_call', 'settled_call', 'withdrawn')
   call('SREM', live_key(run), number)
 end
 
@@ -225,6 +225,11 @@ local function spend_up(run, spend)
   for above in row[2]:gmatch('%S+') do
     call('HSET', run_key(above), 'spent', spend_add(call('HGET', run_key(above), 'spent'), spend))
   end
+end
+-- Whether an attempt has booked this call, or a later one: their numbers rise.
+local function is_repeated(key, field, at)
+  local last = call('HGET', key, field)
+  return last and not wide_above(wide(at), wide(last))
 end
 -- Sets a part of the root's budget aside, or answers which resource does not hold it.
 local function set_aside(root, amount)

@@ -131,6 +131,15 @@ struct Lease {
     request: u64,
     /// What the lease itself has set aside.
     reserved: Result<Spend, Resource>,
+    last: LastCalls,
+}
+
+/// Numbers of the last reservation and settlement of an attempt, by which a repetition is
+/// known. Not kept on disk: a restart ends the attempt.
+#[derive(Debug, Default)]
+struct LastCalls {
+    reserved: u64,
+    settled: u64,
 }
 
 /// How a token stands to a task.

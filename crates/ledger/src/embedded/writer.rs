@@ -44,8 +44,8 @@ pub(super) enum Ask {
     Submit(Box<Submission>, Reply<Submitted>),
     Lease(LeaseRequest, Reply<Vec<Leased>>),
     Heartbeat(Vec<Held>, u64, Reply<Vec<Heard>>),
-    Reserve(Held, Spend, Reply<()>),
-    Settle(Held, Spend, Spend, Reply<()>),
+    Reserve(Held, u64, Spend, Reply<()>),
+    Settle(Held, u64, Spend, Spend, Reply<()>),
     Complete(Held, Completion, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
@@ -218,12 +218,12 @@ impl Writer {
                 let _ = reply.send(Ok(heard));
                 Ok(())
             }
-            Ask::Reserve(held, amount, reply) => {
-                let result = self.state.reserve(&held, amount);
+            Ask::Reserve(held, call, amount, reply) => {
+                let result = self.state.reserve(&held, call, amount);
                 self.answer(reply, result)
             }
-            Ask::Settle(held, reserved, spent, reply) => {
-                let result = self.state.settle(&held, reserved, spent);
+            Ask::Settle(held, call, reserved, spent, reply) => {
+                let result = self.state.settle(&held, call, reserved, spent);
                 self.answer(reply, result)
             }
             Ask::Complete(held, completion, reply) => {

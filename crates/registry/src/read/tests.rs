@@ -400,6 +400,41 @@ proptest! {
 }
 
 #[test]
+fn an_account_with_any_key_is_shared() {
+    let account = |keys: &str| {
+        let text =
+            BASE.replacen("[providers.openai]\n", &format!("[providers.openai]\n{keys}\n"), 1);
+        read_text(&text).unwrap().providers["openai"].account
+    };
+    assert_eq!(account(""), crate::AccountSettings::default());
+    let all = account("requests_per_minute = 5\ntokens_per_minute = 6\nconcurrency = 7");
+    let terms = all.terms;
+    assert_eq!((terms.requests_per_minute, terms.tokens_per_minute), (Some(5), Some(6)));
+    assert_eq!((terms.concurrency, all.shared), (Some(7), true));
+    let slow = account("breaker = { open_ms = 9 }");
+    let breaker = slow.terms.breaker.unwrap();
+    assert_eq!((breaker.open_ms, breaker.calls_min, slow.shared), (9, 20, true));
+    assert_eq!(account("breaker = { enabled = false }").terms.breaker, None);
+}
+
+#[test]
+fn hedging_and_sharing_are_off_unless_asked_for() {
+    let settings = read_text(BASE).unwrap();
+    assert_eq!((settings.hedge, settings.single_flight), (None, false));
+    let asked = format!("{BASE}[policy]\nhedge = {{ percentile = 90 }}\nsingle_flight = true\n");
+    let settings = read_text(&asked).unwrap();
+    let usual = baton_workflow::HedgeTerms::default();
+    let hedge = baton_workflow::HedgeTerms { percentile: 90, ..usual };
+    assert_eq!((settings.hedge, settings.single_flight), (Some(hedge), true));
+    check(
+        "[policy]\nhedge = { percentile = 100, share = 5 }\n",
+        "\
+baton.toml:16: unknown key \"share\" in policy.hedge: did you mean share_percent?
+baton.toml:16: policy.hedge.percentile is 100: expected a whole number from 50 to 99",
+    );
+}
+
+#[test]
 fn a_provider_may_speak_messages() {
     let read = |provider: &str, key: Option<&str>| {
         let text =
