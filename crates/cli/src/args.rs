@@ -220,9 +220,14 @@ pub(crate) struct Sim {
     /// What is switched off, for controls: off, flat-skills or no-roles.
     #[arg(long, default_value = "off")]
     pub(crate) control: Control,
-    /// Shares of calls that fail, such as 429=0.02,503=0.01,stall=0.01,cut=0.01,garbage=0.01.
+    /// Shares of calls that go wrong, such as 429=0.02,cut=0.01: 429, 500, 503, stall-first,
+    /// stall, cut, empty, garbage, usage.
     #[arg(long, default_value = "")]
     pub(crate) faults: Faults,
+    /// How the models behave, in the form of crates/sim/parameters.toml; the one that is
+    /// compiled in unless said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parameters: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

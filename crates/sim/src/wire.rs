@@ -1,13 +1,17 @@
 //! The JSON of Chat Completions, as a server reads and writes it.
 
 use crate::{
+    call::{End, Reason, Refused, Usage},
     reading::{Said, Speaker},
-    simulator::{Ask, Stop, Told},
+    simulator::{Ask, Stop},
 };
 use axum::{
     Json,
-    http::StatusCode,
     response::{IntoResponse, Response},
+};
+use crate::{
+    tooling::Wants,
+    wire_tools::{Called, Wanted, called},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,8 +29,8 @@ pub(crate) struct Request {
     stop: Option<OneOrMany>,
     seed: Option<i64>,
     n: Option<u32>,
-    #[serde(default)]
-    tools: Vec<Value>,
+    #[serde(flatten)]
+    wanted: Wanted,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,16 +50,19 @@ enum OneOrMany {
 struct Message {
     role: Role,
     content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Vec<Called>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Role {
     #[serde(alias = "developer")]
     System,
-    #[serde(alias = "tool", alias = "function")]
     User,
     Assistant,
+    #[serde(alias = "function")]
+    Tool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,14 +80,25 @@ struct Part {
 }
 
 impl Message {
+    fn words(&self) -> String {
+        match &self.content {
+            None => String::new(),
+            Some(Content::Text(text)) => text.clone(),
+            Some(Content::Parts(parts)) => {
+                parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
     fn said(self) -> Said {
         let speaker = match self.role {
             Role::System => Speaker::System,
-            Role::User => Speaker::User,
+            Role::User | Role::Tool => Speaker::User,
             Role::Assistant => Speaker::Assistant,
         };
+        let calls: String = self.tool_calls.iter().map(Called::words).collect();
         let text = match self.content {
-            None => String::new(),
+            None => calls,
             Some(Content::Text(text)) => text,
             Some(Content::Parts(parts)) => {
                 parts.into_iter().map(|part| part.text).collect::<Vec<_>>().join("\n")
@@ -92,21 +110,29 @@ impl Message {
 
 impl Request {
     /// Reads a body.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Refused> {
         let request: Self = serde_json::from_slice(body).map_err(|error| {
-            Refusal::bad(format!("the body is no request for a chat completion: {error}"), None)
+            let message = format!("the body is no request for a chat completion: {error}");
+            Refused::new(Reason::Invalid, message)
         })?;
+        let unsupported = |param: &'static str, message: &str| {
+            Refused::new(Reason::Unsupported, format!("{param}: {message}")).of(param)
+        };
         if request.n.is_some_and(|n| n != 1) {
-            return Err(Refusal::unsupported("n", "only n = 1 is supported"));
-        }
-        if !request.tools.is_empty() {
-            return Err(Refusal::unsupported("tools", "simulated models call no tools"));
+            return Err(unsupported("n", "only n = 1 is supported"));
         }
         Ok(request)
     }
 
     pub(crate) fn wants_usage(&self) -> bool {
         self.stream_options.as_ref().is_some_and(|options| options.include_usage)
+    }
+
+    pub(crate) fn wants(&self) -> Wants {
+        let results = self.messages.iter().rev().take_while(|said| said.role == Role::Tool);
+        let mut results: Vec<_> = results.map(Message::words).collect();
+        results.reverse();
+        self.wanted.wants(results)
     }
 
     pub(crate) fn ask(self) -> Ask {
@@ -127,31 +153,25 @@ impl Request {
 
 /// A refusal in OpenAI's form.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
-    pub(crate) message: String,
-    pub(crate) kind: &'static str,
-    pub(crate) param: Option<&'static str>,
-    pub(crate) code: Option<&'static str>,
-    /// When to come again, in milliseconds.
-    pub(crate) retry_after_ms: Option<u64>,
-}
+pub(crate) struct Refusal(pub(crate) Refused);
 
-impl Refusal {
-    pub(crate) fn bad(message: String, param: Option<&'static str>) -> Self {
-        let (status, kind) = (StatusCode::BAD_REQUEST, "invalid_request_error");
-        Self { status, message, kind, param, code: None, retry_after_ms: None }
-    }
-
-    fn unsupported(param: &'static str, message: &str) -> Self {
-        let refusal = Self::bad(format!("{param}: {message}"), Some(param));
-        Self { code: Some("unsupported_parameter"), ..refusal }
+/// OpenAI's type and code for a reason.
+fn kind(reason: Reason) -> (&'static str, Option<&'static str>) {
+    const BAD: &str = "invalid_request_error";
+    match reason {
+        Reason::Invalid | Reason::Nowhere => (BAD, None),
+        Reason::Unsupported => (BAD, Some("unsupported_parameter")),
+        Reason::UnknownModel => (BAD, Some("model_not_found")),
+        Reason::TooLong => (BAD, Some("context_length_exceeded")),
+        Reason::RateLimited => ("rate_limit_exceeded", Some("rate_limit_exceeded")),
+        Reason::Internal | Reason::Unavailable => ("server_error", None),
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, message, kind, param, code, retry_after_ms } = self;
+        let Refused { reason, message, param, retry_after_ms } = self.0;
+        let (status, (kind, code)) = (reason.status(), kind(reason));
         let error = json!({"message": message, "type": kind, "param": param, "code": code});
         let body = Json(json!({"error": error}));
         match retry_after_ms {
@@ -176,25 +196,32 @@ pub(crate) struct Header {
     pub(crate) fingerprint: String,
 }
 
-pub(crate) fn finish(stop: Stop) -> &'static str {
-    match stop {
+pub(crate) fn finish(end: &End) -> &'static str {
+    match end.stop {
+        Stop::Done if !end.calls.is_empty() => "tool_calls",
         Stop::Done => "stop",
         Stop::Length => "length",
     }
 }
 
-pub(crate) fn usage(told: &Told) -> Value {
+pub(crate) fn usage(usage: &Usage) -> Value {
     json!({
-        "prompt_tokens": told.tokens_in,
-        "completion_tokens": told.tokens_out,
-        "total_tokens": told.tokens_in + told.tokens_out,
+        "prompt_tokens": usage.tokens_in,
+        "completion_tokens": usage.tokens_out,
+        "total_tokens": usage.tokens_in.saturating_add(usage.tokens_out),
+        "prompt_tokens_details": {"cached_tokens": usage.cached_in},
     })
 }
 
 impl Header {
     /// A reply that comes whole.
-    pub(crate) fn whole(&self, told: &Told) -> Value {
-        json!({
+    pub(crate) fn whole(&self, text: &str, end: End) -> Value {
+        let mut message = json!({"role": "assistant", "content": text, "refusal": null});
+        if !end.calls.is_empty() {
+            message["content"] = Value::Null;
+            message["tool_calls"] = end.calls.iter().map(called).collect();
+        }
+        let mut reply = json!({
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
@@ -202,12 +229,15 @@ impl Header {
             "system_fingerprint": self.fingerprint,
             "choices": [{
                 "index": 0,
-                "message": {"role": "assistant", "content": told.text, "refusal": null},
+                "message": message,
                 "logprobs": null,
-                "finish_reason": finish(told.stop),
+                "finish_reason": finish(&end),
             }],
-            "usage": usage(told),
-        })
+        });
+        if let Some(found) = end.usage {
+            reply["usage"] = usage(&found);
+        }
+        reply
     }
 
     /// A chunk of a stream. `usage` is a field only where it was asked for.
@@ -231,3 +261,5 @@ impl Header {
 pub(crate) fn choice(delta: Value, finish_reason: Option<&str>) -> Value {
     json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}])
 }
+
+pub(crate) use crate::wire_tools::call_deltas;
