@@ -7,7 +7,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{CallFailure, Purse};
-use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound};
+use baton_codes::FailureCode;
+use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
@@ -38,24 +39,32 @@ impl Planner {
         let assignment = match serde_json::from_slice(&leased.payload) {
             Ok(Assignment::Plan(assignment)) => assignment,
             Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
-                return failed("protocol", "the assignment is for another service".into());
+                return failed(
+                    FailureCode::Protocol,
+                    "the assignment is for another service".into(),
+                );
             }
-            Err(error) => return failed("protocol", error.to_string()),
+            Err(error) => return failed(FailureCode::Protocol, error.to_string()),
         };
         let settings = self.0.registry.settings();
         let Some(model) = policy(&settings) else {
-            return failed("no_policy", "no policy model is configured in this process".into());
+            return failed(
+                FailureCode::NoPolicy,
+                "no policy model is configured in this process".into(),
+            );
         };
         let pool = settings.pool.filtered(|card| assignment.agents.contains(&card.id));
-        let (Ok(pool), Some(request)) = (
-            pool,
-            self.text(&leased.tenant, &assignment.request)
-                .await
-                .and_then(|text| serde_json::from_str::<Conversation>(&text).ok()),
-        ) else {
-            return failed("unreadable", "the request or its agents are not there".into());
+        let Ok(pool) = pool else {
+            let message = "every agent of the run was removed from the configuration";
+            return failed(FailureCode::AgentsRemoved, message.into());
+        };
+        let request = self.text(&leased.tenant, &assignment.request).await;
+        let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
+        let Some(request) = request else {
+            return failed(FailureCode::Unreadable, "the request is not there".into());
         };
         let question = Question {
+            tenant: &leased.tenant,
             model,
             task: task_text(&request),
             pool: &pool,
@@ -65,6 +74,7 @@ impl Planner {
             deadline: Some(instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
+            share: settings.single_flight.then(|| leased.tenant.clone()),
         };
         let began = Instant::now();
         let purse = Purse::of(self.0.ledger.clone(), leased);
@@ -148,7 +158,7 @@ pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
 }
 
 fn completion(asked: Asked, ms: u64) -> Completion {
-    let Asked { result, repairs, spend, estimated } = asked;
+    let Asked { result, repairs, spend, estimated, incidents } = asked;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(Written::Workflow(workflow)) => {
@@ -166,15 +176,17 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             CallFailure::Stopped => Outcome::Abandoned,
             CallFailure::Provider(_)
             | CallFailure::UnknownProvider(_)
-            | CallFailure::NotSaid(_) => {
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. } => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }
         },
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
-fn failed(code: &str, message: String) -> Completion {
+fn failed(code: FailureCode, message: String) -> Completion {
     let outcome = encode(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }

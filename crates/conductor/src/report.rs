@@ -4,13 +4,14 @@ mod document;
 mod words;
 
 use crate::{ask::Label, known::FoldError};
+use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall, Words,
-    Workflow,
+    AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
+    Words, Workflow,
 };
 use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
 use serde::Serialize;
@@ -22,6 +23,13 @@ enum Purpose {
     Plan(usize),
     Step(usize, StepId, AgentId),
     Verify(usize, &'static str),
+}
+
+/// A task of a step that has reported.
+struct Tried {
+    task: u32,
+    spend: Spend,
+    incidents: Vec<Incident>,
 }
 
 /// A report in the making.
@@ -126,13 +134,18 @@ impl Builder<'_> {
     }
 
     async fn hear(&mut self, input: Input) -> Result<(), FoldError> {
-        let (task, outcome, spend, estimated) = match input {
-            Input::Outcome { task, outcome, spend, estimated } => (task, outcome, spend, estimated),
+        let (task, outcome, spend, estimated, incidents) = match input {
+            Input::Outcome { task, outcome, spend, estimated, incidents } => {
+                (task, outcome, spend, estimated, incidents)
+            }
             Input::Lost { task, spend } => {
                 let message = "every process that held the task died".into();
-                (task, Outcome::Failed { code: "lost".into(), message }, spend, true)
+                let outcome = Outcome::Failed { code: FailureCode::Lost.into(), message };
+                (task, outcome, spend, true, Vec::new())
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } => return Ok(()),
+            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+                return Ok(());
+            }
         };
         // Heard of before: on the bill already.
         let Some(purpose) = self.tasks.remove(&task) else { return Ok(()) };
@@ -141,15 +154,15 @@ impl Builder<'_> {
         match purpose {
             Purpose::Plan(round) => {
                 self.orchestration = self.orchestration.plus(spend);
-                self.planned(round, &outcome, spend).await
+                self.planned(round, &outcome, spend, incidents).await
             }
             Purpose::Verify(round, kind) => {
                 self.orchestration = self.orchestration.plus(spend);
-                self.checked(round, kind, outcome, spend);
+                self.checked(round, kind, outcome, spend, incidents);
                 Ok(())
             }
             Purpose::Step(round, step, agent) => {
-                self.worked(round, step, agent, task, &outcome, spend).await
+                self.worked(round, step, agent, Tried { task, spend, incidents }, &outcome).await
             }
         }
     }
@@ -159,12 +172,14 @@ impl Builder<'_> {
         round: usize,
         outcome: &Outcome,
         spend: Spend,
+        incidents: Vec<Incident>,
     ) -> Result<(), FoldError> {
         let mut report = PlanningReport {
             status: status_of(outcome),
             repairs: 0,
             complaints: Vec::new(),
             failure: failure_of(outcome),
+            incidents,
             ms: 0,
             cost: spend.into(),
         };
@@ -188,7 +203,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn checked(&mut self, round: usize, kind: &'static str, outcome: Outcome, spend: Spend) {
+    fn checked(
+        &mut self,
+        round: usize,
+        kind: &'static str,
+        outcome: Outcome,
+        spend: Spend,
+        incidents: Vec<Incident>,
+    ) {
         let failure = failure_of(&outcome);
         let (verdict, ms) = match outcome {
             Outcome::Verified { verdict, ms } => (Some(verdict), ms),
@@ -201,7 +223,7 @@ impl Builder<'_> {
             | Outcome::BudgetSpent { .. }
             | Outcome::Abandoned => (None, 0),
         };
-        let report = CheckReport { kind, verdict, failure, ms, cost: spend.into() };
+        let report = CheckReport { kind, verdict, failure, incidents, ms, cost: spend.into() };
         self.rounds[round].checks.push(report);
     }
 
@@ -210,10 +232,10 @@ impl Builder<'_> {
         round: usize,
         step: StepId,
         agent: AgentId,
-        task: u32,
+        tried: Tried,
         outcome: &Outcome,
-        spend: Spend,
     ) -> Result<(), FoldError> {
+        let Tried { task, spend, incidents } = tried;
         let (mut worked, mut instead) = (None, None);
         match outcome {
             Outcome::Worked { output, truncated, ms, tool_calls } => {
@@ -244,6 +266,7 @@ impl Builder<'_> {
             agent,
             status: status_of(outcome).into(),
             failure: failure_of(outcome),
+            incidents,
             instead: instead.filter(|text| !text.is_empty()),
             cost: spend.into(),
         });

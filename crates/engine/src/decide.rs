@@ -222,11 +222,12 @@ impl Run {
                 true => self.spec.needs,
                 false => Abilities::NONE,
             };
+            // First this: as long as what it needs is under way, an agent may come back.
+            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
             let Some(agent) = self.agent_for(&shape.agent, needs, failed) else {
                 dead.push((step, last.clone()));
                 continue;
             };
-            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
             // All the words of the workflow are more than those of the steps that are shown.
             let shown = inputs.iter().map(|(_, body)| u64::from(body.len)).sum::<u64>();
             let bytes = u64::from(self.spec.request.len)
@@ -352,18 +353,22 @@ impl Run {
 
     /// The agent for a step: the planned one, then, as agents fail, the untried one whose
     /// list price is nearest to the planned one's (ties: the pool's order), because price
-    /// is the best-known proxy of strength. None when the step has failed for good.
+    /// is the best-known proxy of strength. None when the step has failed for good. An agent
+    /// that was removed is passed over, and is no failure: the operator's change must not
+    /// use up the step's failovers.
     fn agent_for(
         &self,
         planned: &AgentId,
         needs: Abilities,
         failed: &[AgentId],
     ) -> Option<&AgentTerms> {
-        if failed.len() > usize::from(self.spec.limits.failovers_max) {
+        let there = |id: &&AgentId| !self.removed.contains(*id);
+        if failed.iter().filter(there).count() > usize::from(self.spec.limits.failovers_max) {
             return None;
         }
         let suitable = |agent: &&AgentTerms| {
             !failed.contains(&agent.id)
+                && there(&&agent.id)
                 && (agent.images || !self.spec.images)
                 && agent.abilities.cover(needs)
         };

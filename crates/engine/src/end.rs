@@ -1,6 +1,7 @@
 //! How a run ends: exactly once, with an answer or with a name for what went wrong.
 
 use crate::Shortfall;
+use baton_codes::EndCode;
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,24 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Its stable name, as in its JSON form.
+    pub fn code(&self) -> EndCode {
+        match self {
+            Self::Accepted => EndCode::Accepted,
+            Self::Unchecked => EndCode::Unchecked,
+            Self::ToolCalls => EndCode::ToolCalls,
+            Self::Stands => EndCode::Stands,
+            Self::NotAccepted { .. } => EndCode::NotAccepted,
+            Self::BudgetSpent { .. } => EndCode::BudgetSpent,
+            Self::DeadlinePassed => EndCode::DeadlinePassed,
+            Self::StepFailed { .. } => EndCode::StepFailed,
+            Self::FellShort { .. } => EndCode::FellShort,
+            Self::Cancelled { .. } => EndCode::Cancelled,
+        }
+    }
+}
+
 /// An answer, by the step that gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -101,4 +120,35 @@ pub struct Answer {
     /// In which way it falls short of an answer, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortfall: Option<Shortfall>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_name() {
+        let text = String::new;
+        let reasons = [
+            Reason::Accepted,
+            Reason::Unchecked,
+            Reason::ToolCalls,
+            Reason::Stands,
+            Reason::NotAccepted { feedback: text() },
+            Reason::BudgetSpent { resource: Resource::Calls },
+            Reason::DeadlinePassed,
+            Reason::StepFailed { step: StepId(0), failure: text(), message: text() },
+            Reason::FellShort { step: StepId(0), shortfall: Shortfall::Refused },
+            Reason::Cancelled { reason: text() },
+        ];
+        let named: Vec<_> = reasons.iter().map(|reason| reason.code().as_str()).collect();
+        for (reason, name) in reasons.iter().zip(&named) {
+            assert_eq!(serde_json::to_value(reason).unwrap()["code"], *name);
+        }
+        let mut all: Vec<_> = EndCode::ALL.iter().map(|code| code.as_str()).collect();
+        let mut named = named;
+        all.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(named, all);
+    }
 }

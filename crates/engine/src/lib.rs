@@ -36,7 +36,7 @@ pub use decide::{
     WorkAssignment,
 };
 pub use end::{Answer, End, Reason, Status};
-pub use event::{Event, Input, Outcome, PlanSource};
+pub use event::{Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
 pub use shortfall::{Failure, Instead, Shortfall};
 pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};

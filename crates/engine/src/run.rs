@@ -17,6 +17,8 @@ pub struct Run {
     pub(crate) broke: Option<Resource>,
     pub(crate) late: bool,
     pub(crate) cancel: Option<String>,
+    /// Agents of the run that are not in the pool any more.
+    pub(crate) removed: Vec<AgentId>,
     pub(crate) best: Option<Scored>,
     pub(crate) end: Option<crate::End>,
 }
@@ -133,6 +135,7 @@ impl Run {
             broke: None,
             late: false,
             cancel: None,
+            removed: Vec::new(),
             best: None,
             end: None,
         })
@@ -161,6 +164,11 @@ impl Run {
     /// The most that the unfinished tasks may consume.
     pub fn reserved(&self) -> Spend {
         self.open.values().map(|open| open.bound).sum()
+    }
+
+    /// Its agents that are not in the pool any more, as far as it has heard.
+    pub fn removed(&self) -> &[AgentId] {
+        &self.removed
     }
 
     /// When its time is over.
@@ -252,6 +260,7 @@ impl Run {
             Input::CancelAsked { reason } => {
                 self.cancel.get_or_insert_with(|| reason.clone());
             }
+            Input::AgentsRemoved { agents } => self.removed.clone_from(agents),
         }
     }
 

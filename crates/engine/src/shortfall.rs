@@ -1,5 +1,6 @@
 //! What an agent gives instead of an answer, though its call went well.
 
+use baton_codes::FailureCode;
 use baton_workflow::{AgentId, BodyRef};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,11 +23,12 @@ pub enum Shortfall {
 impl Shortfall {
     /// A stable name.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Filtered => "filtered",
-            Self::Malformed { .. } => "malformed",
-        }
+        let code = match self {
+            Self::Refused => FailureCode::Refused,
+            Self::Filtered => FailureCode::Filtered,
+            Self::Malformed { .. } => FailureCode::Malformed,
+        };
+        code.as_str()
     }
 }
 

@@ -239,7 +239,13 @@ impl World {
                     tokens_out: part(bound.tokens_out),
                     calls: bound.calls,
                 };
-                self.hear(Input::Outcome { task, outcome, spend, estimated: false });
+                self.hear(Input::Outcome {
+                    task,
+                    outcome,
+                    spend,
+                    estimated: false,
+                    incidents: vec![],
+                });
             }
             Act::Repeat { pick } => {
                 let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() else {
@@ -251,7 +257,9 @@ impl World {
                     Input::Outcome { task, .. } | Input::Lost { task, .. } => {
                         self.pending.contains_key(task)
                     }
-                    Input::DeadlinePassed | Input::CancelAsked { .. } => false,
+                    Input::DeadlinePassed
+                    | Input::CancelAsked { .. }
+                    | Input::AgentsRemoved { .. } => false,
                 };
                 if !open {
                     self.hear(input);
@@ -268,6 +276,7 @@ impl World {
                     outcome: Outcome::Stands,
                     spend: Spend { calls: 99, ..Spend::ZERO },
                     estimated: true,
+                    incidents: vec![],
                 });
             }
             Act::Nonsense { .. } => {}

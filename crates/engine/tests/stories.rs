@@ -73,12 +73,16 @@ fn policy(fallback: &str) -> RunSpec {
 
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK pass|reject|abstain`, `TASK choose N`,
-/// `cancel`, `late`, `wait MS`.
+/// `cancel`, `late`, `wait MS`, `removed AGENT AGENT`.
 fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
         "cancel" => return Some(Input::CancelAsked { reason: "asked".into() }),
         "late" => return Some(Input::DeadlinePassed),
+        "removed" => {
+            let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
+            return Some(Input::AgentsRemoved { agents });
+        }
         "wait" => {
             *now = now.plus_ms(rest.parse().unwrap());
             return None;
@@ -124,7 +128,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         other => panic!("{other}?"),
     };
     let spend = Spend { calls: 1, tokens_out: 10, ..Spend::ZERO };
-    Some(Input::Outcome { task, outcome, spend, estimated: false })
+    Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
 fn told(run: &mut Run, now: Timestamp) -> String {
@@ -329,6 +333,42 @@ fn a_rejected_answer_is_planned_again_and_the_best_is_kept() {
          1 plan a   | 2=0→a
          2 done     | 3=verify 0
          3 abstain  | end completed unchecked out2",
+    );
+}
+
+#[test]
+fn steps_of_a_removed_agent_go_to_others_and_use_up_no_failover() {
+    let mut spec = strategy("a b:0");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin     | adopt; 1=0→a
+         removed b |
+         1 done    | 2=1→a
+         2 done    | end completed unchecked out2",
+    );
+    let mut spec = strategy("a");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin       | adopt; 1=0→a
+         removed a b |
+         1 fail      | 2=0→c
+         2 done      | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin     | adopt; 1=0→a
+         removed b |
+         removed   |
+         1 done    | 2=1→b
+         2 done    | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin         | adopt; 1=0→a
+         removed a b c |
+         1 done        | end incomplete step_failed out1",
     );
 }
 

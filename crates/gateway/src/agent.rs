@@ -4,8 +4,8 @@ use crate::{
     edge::{Caller, event_stream},
     error::{ApiError, Retry},
     gateway::Shared,
-    limits::KEEP_ALIVE_EVERY,
-    peers::{is_away, plain},
+    limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, KEEP_ALIVE_EVERY},
+    peers::{WorkerAgent, is_away, plain},
     reply::{Answer, DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
     run::traced,
@@ -15,6 +15,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use baton_codes::ApiCode;
 use baton_proto::v1::{
     DirectChatEnd, DirectChatReply, DirectChatRequest, ToolPiece, direct_chat_reply::What,
 };
@@ -79,7 +80,7 @@ async fn open(
 ) -> Result<Streaming<DirectChatReply>, ApiError> {
     let message = format!("no worker-agent that hosts {agent} is running: try again");
     let mut last = ApiError::unavailable(message);
-    for mut worker in shared.peers.hosting(agent) {
+    for mut worker in hosting(shared, agent).await {
         let request = DirectChatRequest {
             tenant: caller.tenant.to_string(),
             agent: agent.to_string(),
@@ -92,6 +93,18 @@ async fn open(
         }
     }
     Err(last)
+}
+
+/// Who hosts the agent. One that was configured a moment ago is hosted a moment later.
+async fn hosting(shared: &Shared, agent: &AgentId) -> Vec<WorkerAgent> {
+    for _ in 1..CALL_TRIES_MAX {
+        let workers = shared.peers.hosting(agent);
+        if !workers.is_empty() {
+            return workers;
+        }
+        tokio::time::sleep(CALL_RETRY_PAUSE).await;
+    }
+    shared.peers.hosting(agent)
 }
 
 /// A call under way.
@@ -125,8 +138,8 @@ impl Talk {
             None if is_away(&status) => self.broken(),
             Some(detail) if matches!(status.code(), Code::Unavailable | Code::Aborted) => {
                 tracing::warn!(agent = %self.agent, code = detail.code, "an agent failed");
-                ApiError::new(StatusCode::BAD_GATEWAY, detail.code, status.message())
-                    .retry(Retry::Perhaps)
+                let code = ApiCode::parse(&detail.code).unwrap_or(ApiCode::AgentFailed);
+                ApiError::new(StatusCode::BAD_GATEWAY, code, status.message()).retry(Retry::Perhaps)
             }
             None | Some(_) => status.into(),
         }
@@ -135,7 +148,7 @@ impl Talk {
     /// A part may have been paid for: whether to pay again is the client's decision.
     fn broken(&self) -> ApiError {
         let message = format!("the call to {} broke off: send the request again", self.agent);
-        ApiError::new(StatusCode::BAD_GATEWAY, "agent_failed", message).retry(Retry::Perhaps)
+        ApiError::new(StatusCode::BAD_GATEWAY, ApiCode::AgentFailed, message).retry(Retry::Perhaps)
     }
 
     fn report(&self, end: &DirectChatEnd) -> Option<Report> {

@@ -90,6 +90,12 @@ pub(crate) const KEYED_LEAVE_GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PAGE_RUNS_MAX: u32 = 100;
 /// See [`PAGE_RUNS_MAX`].
 pub(crate) const PAGE_RUNS: u32 = 20;
+/// Runs in one status, and where nothing is asked for: what fits on a screen.
+pub(crate) const STATUS_RUNS_MAX: u32 = 100;
+/// See [`STATUS_RUNS_MAX`].
+pub(crate) const STATUS_RUNS: u32 = 50;
+/// Time for a worker-agent to tell its figures: whoever looks on does not wait longer.
+pub(crate) const STATUS_WORKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a reason for cancelling.
 pub(crate) const REASON_CHARS_MAX: usize = 512;
 

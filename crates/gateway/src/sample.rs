@@ -1,6 +1,6 @@
 //! A configuration for tests.
 
-use baton_registry::{Auth, PolicySettings, Settings, StrategySettings};
+use baton_registry::{Auth, PolicySettings, ServerSettings, Settings, StrategySettings};
 use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, Price, TenantId, Usd};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,14 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
     let direct =
         StrategySettings { name: "direct".into(), parameters: serde_json::Value::default() };
     Settings {
+        server: ServerSettings::default(),
         providers: BTreeMap::new(),
         pool: Pool::new("pool-1", agents.iter().map(card).collect()).unwrap(),
         policy: PolicySettings::Strategy(direct.clone()),
         fallback: direct,
         judge: None,
+        hedge: None,
+        single_flight: false,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),
@@ -35,6 +38,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             seconds: 600,
             depth: 1,
         },
+        tenants: BTreeMap::new(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }
 }

@@ -5,12 +5,14 @@
 //! No script is sent to a server that was not adopted first (see `store`), and nothing
 //! here keeps state that a restart of this process could lose.
 
+mod account;
 mod ledger;
 mod options;
 mod reply;
 mod request;
 mod scripts;
 mod start;
+mod stats;
 mod store;
 mod waker;
 mod watch;

@@ -16,7 +16,7 @@ const LIST_MAX: usize = 1000;
 /// Largest weight of a tenant.
 const WEIGHT_MAX: u32 = 1000;
 /// The last priority.
-const PRIORITY_MAX: u8 = 9;
+pub(crate) const PRIORITY_MAX: u8 = 9;
 
 /// Largest cost of a task: as many tokens as a budget may name.
 const COST_MAX: u64 = 1_000_000_000;

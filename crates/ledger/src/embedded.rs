@@ -2,6 +2,7 @@
 
 mod disk;
 mod file;
+mod files;
 mod log;
 mod meter;
 mod row;
@@ -12,8 +13,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Submission, Submitted, TenantTerms, Ticked, Watched, check,
+    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -23,7 +25,7 @@ pub use meter::DiskUse;
 use meter::Meter;
 use state::State;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 use store::Store;
@@ -39,6 +41,10 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
+    /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
+    accounts: Accounts,
     meter: Meter,
 }
 
@@ -49,7 +55,20 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        Self::start(State::new(1), Box::new(store::Memory::default()), broken, Meter::default())
+        let (state, store) = (State::new(1), Box::new(store::Memory::default()));
+        Self::start(state, store, broken, Meter::default(), None)
+    }
+
+    /// The format of the ledgers that this program reads and writes.
+    pub const FORMAT: u32 = row::FORMAT;
+
+    /// The format of the ledger in this file, which is not changed. None where it was not
+    /// closed, so that only opening it can tell.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn format_of(path: impl AsRef<Path>) -> Result<Option<u32>, LedgerError> {
+        file::format_of(path.as_ref())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -64,7 +83,7 @@ impl EmbeddedLedger {
         let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
         let meter = disk.meter();
-        Self::start(state, Box::new(disk), broken, meter)
+        Self::start(state, Box::new(disk), broken, meter, Some(path.as_ref().to_owned()))
     }
 
     /// What was asked of the disk since the ledger was opened; nothing for one in memory.
@@ -77,6 +96,7 @@ impl EmbeddedLedger {
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
         meter: Meter,
+        path: Option<PathBuf>,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -86,7 +106,7 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, meter })
+        Ok(Self { asks, broken, path, accounts: Accounts::default(), meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -125,6 +145,10 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::SetTenant(tenant.clone(), terms, reply)).await
     }
 
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        self.ask(Ask::Inventory).await
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
         self.ask(|reply| Ask::Submit(Box::new(submission), reply)).await
@@ -140,12 +164,18 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Heartbeat(held.to_vec(), ttl_ms, reply)).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Reserve(held.clone(), amount, reply)).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Reserve(held.clone(), call, amount, reply)).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Settle(held.clone(), reserved, spent, reply)).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Settle(held.clone(), call, reserved, spent, reply)).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
@@ -190,7 +220,26 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::List(tenant.clone(), limit, before.cloned(), reply)).await
     }
 
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        Ok(self.accounts.admit(&ask))
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        self.accounts.release(&release);
+        Ok(())
+    }
+
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+
+    async fn stats(&self) -> Result<Stats, LedgerError> {
+        let mut stats = self.ask(Ask::Stats).await?;
+        if let Some(path) = &self.path {
+            stats.files = files::sizes(path)?;
+        }
+        Ok(stats)
     }
 }

@@ -8,6 +8,7 @@ mod api;
 mod body;
 mod chat;
 mod clock;
+mod date;
 mod failure;
 mod messages;
 mod options;
@@ -17,6 +18,7 @@ mod said;
 mod secret;
 
 pub use api::{Api, ApiError, ApiEvent};
+pub use date::{Skew, date_at};
 pub use options::{
     HttpProviderOptions, MaxTokensField, OptionsError, Protocol, ReplyLimits, Timeouts,
 };

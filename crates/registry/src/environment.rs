@@ -1,13 +1,17 @@
 //! Settings without a file, out of the variables that the vendors' own clients read.
 
 use crate::{
-    PolicySettings, ProviderKind, ProviderSettings, SecretRef, Settings, SettingsFaults,
-    TimeoutSettings,
+    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, SecretRef, Settings,
+    SettingsFaults, TimeoutSettings,
     read::{ANTHROPIC_KEY, ANTHROPIC_URL, CONCURRENCY, Faults, POLICY_AGENT, check_base_url},
     settings_for,
 };
 use baton_workflow::{Abilities, AgentCard, AgentId, Price};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The variables that are looked at: keys, addresses, models.
+pub const VARIABLES: [&str; 5] =
+    [OPENAI.key, OPENAI.base_url, ANTHROPIC.key, ANTHROPIC.base_url, MODELS];
 
 /// Which models to use, and at what price.
 const MODELS: &str = "BATON_MODELS";
@@ -101,6 +105,7 @@ fn read(named: &[Named], models: Option<&str>, faults: &mut Faults<'_>) -> Optio
             key: keyed.then(|| SecretRef::Env(account.key.to_owned())),
             timeouts: TimeoutSettings::default(),
             stream: true,
+            account: AccountSettings::default(),
         };
         providers.insert(account.name.to_owned(), provider);
     }

@@ -2,6 +2,7 @@
 //!
 //! `docs/guides/configuration.md` describes the format.
 
+mod account;
 mod agent;
 mod bounds;
 mod faults;
@@ -9,8 +10,10 @@ mod keys;
 mod policy;
 mod provider;
 mod secret;
+mod server;
 mod strategy;
 mod table;
+mod tenants;
 
 pub use faults::{Complaint, SettingsFaults};
 
@@ -30,7 +33,7 @@ const SETTINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const ROOT: Shape = Shape {
     required: &[],
-    optional: &["providers", "agents", "policy", "limits", "budget", "keys"],
+    optional: &["server", "providers", "agents", "policy", "limits", "budget", "tenants", "keys"],
 };
 
 /// What reading needs from outside the text.
@@ -120,13 +123,28 @@ fn read_text(
     };
     let limits = bounds::limits(root, faults);
     let budget = bounds::budget(root, faults);
+    let server = server::server(root, context, faults);
+    let tenants = tenants::tenants(root, faults);
     let auth = keys::auth(root, context, faults);
-    let Policy { policy, fallback, judge } =
+    let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
     let pool = agents.pool?;
-    Some(Settings { providers, pool, policy, fallback, judge, limits, budget, auth })
+    Some(Settings {
+        server,
+        providers,
+        pool,
+        policy,
+        fallback,
+        judge,
+        hedge,
+        single_flight,
+        limits,
+        budget,
+        tenants,
+        auth,
+    })
 }
 
 #[cfg(test)]

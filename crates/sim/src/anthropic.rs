@@ -1,8 +1,10 @@
 //! The surface in Anthropic's form: Messages, whole or streamed.
 
 use crate::{
-    call::{Answering, Call, End, Event, Reason, Refused, Service, Usage, Whole, broken_off},
+    answering::{Answering, End, Event, Usage, Whole, broken_off},
+    call::{Call, Service},
     reading::{Said, Speaker},
+    refused::{Reason, Refused},
     simulator::{Ask, Stop},
     tooling::{Choice, Offer, ToolCall, Wants},
 };

@@ -1,31 +1,29 @@
 //! One call to a simulated model, in words that belong to no wire.
 //!
 //! A surface (`openai.rs`) reads a request into a [`Call`], hands it to [`Service::take`],
-//! and writes what comes of it in its own form: [`Refused`], or the [`Event`]s of
-//! [`Answering::events`], or the [`Whole`] of [`Answering::whole`]. Faults, waiting, the
+//! and writes what comes of it in its own form: a [`Refused`], or the events of
+//! [`Answering::events`], or the one piece of [`Answering::whole`]. Faults, waiting, the
 //! cache of prompts and the record of calls are the same for all surfaces.
 
 use crate::{
     Ask, Fault,
-    calls::{Calls, Outcome, Record, Recording, now_ms},
+    answering::{Answering, Usage},
+    calls::{Calls, Outcome, Record, now_ms},
     draw::Draws,
     faults::names,
     occasions::Occasions,
     pace::Pace,
     prefixes::{Prefixes, prefixes},
-    simulator::{AskError, Simulator, Stop, Told},
-    tokens,
+    refused::{Reason, Refused},
+    simulator::{Simulator, Told},
     tooling::{ToolCall, Wants},
 };
 use axum::http::{HeaderMap, StatusCode};
-use serde::Serialize;
 use std::{
-    future::pending,
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::Instant as StdInstant,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// Names what shall go wrong with this one call, or `none`.
 pub(crate) const FAULT_HEADER: &str = "x-sim-fault";
@@ -48,116 +46,6 @@ pub(crate) struct Call {
     pub(crate) stream: bool,
     /// What is wanted beside text.
     pub(crate) wants: Wants,
-}
-
-/// Tokens that a call used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Usage {
-    /// Read, those from the cache included.
-    pub(crate) tokens_in: u64,
-    /// Read from the cache.
-    pub(crate) cached_in: u64,
-    /// Written.
-    pub(crate) tokens_out: u64,
-}
-
-/// Why a call is refused, for the surface to say in its own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// The request cannot be meant.
-    Invalid,
-    /// It asks for what simulated models cannot do.
-    Unsupported,
-    /// There is nothing at this address.
-    Nowhere,
-    UnknownModel,
-    TooLong,
-    RateLimited,
-    Internal,
-    Unavailable,
-}
-
-impl Reason {
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            Self::Invalid | Self::Unsupported | Self::TooLong => StatusCode::BAD_REQUEST,
-            Self::Nowhere | Self::UnknownModel => StatusCode::NOT_FOUND,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-/// A call that is not answered.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-    /// The part of the request that is wrong.
-    pub(crate) param: Option<&'static str>,
-    /// When to come again, in milliseconds.
-    pub(crate) retry_after_ms: Option<u64>,
-}
-
-impl Refused {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), param: None, retry_after_ms: None }
-    }
-
-    pub(crate) fn of(self, param: &'static str) -> Self {
-        Self { param: Some(param), ..self }
-    }
-}
-
-impl From<AskError> for Refused {
-    fn from(error: AskError) -> Self {
-        let (reason, param) = match &error {
-            AskError::UnknownModel(_) => (Reason::UnknownModel, "model"),
-            AskError::Nothing => (Reason::Invalid, "messages"),
-            AskError::TooLong { .. } => (Reason::TooLong, "messages"),
-        };
-        Self::new(reason, error.to_string()).of(param)
-    }
-}
-
-/// A piece of an answer on its way.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// More of the text.
-    Text(String),
-    /// Something that is no part of any answer, and that the surface passes on as it is.
-    Garbage(&'static str),
-    /// The end.
-    End(End),
-}
-
-/// How an answer ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct End {
-    pub(crate) stop: Stop,
-    /// The calls of tools that are asked for.
-    pub(crate) calls: Vec<ToolCall>,
-    /// What is reported; with a fault, not what was used.
-    pub(crate) usage: Option<Usage>,
-}
-
-/// An answer that comes in one piece.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Whole {
-    Done(String, End),
-    /// The surface sends the first half of it and breaks off: see [`broken_off`].
-    Cut(String, End),
-    /// Instead of an answer.
-    Garbage(&'static str),
-}
-
-/// What a proxy says that lost its provider.
-const GARBAGE: &str = "<h1>Bad gateway</h1>";
-
-/// The error that makes a server break a connection off.
-pub(crate) fn broken_off() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "cut on purpose")
 }
 
 /// The simulated provider behind its surfaces.
@@ -210,22 +98,14 @@ impl Service {
         let record = record(call.surface, call.ask.model.clone(), call.stream, headers, Some(&met));
         let recording = self.calls.begin(record);
         match self.answer(call, met).await {
-            Ok((told, usage, reported, pace, fault)) => {
-                let usd = self.price(&told.model, &usage);
+            Ok(ready) => {
                 recording.note(|record| {
                     record.status = StatusCode::OK.as_u16();
-                    record.usage = Some(usage);
-                    record.usd = usd;
+                    record.usage = Some(ready.usage);
+                    record.usd = ready.usd;
                 });
-                Ok(Answering {
-                    told: told.told,
-                    calls: told.calls,
-                    reported,
-                    pace,
-                    fault,
-                    started,
-                    recording,
-                })
+                let Ready { told, calls, reported, pace, fault, .. } = ready;
+                Ok(Answering { told, calls, reported, pace, fault, started, recording })
             }
             Err(refused) => {
                 let status = refused.reason.status().as_u16();
@@ -254,11 +134,7 @@ impl Service {
         Draws::of(&[topic, self.simulator.seed(), model, prompt, &occasion.to_string()])
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        call: Call,
-        met: Met,
-    ) -> Result<(Spoken, Usage, Option<Usage>, Pace, Option<Fault>), Refused> {
+    async fn answer(self: &Arc<Self>, call: Call, met: Met) -> Result<Ready, Refused> {
         if let Some(refused) = met.fault.and_then(|fault| self.refusal(fault)) {
             return Err(refused);
         }
@@ -270,11 +146,7 @@ impl Service {
         })?
     }
 
-    fn speak(
-        &self,
-        call: &Call,
-        met: &Met,
-    ) -> Result<(Spoken, Usage, Option<Usage>, Pace, Option<Fault>), Refused> {
+    fn speak(&self, call: &Call, met: &Met) -> Result<Ready, Refused> {
         let Call { ask, wants, .. } = call;
         let mut told = self.simulator.tell(ask)?;
         let mut calls = wants.apply(ask, &mut told, &format!("{}{}", met.prompt, met.occasion));
@@ -282,26 +154,31 @@ impl Service {
             (told.text, told.tokens_out) = (String::new(), 0);
             calls.clear();
         }
-        let cache = self.simulator.parameters().cache();
-        let names = prefixes(&ask.model, &ask.messages, cache);
-        let mut seen = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached = seen.read(&names, cache, StdInstant::now());
-        drop(seen);
         let usage = Usage {
             tokens_in: told.tokens_in,
-            cached_in: cached.min(told.tokens_in),
+            cached_in: self.cached(ask).min(told.tokens_in),
             tokens_out: told.tokens_out,
         };
         let lots = |topic| self.lots(topic, &ask.model, &met.prompt, met.occasion);
-        let reported = match met.fault {
-            Some(Fault::WrongUsage) => wrong(usage, &mut lots("usage")),
-            Some(_) | None => Some(usage),
+        let reported = if met.fault == Some(Fault::WrongUsage) {
+            wrong(usage, &mut lots("usage"))
+        } else {
+            Some(usage)
         };
         let model = self.simulator.parameters().model(&ask.model);
         let time_scale = self.simulator.options().time_scale;
         let pace = model.map(|model| Pace::draw(model, time_scale, &mut lots("pace")));
-        let spoken = Spoken { model: ask.model.clone(), told, calls };
-        Ok((spoken, usage, reported, pace.unwrap_or_default(), met.fault))
+        let usd = self.price(&ask.model, &usage);
+        let (pace, fault) = (pace.unwrap_or_default(), met.fault);
+        Ok(Ready { told, calls, usage, usd, reported, pace, fault })
+    }
+
+    /// Tokens of a prompt that the model has in its cache; from now on, all of them.
+    fn cached(&self, ask: &Ask) -> u64 {
+        let cache = self.simulator.parameters().cache();
+        let names = prefixes(&ask.model, &ask.messages, cache);
+        let mut seen = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.read(&names, cache, StdInstant::now())
     }
 
     /// Faults that are refusals.
@@ -339,10 +216,15 @@ impl Service {
     }
 }
 
-struct Spoken {
-    model: String,
+/// What will be sent, and what it is worth.
+struct Ready {
     told: Told,
     calls: Vec<ToolCall>,
+    usage: Usage,
+    usd: f64,
+    reported: Option<Usage>,
+    pace: Pace,
+    fault: Option<Fault>,
 }
 
 fn record(
@@ -395,97 +277,5 @@ fn wrong(usage: Usage, draws: &mut Draws) -> Option<Usage> {
             cached_in: usage.cached_in,
             tokens_out: usage.tokens_out.saturating_mul(WRONG_FACTOR),
         }),
-    }
-}
-
-/// An answer, ready to be sent.
-pub(crate) struct Answering {
-    told: Told,
-    calls: Vec<ToolCall>,
-    reported: Option<Usage>,
-    pace: Pace,
-    fault: Option<Fault>,
-    started: Instant,
-    recording: Recording,
-}
-
-impl Answering {
-    fn end(&self) -> End {
-        End { stop: self.told.stop, calls: self.calls.clone(), usage: self.reported }
-    }
-
-    /// The answer in one piece, after all the time that it takes.
-    pub(crate) async fn whole(self) -> Whole {
-        sleep_until(self.pace.at(self.started, self.told.tokens_out)).await;
-        let end = self.end();
-        match self.fault {
-            Some(Fault::StallFirst | Fault::Stall) => pending().await,
-            Some(Fault::Garbage) => {
-                self.recording.end(Outcome::Done);
-                Whole::Garbage(GARBAGE)
-            }
-            Some(Fault::Cut) => {
-                self.recording.end(Outcome::Cut);
-                Whole::Cut(self.told.text, end)
-            }
-            None
-            | Some(
-                Fault::RateLimited
-                | Fault::Internal
-                | Fault::Unavailable
-                | Fault::Empty
-                | Fault::WrongUsage,
-            ) => {
-                self.recording.end(Outcome::Done);
-                Whole::Done(self.told.text, end)
-            }
-        }
-    }
-
-    /// The answer piece by piece, each when its time has come. An error breaks it off.
-    pub(crate) fn events(self) -> impl futures::Stream<Item = io::Result<Event>> + Send {
-        async_stream::stream! {
-            let end = self.end();
-            let Self { told, pace, fault, started, recording, calls: _, reported: _ } = self;
-            let burst = pace.burst();
-            let tokens: Vec<&str> = tokens::split(&told.text).collect();
-            let chunks: Vec<String> = tokens.chunks(burst).map(<[&str]>::concat).collect();
-            let half = chunks.len().div_ceil(2);
-            match fault {
-                Some(Fault::StallFirst) => pending::<()>().await,
-                Some(Fault::Garbage) => {
-                    recording.end(Outcome::Done);
-                    yield Ok(Event::Garbage(GARBAGE));
-                    return;
-                }
-                None | Some(_) => {}
-            }
-            for (at, text) in chunks.into_iter().enumerate() {
-                if at == half && fault == Some(Fault::Stall) {
-                    pending::<()>().await;
-                }
-                if at == half && fault == Some(Fault::Cut) {
-                    break;
-                }
-                if !pace.is_none() {
-                    sleep_until(pace.at(started, (at * burst) as u64)).await;
-                }
-                yield Ok(Event::Text(text));
-            }
-            match fault {
-                // With a single chunk there is no half to stop at.
-                Some(Fault::Stall) => pending::<()>().await,
-                Some(Fault::Cut) => {
-                    recording.end(Outcome::Cut);
-                    yield Err(broken_off());
-                }
-                None | Some(_) => {
-                    // Ended before it is handed over: whoever waits for the last piece may
-                    // look into the record at once.
-                    recording.end(Outcome::Done);
-                    yield Ok(Event::End(end));
-                }
-            }
-        }
     }
 }

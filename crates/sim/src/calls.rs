@@ -1,6 +1,6 @@
 //! The record of every call that was received, for counting what was called twice.
 
-use crate::{Fault, call::Usage};
+use crate::{Fault, answering::Usage};
 use serde::Serialize;
 use std::{
     collections::VecDeque,

@@ -7,6 +7,7 @@
 //! costs nothing, repeats exactly, and is spoken to over HTTP exactly as a provider is. A
 //! score measured on it says something about Baton and nothing about any model.
 
+mod answering;
 mod anthropic;
 mod call;
 mod calls;
@@ -21,6 +22,7 @@ mod pace;
 mod parameters;
 mod prefixes;
 mod reading;
+mod refused;
 mod server;
 mod sight;
 mod simulator;

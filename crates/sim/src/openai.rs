@@ -1,8 +1,11 @@
 //! The surface in OpenAI's form: Chat Completions, whole or streamed.
 
 use crate::{
-    call::{Answering, Call, Event, Reason, Refused, Service, Whole, broken_off},
-    wire::{Header, Refusal, Request, call_deltas, choice, finish, usage},
+    answering::{Answering, Event, Whole, broken_off},
+    call::{Call, Service},
+    refused::{Reason, Refused},
+    wire::{Header, Refusal, Request, choice, finish, usage},
+    wire_tools::call_deltas,
 };
 use axum::{
     Json, Router,
@@ -35,14 +38,18 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
 }
 
 async fn nowhere() -> Refusal {
-    let there = "POST /v1/chat/completions, GET /v1/models, GET /sim or GET /sim/calls";
+    let there =
+        "POST /v1/chat/completions, POST /v1/messages, GET /v1/models, GET /sim or GET /sim/calls";
     Refusal(Refused::new(Reason::Nowhere, format!("there is nothing here: {there}")))
 }
 
 /// The models, with dollars a token as other providers list them.
 async fn models(State(service): State<Arc<Service>>) -> Json<Value> {
     let models = service.simulator.parameters().models().iter().map(|model| {
-        let dollars = |per_million: f64| format!("{}", per_million / 1e6);
+        let dollars = |per_million: f64| {
+            let written = format!("{:.12}", per_million / 1e6);
+            written.trim_end_matches('0').trim_end_matches('.').to_owned()
+        };
         json!({
             "id": model.name,
             "object": "model",

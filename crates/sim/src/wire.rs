@@ -1,17 +1,16 @@
 //! The JSON of Chat Completions, as a server reads and writes it.
 
 use crate::{
-    call::{End, Reason, Refused, Usage},
+    answering::{End, Usage},
     reading::{Said, Speaker},
+    refused::{Reason, Refused},
     simulator::{Ask, Stop},
+    tooling::Wants,
+    wire_tools::{Called, Wanted, called},
 };
 use axum::{
     Json,
     response::{IntoResponse, Response},
-};
-use crate::{
-    tooling::Wants,
-    wire_tools::{Called, Wanted, called},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -261,5 +260,3 @@ impl Header {
 pub(crate) fn choice(delta: Value, finish_reason: Option<&str>) -> Value {
     json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}])
 }
-
-pub(crate) use crate::wire_tools::call_deltas;

@@ -61,9 +61,10 @@ async fn ask(
     let mut text = String::new();
     for event in events {
         match event {
-            ChatEvent::Refusal(_) | ChatEvent::Tool(_) => {}
             ChatEvent::Text(more) => text.push_str(&more),
-            ChatEvent::Reasoning(_) => panic!("the simulated models think aloud"),
+            ChatEvent::Reasoning(_) | ChatEvent::Refusal(_) | ChatEvent::Tool(_) => {
+                panic!("{event:?} is not what was asked for")
+            }
             ChatEvent::Finished(finished) => return Ok((text, finished)),
         }
     }
@@ -342,6 +343,8 @@ async fn a_simulation_says_what_it_is() {
     assert_eq!(about["simulation"], true);
     assert_eq!(about["parameters"], baton_sim::Parameters::built_in().short_hash());
     assert_eq!((&about["seed"], &about["control"]), (&json!(7), &json!("off")));
+    let models = raw(address, "GET /v1/models HTTP/1.1", "").await;
+    assert!(models.contains("\"input_cache_read\":\"0.0000006\""), "{models}");
     let answer = post(address, "sim-null", "hi", "").await;
     let hash = baton_sim::Parameters::built_in().short_hash().to_owned();
     assert!(answer.contains(&format!("\"system_fingerprint\":\"sim_{hash}\"")), "{answer}");

@@ -70,7 +70,6 @@ fn gained_by_asking_again(bench: &Bench) -> f64 {
     };
     let once = bench.score(&tasks, |bench, task| asked(bench, task, 1));
     let often = bench.score(&tasks, |bench, task| asked(bench, task, 5));
-    println!("once {once}, majority of five {often}");
     often - once
 }
 
@@ -174,7 +173,6 @@ fn what_is_seen_pulls_both_ways_and_a_majority_pulls_more() {
     let cases: [&[bool]; 6] =
         [&[], &[true], &[false], &[true, true], &[false, false], &[true, false, false]];
     let found = shown(&Bench::new(Control::Off), &cases);
-    println!("{found:?}");
     let [alone, right, wrong, both, neither, outvoted] = found[..] else { panic!("six") };
     assert!(right > alone + 4.0 && both > right + 5.0, "{found:?}");
     assert!(wrong < alone - 4.0 && neither < wrong - 5.0, "{found:?}");
@@ -214,7 +212,6 @@ fn nobody_sees_their_own_mistakes_well() {
         found_out(&bench, "sim-critic", "sim-critic"),
         found_out(&bench, "sim-coder", "sim-critic"),
     );
-    println!("own {own}, others' {others}");
     assert!(own < others - 8.0, "own {own}, others' {others}");
     let seeing = Bench::changed(&["blindness = -1.6 -> blindness = 0.0"]);
     let (own, others) = (

@@ -6,7 +6,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
-use baton_engine::{Assignment, Outcome, Shortfall, WorkAssignment};
+use baton_codes::FailureCode;
+use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
 use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
@@ -50,24 +51,32 @@ impl WorkerAgent {
     async fn work(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let work = match assignment(&leased.payload) {
             Ok(work) => work,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let material = match self.material(&leased.tenant, &work).await {
             Ok(material) => material,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
-            return failed("unknown_agent", format!("{} is not hosted here", work.agent));
+            let message = format!("{} was removed from the configuration", work.agent);
+            return failed(FailureCode::AgentRemoved, message);
         };
         let request = request(card.model.clone(), &leased.task, &work, &material);
         let expected = request.form.clone();
-        let call = Call { card, request, deadline: Some(instant_of(work.deadline)) };
+        let call = Call {
+            card,
+            request,
+            deadline: Some(instant_of(work.deadline)),
+            followed: true,
+            elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
+        };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
         let stream = self.streams.open(&leased.task);
         let called = self
             .caller
+            .on_behalf_of(&leased.tenant)
             .make(call, &purse, stop, |delta| match delta {
                 Delta::Begin { call } => stream.begin(call),
                 Delta::Text(more) => stream.text(more),
@@ -170,7 +179,7 @@ fn request(
 }
 
 fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Completion {
-    let Called { result, spend, estimated } = called;
+    let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(reply) => outcome_of(reply, expected, ms, &mut bodies),
@@ -179,10 +188,12 @@ fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Complet
         Err(
             failure @ (CallFailure::Provider(_)
             | CallFailure::UnknownProvider(_)
-            | CallFailure::NotSaid(_)),
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. }),
         ) => failure_of(&failure),
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
 fn failure_of(failure: &CallFailure) -> Outcome {
@@ -228,13 +239,14 @@ fn outcome_of(
     Outcome::Worked { output, truncated: finish == Finish::Length, ms, tool_calls }
 }
 
-fn failed(code: &str, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+fn failed(code: FailureCode, message: String) -> Completion {
+    let outcome = Outcome::Failed { code: code.into(), message };
+    let outcome = encode(&Reported { outcome, incidents: Vec::new() });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 
 /// Outcomes are plain data: they always encode.
-fn encode(outcome: &Outcome) -> baton_ledger::Bytes {
+fn encode(outcome: &Reported) -> baton_ledger::Bytes {
     serde_json::to_vec(outcome).unwrap_or_default().into()
 }
 

@@ -1,7 +1,9 @@
 //! The shape of the document.
 
 use baton_engine::Reason;
-use baton_workflow::{AgentId, RunId, Selection, Spend, StepId, Timestamp, ToolCall, Verdict};
+use baton_workflow::{
+    AgentId, Incident, RunId, Selection, Spend, StepId, Timestamp, ToolCall, Verdict,
+};
 use serde::Serialize;
 
 /// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
@@ -68,6 +70,8 @@ pub(super) struct PlanningReport {
     pub(super) complaints: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
@@ -101,6 +105,8 @@ pub(super) struct AttemptReport {
     pub(super) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     /// What the agent gave instead of an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) instead: Option<String>,
@@ -120,6 +126,8 @@ pub(super) struct CheckReport {
     pub(super) verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,

@@ -17,6 +17,7 @@ mod unhonoured;
 pub(crate) use model::{ALIASES, Model, Offer, STRATEGY_PREFIX};
 
 use crate::{error::ApiError, limits::STOPS_MAX};
+use baton_codes::ApiCode;
 use baton_proto::v1::{Conversation, RunOptions};
 use fields::{Faults, Fields};
 use raw::Schemas;
@@ -57,9 +58,9 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if let Err(error) = std::str::from_utf8(body) {
         let place = error.valid_up_to();
         let message = format!("the body is not UTF-8: byte {place} (from 0) is wrong");
-        return Err(ApiError { code: "invalid_utf8".into(), ..ApiError::invalid(message) });
+        return Err(ApiError { code: ApiCode::InvalidUtf8, ..ApiError::invalid(message) });
     }
-    let wrong = |message| ApiError { code: "invalid_json".into(), ..ApiError::invalid(message) };
+    let wrong = |message| ApiError { code: ApiCode::InvalidJson, ..ApiError::invalid(message) };
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(other) => {
@@ -80,7 +81,7 @@ fn call(
     let model = model_name.as_deref().and_then(|name| {
         let model = offer.find(name);
         if model.is_none() {
-            fields.faults.add("model_not_found", "model", offer.no_model(name));
+            fields.faults.add(ApiCode::ModelNotFound, "model", offer.no_model(name));
         }
         model
     });

@@ -5,6 +5,7 @@ use crate::{
     reply::{Answer, Finish, Report, report},
 };
 use axum::http::StatusCode;
+use baton_codes::ApiCode;
 use baton_proto::v1::{GetReply, Usage};
 
 /// What is said of a refusal that came without words.
@@ -50,10 +51,10 @@ pub(crate) fn judge(reply: GetReply) -> Result<Ended, ApiError> {
 /// other agents, and its money is spent.
 fn failure(run: &str, status: &str, code: &str, reason: &str) -> ApiError {
     let (http, name) = match (status, code) {
-        ("cancelled", _) => (StatusCode::CONFLICT, "run_cancelled"),
-        (_, "budget_spent") => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
-        (_, "deadline_passed") => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
-        (_, _) => (StatusCode::BAD_GATEWAY, "run_failed"),
+        ("cancelled", _) => (StatusCode::CONFLICT, ApiCode::RunCancelled),
+        (_, "budget_spent") => (StatusCode::PAYMENT_REQUIRED, ApiCode::BudgetExceeded),
+        (_, "deadline_passed") => (StatusCode::GATEWAY_TIMEOUT, ApiCode::DeadlineExceeded),
+        (_, _) => (StatusCode::BAD_GATEWAY, ApiCode::RunFailed),
     };
     let message = format!("run {run} ended {status} without an answer: {reason}");
     ApiError::new(http, name, message).retry(Retry::Never)

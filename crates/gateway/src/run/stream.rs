@@ -16,6 +16,7 @@ use crate::{
     request::ChatCall,
 };
 use axum::{http::StatusCode, response::Response};
+use baton_codes::ApiCode;
 use baton_proto::v1::ToolPiece;
 use bytes::Bytes;
 use futures::Stream;
@@ -83,7 +84,7 @@ fn answer(
                 }
             }
             Err(error) => {
-                tracing::info!(run, code = error.code, "stream ended without an answer");
+                tracing::info!(run, code = %error.code, "stream ended without an answer");
                 yield data(&error.envelope());
             }
         }
@@ -128,7 +129,7 @@ fn interrupted(run: &str) -> ApiError {
         "the agent that wrote this text failed and another one answers in its place; \
          the text so far is void: GET /v1/runs/{run} has the answer once it is there"
     );
-    ApiError::new(StatusCode::BAD_GATEWAY, "stream_interrupted", message)
+    ApiError::new(StatusCode::BAD_GATEWAY, ApiCode::StreamInterrupted, message)
 }
 
 /// A text in parts of a readable size.

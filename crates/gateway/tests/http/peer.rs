@@ -117,7 +117,13 @@ impl Peer {
 
     pub(crate) fn fail(&self, task: u32) {
         let outcome = Outcome::Failed { code: "overloaded".into(), message: "busy".into() };
-        let input = Input::Outcome { task, outcome, spend: Spend::ZERO, estimated: false };
+        let input = Input::Outcome {
+            task,
+            outcome,
+            spend: Spend::ZERO,
+            estimated: false,
+            incidents: Vec::new(),
+        };
         self.journal(&Event::Heard { input });
     }
 
@@ -285,6 +291,16 @@ impl conductor_server::Conductor for Wire {
         Ok(Response::new(growing(self.0.clone(), items, last)))
     }
 
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
+        let asked = request.into_inner();
+        let status = serde_json::json!({
+            "runs": [],
+            "queues": [{ "tenant": asked.tenant, "runs": asked.runs }],
+            "all": asked.everything,
+        });
+        Ok(Response::new(pb::StatusReply { status_json: status.to_string().into() }))
+    }
+
     async fn cancel(&self, request: Request<pb::CancelRequest>) -> Reply<pb::CancelReply> {
         self.0.with(|state| state.cancels.push(request.into_inner()));
         let state = pb::cancel_reply::State::Asked.into();
@@ -324,7 +340,9 @@ impl worker_agent_server::WorkerAgent for Wire {
         Ok(Response::new(growing(self.0.clone(), items, last)))
     }
 
-    async fn describe(&self, _request: Request<pb::DescribeRequest>) -> Reply<pb::DescribeReply> {
-        Err(Status::unimplemented("nobody asks"))
+    async fn describe(&self, request: Request<pb::DescribeRequest>) -> Reply<pb::DescribeReply> {
+        let calls = if request.into_inner().tenant.is_some() { 1 } else { 9 };
+        let figures = pb::AgentFigures { agent: "small".into(), calls, ..Default::default() };
+        Ok(Response::new(pb::DescribeReply { figures: vec![figures], ..Default::default() }))
     }
 }

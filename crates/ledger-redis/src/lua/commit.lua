@@ -95,6 +95,8 @@ local function end_run()
   stir(run)
   if run == root then
     call('HINCRBY', tenant_key(tenant), 'runs', -1)
+    call('HINCRBY', META, 'unfinished', -1)
+    call('HINCRBY', META, 'finished', 1)
   else
     local up = fields(run_key(run), 'parent', 'child', 'spent')
     mail(up[1], tenant, 'ChildEnded ' .. up[2] .. ' ' .. up[3], ending)

@@ -35,7 +35,10 @@ end
 
 local function store_bodies(tenant, bodies)
   for _, body in ipairs(bodies) do
-    call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes)
+    if call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes) == 1 then
+      call('HINCRBY', META, 'bodies', 1)
+      call('HINCRBY', META, 'body_bytes', #body.bytes)
+    end
   end
 end
 

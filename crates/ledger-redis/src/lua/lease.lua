@@ -53,9 +53,11 @@ local function lease(run, number, tenant, class)
   elseif row[2] then
     call('HDEL', key, 'unheld')
   end
+  call('HDEL', key, 'reserved_call', 'settled_call')
   call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
     beyond and NOTHING or row[1])
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
+  count('leased', tenant, class, 1)
   call('RPUSH', request_key, run, number, token)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', 1)
@@ -95,6 +97,7 @@ local function take_one(class)
   end
   local queue = queue_key(class, tenant)
   local run, number = of_member(call('ZPOPMIN', queue)[1])
+  count('queued', tenant, class, -1)
   if class ~= DECIDE and (has_ended(run) or told_to_stop(run)) then
     task_lost(run, number, tenant, '1')
     dropped = dropped + 1

@@ -83,6 +83,7 @@ local function virtual_time(class)
 end
 -- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
 local function enter_ring(class, tenant)
+  call('SADD', BASE .. 'classes', class)
   if call('SISMEMBER', BASE .. 'parked:' .. tenant, class) == 1 then
     return
   end
@@ -122,9 +123,18 @@ local function unpark(tenant)
   end
 end
 
+-- How many tasks of a tenant wait in a class, or are leased: for views alone.
+local function count(what, tenant, class, by)
+  local key, queue = BASE .. what, tenant .. ' ' .. class
+  if call('ZINCRBY', key, by, queue) == '0' then
+    call('ZREM', key, queue)
+  end
+end
+
 -- Priority, then age. Ages stay below 2^40, so that the score is exact in a double.
 local function enqueue(run, number, tenant, class, priority, age)
   call('ZADD', queue_key(class, tenant), priority * 2 ^ 40 + age, member(run, number))
+  count('queued', tenant, class, 1)
   enter_ring(class, tenant)
 end
 
@@ -132,8 +142,8 @@ end
 local function task_add(run, tenant, task)
   local age = call('HINCRBY', META, 'age', 1)
   call('HSET', task_key(run, task.number), 'class', task.class, 'priority', task.priority,
-    'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0, 'payload', task.payload,
-    'spent', NOTHING, 'reserved', NOTHING)
+    'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0,
+    'payload', task.payload, 'spent', NOTHING, 'reserved', NOTHING, 'at', int(NOW))
   call('SADD', live_key(run), task.number)
   enqueue(run, task.number, tenant, task.class, task.priority, age)
 end
@@ -159,6 +169,7 @@ end
 
 local function lease_end(run, number, tenant, class)
   call('ZREM', LEASES, member(run, number))
+  count('leased', tenant, class, -1)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', -1)
     unpark(tenant)
@@ -169,14 +180,15 @@ end
 local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
-  call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age',
-    'reserve', 'unheld', 'withdrawn')
+  call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
+    'reserve', 'unheld', 'reserved_call', 'settled_call', 'withdrawn')
   call('SREM', live_key(run), number)
 end
 
 local function unqueue(run, number, tenant, class)
   local queue = queue_key(class, tenant)
   call('ZREM', queue, member(run, number))
+  count('queued', tenant, class, -1)
   local pass = call('EXISTS', queue) == 0 and call('ZSCORE', ring_key(class), tenant)
   if pass then
     leave_ring(class, tenant, pass)
@@ -213,6 +225,11 @@ local function spend_up(run, spend)
   for above in row[2]:gmatch('%S+') do
     call('HSET', run_key(above), 'spent', spend_add(call('HGET', run_key(above), 'spent'), spend))
   end
+end
+-- Whether an attempt has booked this call, or a later one: their numbers rise.
+local function is_repeated(key, field, at)
+  local last = call('HGET', key, field)
+  return last and not wide_above(wide(at), wide(last))
 end
 -- Sets a part of the root's budget aside, or answers which resource does not hold it.
 local function set_aside(root, amount)

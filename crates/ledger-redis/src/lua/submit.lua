@@ -33,6 +33,7 @@ if known_at then
   call('HSET', known_at, 'run', run, 'digest', digest)
 end
 call('HINCRBY', tenant_key(tenant), 'runs', 1)
+call('HINCRBY', META, 'unfinished', 1)
 call('ZADD', BASE .. 'runs:' .. tenant, call('HINCRBY', META, 'runs', 1), run)
 create(run, tenant, fresh)
 return answer({ 'New', run })

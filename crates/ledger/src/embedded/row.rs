@@ -3,7 +3,7 @@
 //! Keys start with a letter for the kind of row. Identifiers hold no zero byte, so a zero
 //! ends each of them, and numbers are big-endian: the rows of a run lie together, in order.
 
-use super::state::{Head, Progress, TaskHead, TaskProgress};
+use super::state::{Head, Progress, TaskHead, TaskProgress, Totals};
 use crate::{JournalEntry, LedgerError, MailEntry, TenantTerms};
 use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -13,6 +13,8 @@ pub(super) const FORMAT: u32 = 2;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
+/// The latest [`Totals`].
+pub(super) const TOTALS: &[u8] = b"0totals";
 /// The form in which the file was written.
 pub(super) const FORMAT_KEY: &[u8] = b"0format";
 
@@ -90,6 +92,19 @@ pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
     key
 }
 
+/// The run that a row belongs to; none for rows of tenants, and of the file itself.
+pub(super) fn run_of(key: &[u8]) -> Option<&[u8]> {
+    let of_runs = [Kind::Live, Kind::TaskHead, Kind::Task, Kind::Journal, Kind::Mail, Kind::Timer];
+    let (letter, rest) = key.split_first()?;
+    let of_run = of_runs.iter().any(|kind| kind.letter() == *letter);
+    rest.split(|byte| *byte == 0).next().filter(|_| of_run)
+}
+
+/// The row of a run's head.
+pub(super) fn head_of(run: &[u8]) -> Vec<u8> {
+    [&[Kind::Head.letter()], run, &[0]].concat()
+}
+
 /// A row of a run that has a number.
 pub(super) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
     let mut key = of(kind, run.as_str());
@@ -134,6 +149,7 @@ impl Row for MailEntry {}
 impl Row for TenantTerms {}
 impl Row for Timestamp {}
 impl Row for Known {}
+impl Row for Totals {}
 impl Row for RunId {}
 impl Row for u32 {}
 impl Row for u64 {}

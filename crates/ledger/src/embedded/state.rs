@@ -12,6 +12,7 @@ mod load;
 mod queue;
 mod rows;
 mod run;
+mod stats;
 mod tick;
 mod view;
 
@@ -19,9 +20,10 @@ use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
 use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashMap;
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -83,6 +85,7 @@ pub(super) struct TaskHead {
     pub(super) cost: u64,
     pub(super) reserve: Spend,
     pub(super) payload: Bytes,
+    pub(super) made_at: Timestamp,
 }
 
 /// What changes about a task.
@@ -128,6 +131,15 @@ struct Lease {
     request: u64,
     /// What the lease itself has set aside.
     reserved: Result<Spend, Resource>,
+    last: LastCalls,
+}
+
+/// Numbers of the last reservation and settlement of an attempt, by which a repetition is
+/// known. Not kept on disk: a restart ends the attempt.
+#[derive(Debug, Default)]
+struct LastCalls {
+    reserved: u64,
+    settled: u64,
 }
 
 /// How a token stands to a task.
@@ -151,10 +163,20 @@ pub(super) struct State {
     queues: queue::Queues,
     leases: BTreeSet<(Timestamp, TaskId)>,
     timers: BTreeSet<(Timestamp, RunId, String)>,
+    totals: Totals,
     /// Tasks still held, by the request that took them.
     requests: HashMap<u64, Vec<TaskId>>,
     changes: Changes,
     notices: Vec<(RunId, Watched)>,
+}
+
+/// Sums over rows that are not in memory, kept so that nobody has to count them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Totals {
+    /// Root runs whose whole tree is finished.
+    pub(super) finished: u64,
+    pub(super) bodies: u64,
+    pub(super) body_bytes: u64,
 }
 
 /// A tenant's root runs in memory.
@@ -170,13 +192,14 @@ impl State {
         Self {
             epoch,
             counter: epoch << COUNTER_BITS,
-            runs: HashMap::new(),
-            roots: HashMap::new(),
-            keys: HashMap::new(),
+            runs: HashMap::default(),
+            roots: HashMap::default(),
+            keys: HashMap::default(),
             queues: queue::Queues::default(),
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
-            requests: HashMap::new(),
+            totals: Totals::default(),
+            requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),
         }
@@ -186,6 +209,11 @@ impl State {
     pub(super) fn set_tenant(&mut self, tenant: &TenantId, terms: TenantTerms) {
         self.queues.set_terms(tenant, terms);
         self.changes.tenant(tenant);
+    }
+
+    /// What stands here, whoever put it here.
+    pub(super) fn inventory(&self) -> crate::Inventory {
+        self.queues.inventory()
     }
 
     /// Classes that have got something to hand out since this was asked last.

@@ -1,7 +1,7 @@
 //! `[providers.NAME]`: where models are served.
 
 use super::{
-    Context,
+    Context, account,
     faults::Faults,
     table::{Shape, Table},
 };
@@ -14,7 +14,18 @@ const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
 const PROVIDER: Shape = Shape {
     required: &[],
-    optional: &["kind", "base_url", "key_env", "key_file", "stream", "timeouts"],
+    optional: &[
+        "kind",
+        "base_url",
+        "key_env",
+        "key_file",
+        "stream",
+        "timeouts",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrency",
+        "breaker",
+    ],
 };
 /// Anthropic itself.
 pub(crate) const ANTHROPIC_URL: &str = "https://api.anthropic.com/v1";
@@ -71,6 +82,7 @@ fn provider(table: Table<'_>, context: &Context<'_>, faults: &mut Faults<'_>) ->
         key,
         timeouts: timeouts(table, faults),
         stream: table.flag("stream", faults).unwrap_or(true),
+        account: account::account(table, faults),
     }
 }
 

@@ -85,7 +85,7 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of providers, agents, policy, limits, budget, keys
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, tenants, keys
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
@@ -285,7 +285,7 @@ fn key_files_are_beside_the_configuration() {
     let settings = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap();
     let key = SecretRef::File(folder.path().join("acme.key"));
     let tenant = TenantId::new("acme").unwrap();
-    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant }]));
+    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant, operator: false }]));
 
     std::fs::write(folder.path().join("acme.key"), "\n").unwrap();
     let faults = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap_err();
@@ -397,6 +397,41 @@ proptest! {
         let end = (at + cut).min(BASE.len());
         every_complaint_has_a_line(&format!("{}{put}{}", &BASE[..at], &BASE[end..]));
     }
+}
+
+#[test]
+fn an_account_with_any_key_is_shared() {
+    let account = |keys: &str| {
+        let text =
+            BASE.replacen("[providers.openai]\n", &format!("[providers.openai]\n{keys}\n"), 1);
+        read_text(&text).unwrap().providers["openai"].account
+    };
+    assert_eq!(account(""), crate::AccountSettings::default());
+    let all = account("requests_per_minute = 5\ntokens_per_minute = 6\nconcurrency = 7");
+    let terms = all.terms;
+    assert_eq!((terms.requests_per_minute, terms.tokens_per_minute), (Some(5), Some(6)));
+    assert_eq!((terms.concurrency, all.shared), (Some(7), true));
+    let slow = account("breaker = { open_ms = 9 }");
+    let breaker = slow.terms.breaker.unwrap();
+    assert_eq!((breaker.open_ms, breaker.calls_min, slow.shared), (9, 20, true));
+    assert_eq!(account("breaker = { enabled = false }").terms.breaker, None);
+}
+
+#[test]
+fn hedging_and_sharing_are_off_unless_asked_for() {
+    let settings = read_text(BASE).unwrap();
+    assert_eq!((settings.hedge, settings.single_flight), (None, false));
+    let asked = format!("{BASE}[policy]\nhedge = {{ percentile = 90 }}\nsingle_flight = true\n");
+    let settings = read_text(&asked).unwrap();
+    let usual = baton_workflow::HedgeTerms::default();
+    let hedge = baton_workflow::HedgeTerms { percentile: 90, ..usual };
+    assert_eq!((settings.hedge, settings.single_flight), (Some(hedge), true));
+    check(
+        "[policy]\nhedge = { percentile = 100, share = 5 }\n",
+        "\
+baton.toml:16: unknown key \"share\" in policy.hedge: did you mean share_percent?
+baton.toml:16: policy.hedge.percentile is 100: expected a whole number from 50 to 99",
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl State {
         for number in commit.withdraw {
             self.withdraw(now, &TaskId { run: id.clone(), number })?;
         }
-        self.add_tasks(&id, commit.tasks)?;
+        self.add_tasks(now, &id, commit.tasks)?;
         self.set_timers(now, &id, commit.timers)?;
         for number in commit.withdraw_children {
             let child = self.run(&id).and_then(|run| run.children.get(&number).cloned());
@@ -47,7 +47,7 @@ impl State {
         self.finish_decision(&commit.task, commit.token);
         match commit.end {
             Some(end) => self.end(now, &id, end)?,
-            None => self.decide_again(&id)?,
+            None => self.decide_again(now, &id)?,
         }
         Ok(Recorded::Now)
     }
@@ -128,10 +128,10 @@ impl State {
     }
 
     /// Mail that the decision did not see calls for another one.
-    fn decide_again(&mut self, id: &RunId) -> Result<(), LedgerError> {
+    fn decide_again(&mut self, now: Timestamp, id: &RunId) -> Result<(), LedgerError> {
         let unseen = |run: &Run| run.progress.mail_last > run.progress.mail_seen;
         if self.run(id).is_some_and(unseen) {
-            self.ensure_decide(id)?;
+            self.ensure_decide(now, id)?;
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ impl State {
             state.queues.set_terms(&id(TenantId::new(tenant))?, decode(value)?);
             Ok(())
         })?;
+        if let Some(totals) = store.get(row::TOTALS)? {
+            state.totals = decode(&totals)?;
+        }
         let mut live = Vec::new();
         each(store, &row::kind(Kind::Live), |key, value| {
             let run = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
@@ -160,14 +163,27 @@ impl State {
                 }
             }
         }
-        leased.iter().try_for_each(|id| self.expire(now, id))
+        leased.iter().try_for_each(|id| self.expire(now, id))?;
+        let runs = self.runs.keys().filter(|id| self.has_to_decide(id));
+        let deciding: Vec<RunId> = runs.cloned().collect();
+        deciding.iter().try_for_each(|id| self.ensure_decide(now, id))
+    }
+
+    /// Whether a run has mail that no decision saw, is told to stop, or has nothing else
+    /// to wait for.
+    fn has_to_decide(&self, id: &RunId) -> bool {
+        let Some(run) = self.run(id) else { return false };
+        let open = run.tasks.values().any(|task| task.progress.standing.is_open());
+        let waits = open || !run.timers.is_empty() || !run.children.is_empty();
+        run.progress.mail_last > run.progress.mail_seen || !waits || self.is_cancelled(id)
     }
 }
 
 /// The head of a task that is over: nobody looks at it.
 fn over() -> TaskHead {
     let (class, payload) = (crate::Class::from_text(""), Bytes::new());
-    TaskHead { class, priority: 0, age: 0, cost: 1, reserve: Spend::ZERO, payload }
+    let reserve = Spend::ZERO;
+    TaskHead { class, priority: 0, age: 0, cost: 1, reserve, payload, made_at: Timestamp(0) }
 }
 
 fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {

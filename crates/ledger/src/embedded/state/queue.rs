@@ -6,9 +6,10 @@
 //! nobody saves up a claim by staying away. A tenant at its cap leaves all rings until one
 //! of its leases ends.
 
-use crate::{Class, TenantTerms};
+use crate::{Class, Inventory, QueueStats, TenantTerms, check::PRIORITY_MAX};
 use baton_workflow::{TaskId, TenantId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolution of passes: what a cost of 1 moves a tenant of weight 1.
 const STRIDE: u64 = 1000;
@@ -27,6 +28,8 @@ pub(crate) struct Queues {
 #[derive(Debug, Default)]
 struct Share {
     terms: TenantTerms,
+    /// Whether the terms were set.
+    told: bool,
     leased: u32,
     /// Classes where the tenant has tasks that its cap keeps waiting.
     capped: BTreeSet<Class>,
@@ -43,6 +46,8 @@ struct Ring {
 #[derive(Debug, Default)]
 struct Line {
     pass: u64,
+    /// Tasks handed out, `decide` among them.
+    leased: u64,
     waiting: BTreeMap<Place, (TaskId, u64)>,
 }
 
@@ -66,8 +71,20 @@ impl Queues {
 
     /// Changes what the tenant is entitled to, from its next task on.
     pub(crate) fn set_terms(&mut self, tenant: &TenantId, terms: TenantTerms) {
-        self.shares.entry(tenant.clone()).or_default().terms = terms;
+        let share = self.shares.entry(tenant.clone()).or_default();
+        (share.terms, share.told) = (terms, true);
         self.uncap(tenant);
+    }
+
+    /// Where tasks wait that may be handed out, and what tenants are entitled to.
+    pub(crate) fn inventory(&self) -> Inventory {
+        let busy = self.rings.iter().filter(|(_, ring)| !ring.runnable.is_empty());
+        let mut waiting: Vec<_> = busy.map(|(class, _)| class.clone()).collect();
+        waiting.sort();
+        let told = self.shares.iter().filter(|(_, share)| share.told);
+        let mut terms: Vec<_> = told.map(|(id, share)| (id.clone(), share.terms)).collect();
+        terms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Inventory { waiting, terms }
     }
 
     /// Puts a task in.
@@ -125,6 +142,7 @@ impl Queues {
         ring.now = ring.now.max(line.pass);
         let stride = cost.saturating_mul(STRIDE) / u64::from(share.terms.weight.max(1));
         line.pass = line.pass.saturating_add(stride.max(1));
+        line.leased += 1;
         if *class != Class::decide() {
             share.leased = share.leased.saturating_add(1);
         }
@@ -133,6 +151,11 @@ impl Queues {
 
     /// A lease of the tenant's ended.
     pub(crate) fn release(&mut self, class: &Class, tenant: &TenantId) {
+        let line = self.rings.get_mut(class).and_then(|ring| ring.lines.get_mut(tenant));
+        if let Some(line) = line {
+            // Leases from before this opening were never counted.
+            line.leased = line.leased.saturating_sub(1);
+        }
         if *class != Class::decide()
             && let Some(share) = self.shares.get_mut(tenant)
         {
@@ -144,6 +167,26 @@ impl Queues {
     /// Classes that have got something to hand out since this was asked last.
     pub(crate) fn take_ready(&mut self) -> BTreeSet<Class> {
         std::mem::take(&mut self.ready)
+    }
+
+    /// All queues with tasks in them, in no order; how old these are is not told.
+    pub(crate) fn counts(&self) -> Vec<QueueStats> {
+        let lines = self.rings.iter().flat_map(|(class, ring)| {
+            ring.lines.iter().map(move |(tenant, line)| {
+                QueueStats::counted(class, tenant, line.waiting.len() as u64, line.leased)
+            })
+        });
+        lines.filter(|queue| queue.queued + queue.leased > 0).collect()
+    }
+
+    /// The first task of each priority in a queue.
+    pub(crate) fn firsts(&self, class: &Class, tenant: &TenantId) -> impl Iterator<Item = &TaskId> {
+        let line = self.rings.get(class).and_then(|ring| ring.lines.get(tenant));
+        (0..=PRIORITY_MAX).filter_map(move |priority| {
+            let (_, (task, _)) =
+                line?.waiting.range((priority, 0)..=(priority, u64::MAX)).next()?;
+            Some(task)
+        })
     }
 
     /// Work was left undone in this class: look again.

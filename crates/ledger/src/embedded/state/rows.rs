@@ -10,7 +10,8 @@ use crate::{
 };
 use baton_workflow::{BodyRef, RunId, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed since the last write.
 #[derive(Debug, Default)]
@@ -20,6 +21,7 @@ pub(crate) struct Changes {
     tasks: HashSet<TaskId>,
     tenants: BTreeSet<TenantId>,
     finished: BTreeSet<RunId>,
+    totals: bool,
     /// Bodies that the store does not have yet.
     bodies: HashMap<(TenantId, BodyRef), Bytes>,
     /// Everything else, in its final form.
@@ -33,8 +35,12 @@ impl Changes {
     pub(super) fn created(&mut self, run: &RunId) {
         self.created.insert(run.clone());
     }
+    /// A `decide` task has no rows: that a run has to decide is seen from the rest of it
+    /// (see [`State::load`]).
     pub(super) fn task(&mut self, task: &TaskId) {
-        self.tasks.insert(task.clone());
+        if task.number != DECIDE_TASK {
+            self.tasks.insert(task.clone());
+        }
     }
     pub(super) fn tenant(&mut self, tenant: &TenantId) {
         self.tenants.insert(tenant.clone());
@@ -42,8 +48,12 @@ impl Changes {
     pub(super) fn finished(&mut self, root: &RunId) {
         self.finished.insert(root.clone());
     }
-    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) {
-        self.bodies.insert((tenant.clone(), body.name), body.bytes);
+    /// Whether the body is new among those of this batch.
+    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) -> bool {
+        self.bodies.insert((tenant.clone(), body.name), body.bytes).is_none()
+    }
+    pub(super) fn totals(&mut self) {
+        self.totals = true;
     }
     pub(super) fn fresh_body(&self, tenant: &TenantId, body: &BodyRef) -> Option<Bytes> {
         self.bodies.get(&(tenant.clone(), body.clone())).cloned()
@@ -80,6 +90,9 @@ impl Changes {
         Ok(())
     }
     pub(super) fn task_head_gone(&mut self, task: &TaskId) {
+        if task.number == DECIDE_TASK {
+            return;
+        }
         self.rows.insert(row::numbered(Kind::TaskHead, &task.run, task.number.into()), None);
     }
     pub(super) fn task_head(
@@ -87,8 +100,10 @@ impl Changes {
         task: &TaskId,
         head: &super::TaskHead,
     ) -> Result<(), LedgerError> {
-        let key = row::numbered(Kind::TaskHead, &task.run, task.number.into());
-        self.rows.insert(key, Some(encode(head)?));
+        if task.number != DECIDE_TASK {
+            let key = row::numbered(Kind::TaskHead, &task.run, task.number.into());
+            self.rows.insert(key, Some(encode(head)?));
+        }
         Ok(())
     }
 }
@@ -129,8 +144,10 @@ impl State {
             let Some(run) = self.run(id) else { continue };
             out.push((row::of(Kind::Live, id.as_str()), None));
             out.push((row::of(Kind::Finished, id.as_str()), Some(encode(&run.progress)?)));
-            let decide = row::numbered(Kind::Task, id, DECIDE_TASK.into());
-            out.push((decide, None));
+        }
+        self.totals.finished += changes.finished.len() as u64;
+        if changes.totals || !changes.finished.is_empty() {
+            out.push((row::TOTALS.to_vec(), Some(encode(&self.totals)?)));
         }
         Ok((out, finished.into_iter().collect()))
     }

@@ -102,7 +102,12 @@ impl State {
         for body in bodies {
             let key = row::named(Kind::Body, tenant.as_str(), &body.name.hash);
             if store.get(&key)?.is_none() {
-                self.changes.body(tenant, body);
+                let bytes = body.bytes.len() as u64;
+                if self.changes.body(tenant, body) {
+                    self.totals.bodies += 1;
+                    self.totals.body_bytes += bytes;
+                    self.changes.totals();
+                }
             }
         }
         Ok(())
@@ -135,9 +140,9 @@ impl State {
         self.changes.run(id);
         self.append(now, id, start.events)?;
         if start.tasks.is_empty() {
-            self.ensure_decide(id)?;
+            self.ensure_decide(now, id)?;
         }
-        self.add_tasks(id, start.tasks)?;
+        self.add_tasks(now, id, start.tasks)?;
         self.set_timers(now, id, start.timers)
     }
 
@@ -160,7 +165,12 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn add_tasks(&mut self, id: &RunId, tasks: Vec<NewTask>) -> Result<(), LedgerError> {
+    pub(super) fn add_tasks(
+        &mut self,
+        now: Timestamp,
+        id: &RunId,
+        tasks: Vec<NewTask>,
+    ) -> Result<(), LedgerError> {
         for task in tasks {
             let head = TaskHead {
                 class: task.class,
@@ -169,6 +179,7 @@ impl State {
                 cost: task.cost,
                 reserve: task.reserve,
                 payload: task.payload,
+                made_at: now,
             };
             self.add_task(&TaskId { run: id.clone(), number: task.number }, head)?;
         }
@@ -223,11 +234,11 @@ impl State {
         self.changes.run(id);
         self.changes.mail(id, &entry)?;
         run.mails.push_back(entry);
-        self.ensure_decide(id)
+        self.ensure_decide(now, id)
     }
 
     /// Queues a `decide` task unless one is outstanding.
-    pub(super) fn ensure_decide(&mut self, id: &RunId) -> Result<(), LedgerError> {
+    pub(super) fn ensure_decide(&mut self, now: Timestamp, id: &RunId) -> Result<(), LedgerError> {
         let Some(run) = self.runs.get(id) else { return Ok(()) };
         let outstanding =
             run.tasks.get(&DECIDE_TASK).is_some_and(|task| task.progress.standing.is_open());
@@ -242,6 +253,7 @@ impl State {
             cost: 1,
             reserve: Spend::ZERO,
             payload,
+            made_at: now,
         };
         self.add_task(&TaskId { run: id.clone(), number: DECIDE_TASK }, head)
     }
@@ -267,15 +279,15 @@ impl State {
         }
         run.progress.cancelled = true;
         self.mail(now, id, Mail::Cancel { reason: reason.to_owned() })?;
-        self.wake_below(id)?;
+        self.wake_below(now, id)?;
         Ok(Cancelled::Asked)
     }
 
     /// Has every run below decide, since it is told to stop from now on. A run that only
     /// waits for a timer would otherwise learn of it late.
-    fn wake_below(&mut self, id: &RunId) -> Result<(), LedgerError> {
+    fn wake_below(&mut self, now: Timestamp, id: &RunId) -> Result<(), LedgerError> {
         for below in self.tree(id).iter().skip(1) {
-            self.ensure_decide(below)?;
+            self.ensure_decide(now, below)?;
         }
         Ok(())
     }
@@ -316,7 +328,7 @@ impl State {
                 roots.unended = roots.unended.saturating_sub(1);
             }
         }
-        self.wake_below(id)?;
+        self.wake_below(now, id)?;
         self.settled_one(&root);
         Ok(())
     }
