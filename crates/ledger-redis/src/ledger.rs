@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions,
+    RedisOptions, housekeeping,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -13,8 +13,8 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, READ_MAX, Recorded, RunSummary, RunView, Stats, Submission, Submitted,
-    TenantTerms, Ticked, Watched,
+    LedgerError, READ_MAX, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -317,6 +317,14 @@ impl Ledger for RedisLedger {
             redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
             _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
         }
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        housekeeping::reconcile(&self.store, max).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        housekeeping::retain(&self.store, rules, max).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

@@ -25,10 +25,12 @@ pub(crate) enum Name {
     Read,
     Watch,
     List,
+    Reconcile,
+    Retain,
     Stats,
 }
 
-const ALL: [Name; 14] = [
+const ALL: [Name; 16] = [
     Name::SetTenant,
     Name::Submit,
     Name::Lease,
@@ -42,6 +44,8 @@ const ALL: [Name; 14] = [
     Name::Read,
     Name::Watch,
     Name::List,
+    Name::Reconcile,
+    Name::Retain,
     Name::Stats,
 ];
 
@@ -61,6 +65,8 @@ impl Name {
             Self::Read => &[READING, include_str!("lua/read.lua")],
             Self::Watch => &[READING, include_str!("lua/watch.lua")],
             Self::List => &[READING, include_str!("lua/list.lua")],
+            Self::Reconcile => &[include_str!("lua/reconcile.lua")],
+            Self::Retain => &[include_str!("lua/retain.lua")],
             Self::Stats => &[include_str!("lua/stats.lua")],
         }
     }

@@ -11,9 +11,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
-    check,
+    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
+    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
+    Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -183,6 +183,14 @@ impl Ledger for EmbeddedLedger {
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        self.ask(|reply| Ask::Reconcile(max.min(BATCH_MAX), reply)).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        self.ask(|reply| Ask::Retain(*rules, max.min(BATCH_MAX), reply)).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

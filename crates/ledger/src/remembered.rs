@@ -5,7 +5,8 @@
 
 use crate::{
     Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted,
+    TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -141,6 +142,14 @@ impl<L: Ledger> Ledger for Remembered<L> {
         let bytes = self.ledger.body(tenant, body).await?;
         self.lock().keep(tenant, body, &bytes);
         Ok(bytes)
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        self.ledger.reconcile(max).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        self.ledger.retain(rules, max).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

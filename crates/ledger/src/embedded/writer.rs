@@ -10,8 +10,9 @@ use super::{
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Recorded,
-    RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Reconciled,
+    Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms,
+    Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(super) enum Ask {
     Watch(RunId, u64, Reply<Shown>),
     List(TenantId, usize, Option<RunId>, Reply<Vec<RunSummary>>),
     Body(TenantId, BodyRef, Reply<Bytes>),
+    Reconcile(usize, Reply<Reconciled>),
+    Retain(Retention, usize, Reply<Retained>),
     Stats(Reply<Stats>),
     Close(oneshot::Sender<()>),
 }
@@ -221,6 +224,14 @@ impl Writer {
             }
             Ask::Body(tenant, body, reply) => {
                 let result = self.state.body(store, &tenant, &body);
+                self.answer(reply, result)
+            }
+            Ask::Reconcile(max, reply) => {
+                let result = self.state.reconcile(now, max);
+                self.answer(reply, result)
+            }
+            Ask::Retain(rules, max, reply) => {
+                let result = self.state.retain(store, now, &rules, max);
                 self.answer(reply, result)
             }
             Ask::Stats(reply) => {
