@@ -12,9 +12,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, READ_MAX, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched,
+    BATCH_MAX, Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, LeaseRequest, Leased,
+    Ledger, LedgerError, READ_MAX, Reconciled, Recorded, Retained, Retention, RunSummary, RunView,
+    Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -72,6 +72,7 @@ impl RedisLedger {
             .bytes(&request.holder)
             .count(request.max)
             .span_ms(request.ttl_ms)
+            .count(BATCH_MAX)
             .texts(&classes);
         let mut reply = match self.store.call(Name::Lease, arguments).await? {
             Answer::Ok(reply) => reply,
@@ -95,6 +96,7 @@ struct Found {
 
 fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {
     let task = TaskId { run: reply.run()?, number: reply.parse("a task")? };
+    let decides = task.number == DECIDE_TASK;
     Ok(Leased {
         task,
         class: baton_ledger::Class::from_text(&reply.text()?),
@@ -104,7 +106,21 @@ fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {
         payload: reply.bytes()?,
         traceparent: reply.maybe_text()?,
         cancelled: reply.flag()?,
+        reserved: match reply.flag()? {
+            true => Err(resource(&reply.text()?)),
+            false => Ok(reply.spend()?),
+        },
+        reading: decides.then(|| view(reply).map(Box::new)).transpose()?,
     })
+}
+
+/// A resource, as scripts name it.
+fn resource(name: &str) -> Resource {
+    match name {
+        "usd" => Resource::Usd,
+        "tokens" => Resource::Tokens,
+        _ => Resource::Calls,
+    }
 }
 
 /// The error that a script named; an error of its own where the name is not known.
@@ -117,11 +133,7 @@ fn refused(why: &str, mut details: Reply) -> Result<LedgerError, LedgerError> {
             queued: details.parse("a count")?,
             retry_after_ms: RETRY_AFTER_MS,
         },
-        "BudgetSpent" => LedgerError::BudgetSpent(match details.text()?.as_str() {
-            "usd" => Resource::Usd,
-            "tokens" => Resource::Tokens,
-            _ => Resource::Calls,
-        }),
+        "BudgetSpent" => LedgerError::BudgetSpent(resource(&details.text()?)),
         other => LedgerError::Unusable(format!("the store refused for a reason unknown: {other}")),
     })
 }

@@ -77,6 +77,7 @@ impl Arguments {
                 .bytes(task.class.as_str())
                 .number(task.priority.into())
                 .number(task.cost)
+                .spend(&task.reserve)
                 .bytes(&task.payload)
         });
         timers.iter().fold(tasked.count(timers.len()), |to, timer| {

@@ -54,7 +54,7 @@ impl Name {
         match self {
             Self::SetTenant => &[include_str!("lua/set_tenant.lua")],
             Self::Submit => &[CREATE, include_str!("lua/submit.lua")],
-            Self::Lease => &[include_str!("lua/lease.lua")],
+            Self::Lease => &[READING, include_str!("lua/lease.lua")],
             Self::Heartbeat => &[include_str!("lua/heartbeat.lua")],
             Self::Reserve => &[include_str!("lua/reserve.lua")],
             Self::Settle => &[include_str!("lua/settle.lua")],

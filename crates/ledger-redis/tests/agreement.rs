@@ -92,14 +92,15 @@ impl Pair {
 
     fn tasks(&mut self, from: u32) -> Vec<NewTask> {
         let count = self.below(4) as u32;
-        let task = |number| NewTask {
+        let mut task = |number| NewTask {
             number,
             class: Class::from_text(["work/x", "verify"][self.random.random_range(0..2)]),
             priority: self.random.random_range(0..3),
             cost: self.random.random_range(1..100),
+            reserve: if self.one_in(3) { self.spend() } else { Spend::ZERO },
             payload: Bytes::from(vec![self.random.random(); 3]),
         };
-        (from..from + count).map(task).collect()
+        (from..from + count).map(&mut task).collect()
     }
 
     fn timers(&mut self) -> Vec<NewTimer> {
@@ -187,7 +188,8 @@ impl Pair {
         let redis = self.redis.lease(request).await.unwrap();
         let plain = |leased: &Leased| {
             let attempt = leased.token.attempt;
-            (Leased { token: Token { attempt, ..no_token() }, ..leased.clone() }, attempt)
+            let reading = leased.reading.clone().map(|view| Box::new(timeless(*view)));
+            (Leased { token: Token { attempt, ..no_token() }, reading, ..leased.clone() }, attempt)
         };
         let plain = |leased: &[Leased]| leased.iter().map(plain).collect::<Vec<_>>();
         assert_eq!(plain(&embedded), plain(&redis), "lease");

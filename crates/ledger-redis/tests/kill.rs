@@ -128,6 +128,7 @@ async fn a_token_outlives_the_server_until_another_is_given() {
         class,
         priority: 0,
         cost: 1,
+        reserve: baton_workflow::Spend::ZERO,
         payload: bytes::Bytes::new(),
     };
     let first = commit(&decide, vec![task]);

@@ -50,6 +50,7 @@ fn submission(id: &str) -> Submission {
             class: work(),
             priority: 0,
             cost: 1,
+            reserve: baton_workflow::Spend::ZERO,
             payload: Bytes::new(),
         }],
         timers: vec![],

@@ -68,6 +68,7 @@ macro_rules! contract_tests {
                 a_zombie_changes_nothing,
                 a_task_is_lost_after_its_attempts,
                 a_lost_decision_is_made_again,
+                a_decision_brings_its_reading,
                 ticks_are_bounded,
             }
             fairness {
@@ -139,6 +140,8 @@ macro_rules! contract_tests {
                 a_stale_holder_books_nothing,
                 a_tree_has_one_budget,
                 more_spent_than_reserved_is_recorded,
+                a_lease_sets_aside_what_its_task_asks_for,
+                a_lost_lease_is_booked_with_what_it_set_aside,
             }
             watches {
                 a_watch_shows_past_present_and_future,
@@ -148,6 +151,7 @@ macro_rules! contract_tests {
                 an_ended_run_is_watched_to_its_end,
                 a_long_journal_is_watched_whole,
                 a_slow_watcher_misses_nothing_unknowingly,
+                a_watch_from_the_end_shows_the_end_alone,
             }
             lists {
                 newest_first_and_bounded,

@@ -7,6 +7,7 @@ mod log;
 mod row;
 mod state;
 mod store;
+mod sync;
 mod watch;
 mod writer;
 
@@ -47,7 +48,8 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
-        Self::start(State::new(1), Box::new(store::Memory::default()), None)
+        let broken = Arc::default();
+        Self::start(State::new(1), Box::new(store::Memory::default()), broken, None)
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -58,21 +60,22 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        let (disk, epoch) = disk::Disk::open(path.as_ref())?;
+        let broken = Arc::default();
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk), Some(path.as_ref().to_owned()))
+        Self::start(state, Box::new(disk), broken, Some(path.as_ref().to_owned()))
     }
 
     fn start(
         state: State,
         store: Box<dyn Store>,
+        broken: Arc<OnceLock<String>>,
         path: Option<PathBuf>,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unusable)?;
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let broken = Arc::new(OnceLock::new());
         let writer = Writer::new(state, store, broken.clone());
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));

@@ -37,14 +37,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// (`pass += cost * 1000 / weight`; on waking `max(own, now)`). Within a tenant:
     /// priority, then age. A tenant at its `leased_max` is passed over until a lease of
     /// it ends. A task of a cancelled or ended tree, other than `decide`, is not handed
-    /// out: it is dropped into its run's mail as `Lost { dropped: true }`.
+    /// out: it is dropped into its run's mail as `Lost { dropped: true }`. Each lease sets
+    /// aside what its task asks for ([`crate::NewTask::reserve`]), in the same write.
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError>;
 
     /// Extends leases by `ttl_ms` from now; answers for each held task, in order.
     async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError>;
 
     /// Sets `amount` aside from the root's budget for a call that this attempt is about to
-    /// make. Several reservations of one attempt add up. `BudgetSpent` if what was spent
+    /// make, beyond what its lease has set aside. Several reservations of one attempt add up. `BudgetSpent` if what was spent
     /// and what is reserved would exceed the budget together.
     async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError>;
 
@@ -71,13 +72,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Asks for a run, with all its children, to be ended: one write, whatever its size.
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError>;
 
-    /// The run as it is now, with journal entries behind position `from` (0: all).
+    /// The run as it is now, with journal entries behind position `from` (0: all,
+    /// [`crate::END`]: none).
     async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError>;
 
     /// Everything that happens to a run from journal position `from` on: past entries,
     /// then one observation for each task held at the moment, then whatever comes, until
     /// the end. A watcher that is too slow gets `Unavailable` and may watch again from
-    /// where it was; entries are never skipped.
+    /// where it was; entries are never skipped. From [`crate::END`] on there is nothing
+    /// but the end.
     async fn watch(
         &self,
         run: &RunId,

@@ -1,6 +1,6 @@
 //! What goes into and comes out of a ledger.
 
-use baton_workflow::{BodyRef, Budget, RunId, Spend, TaskId, TenantId, Timestamp};
+use baton_workflow::{BodyRef, Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
@@ -88,6 +88,9 @@ pub struct NewTask {
     pub priority: u8,
     /// What it will roughly consume, in tokens; what fairness among tenants counts. At least 1.
     pub cost: u64,
+    /// What each lease sets aside from the root's budget for its first call; nothing for
+    /// tasks that make none.
+    pub reserve: Spend,
     /// For whoever leases it.
     pub payload: Bytes,
 }
@@ -200,6 +203,12 @@ pub struct Leased {
     pub traceparent: Option<String>,
     /// Whether the run, or one of its ancestors, is to be cancelled.
     pub cancelled: bool,
+    /// What was set aside for the attempt's first call, or which part of the budget did
+    /// not hold it: then nothing is set aside, and no call may be made.
+    pub reserved: Result<Spend, Resource>,
+    /// For a `decide` task: the run as it was at this moment, without its journal's
+    /// entries, so that whoever knows those already need not read it.
+    pub reading: Option<Box<RunView>>,
 }
 
 /// A held task, for a heartbeat.
@@ -344,6 +353,9 @@ pub struct JournalEntry {
     pub event: Bytes,
 }
 
+/// The position behind every journal: reading from there gives no entries, watching from
+/// there gives the end alone.
+pub const END: u64 = u64::MAX;
 /// Most journal entries in one reading; a longer journal is read on from there.
 pub const READ_MAX: usize = 1024;
 

@@ -50,7 +50,14 @@ fn text(text: impl AsRef<str>) -> Bytes {
 }
 
 fn task(number: u32) -> NewTask {
-    NewTask { number, class: class(), priority: 5, cost: 1, payload: Bytes::new() }
+    NewTask {
+        number,
+        class: class(),
+        priority: 5,
+        cost: 1,
+        reserve: Spend::ZERO,
+        payload: Bytes::new(),
+    }
 }
 
 fn spend() -> Spend {

@@ -4,7 +4,7 @@ local function take_tasks()
   local tasks = {}
   for i = 1, take_number() do
     tasks[i] = { number = take_number(), class = take(), priority = take_number(),
-      cost = take_number(), payload = take() }
+      cost = take_number(), reserve = take(), payload = take() }
   end
   return tasks
 end

@@ -1,23 +1,28 @@
--- Takes tasks from the queues, fairly among tenants.
+-- Takes tasks from the queues, fairly among tenants. Beside `reading.lua`.
 -- Most tasks dropped in one call: bounds the script's time.
 local DROPPED_MAX = 256
 -- How long a repeated request is known for at least, in milliseconds.
 local REQUEST_MS = 60000
 local request_key, holder, max, ttl = BASE .. 'request:' .. take(), take(), take_number(), take_number()
+local mails_max = take_number()
 local classes = {}
 for i = 1, take_number() do
   classes[i] = take()
 end
 
-local out = {}
 local function hand_out(run, number)
   local key = task_key(run, number)
-  local task = fields(key, 'class', 'token', 'payload')
+  local task = fields(key, 'class', 'token', 'payload', 'reserve', 'unheld')
   local row = fields(run_key(run), 'tenant', 'root')
   local trace = call('HGET', run_key(row[2]), 'trace')
   for _, text in ipairs({ run, number, task[1], task[2], row[1], row[2], task[3],
-    trace and '1' or '0', trace or '', told_to_stop(run) and '1' or '0' }) do
-    out[#out + 1] = text
+    trace and '1' or '0', trace or '', told_to_stop(run) and '1' or '0',
+    task[5] and '1' or '0', task[5] or task[4] }) do
+    put(text)
+  end
+  -- Whoever decides needs the run as it is, but for the journal, which it may know.
+  if task[1] == DECIDE then
+    put_view(run, math.huge, 0, mails_max)
   end
 end
 
@@ -39,7 +44,15 @@ local function lease(run, number, tenant, class)
   local attempt = call('HINCRBY', key, 'attempt', 1)
   local nonce = call('HINCRBY', META, 'nonce', 1)
   local token = EPOCH .. ' ' .. attempt .. ' ' .. int(nonce)
-  call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved', NOTHING)
+  local row = fields(key, 'reserve', 'unheld')
+  local beyond = set_aside(call('HGET', run_key(run), 'root'), row[1])
+  if beyond then
+    call('HSET', key, 'unheld', beyond)
+  elseif row[2] then
+    call('HDEL', key, 'unheld')
+  end
+  call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
+    beyond and NOTHING or row[1])
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
   count('leased', tenant, class, 1)
   call('RPUSH', request_key, run, number, token)

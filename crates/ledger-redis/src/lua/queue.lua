@@ -141,8 +141,8 @@ end
 local function task_add(run, tenant, task)
   local age = call('HINCRBY', META, 'age', 1)
   call('HSET', task_key(run, task.number), 'class', task.class, 'priority', task.priority,
-    'cost', task.cost, 'age', age, 'state', 'queued', 'attempt', 0, 'payload', task.payload,
-    'spent', NOTHING, 'reserved', NOTHING, 'at', int(NOW))
+    'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0,
+    'payload', task.payload, 'spent', NOTHING, 'reserved', NOTHING, 'at', int(NOW))
   call('SADD', live_key(run), task.number)
   enqueue(run, task.number, tenant, task.class, task.priority, age)
 end
@@ -150,7 +150,8 @@ end
 -- At most one `decide` is outstanding for a run: it is always its task 0.
 local function decide_add(run, tenant)
   if call('SISMEMBER', live_key(run), 0) == 0 then
-    task_add(run, tenant, { number = 0, class = DECIDE, priority = 0, cost = 1, payload = '' })
+    task_add(run, tenant, { number = 0, class = DECIDE, priority = 0, cost = 1,
+      reserve = NOTHING, payload = '' })
   end
 end
 
@@ -179,7 +180,7 @@ local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
   call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
-    'withdrawn')
+    'reserve', 'unheld', 'withdrawn')
   call('SREM', live_key(run), number)
 end
 
@@ -223,6 +224,20 @@ local function spend_up(run, spend)
   for above in row[2]:gmatch('%S+') do
     call('HSET', run_key(above), 'spent', spend_add(call('HGET', run_key(above), 'spent'), spend))
   end
+end
+-- Sets a part of the root's budget aside, or answers which resource does not hold it.
+local function set_aside(root, amount)
+  if amount == NOTHING then
+    return
+  end
+  local key = run_key(root)
+  local row = fields(key, 'budget', 'spent', 'reserved')
+  local reserved = spend_add(row[3], amount)
+  local beyond = spend_beyond(row[1], spend_add(row[2], reserved))
+  if not beyond then
+    call('HSET', key, 'reserved', reserved)
+  end
+  return beyond
 end
 -- Gives back to the root's budget what an attempt had set aside.
 local function release(root, reserved)

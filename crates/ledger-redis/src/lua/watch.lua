@@ -9,9 +9,10 @@ local observed_key = BASE .. 'observed:' .. run
 local at = from + put_entries(run, from, tonumber(row[1]), max)
 local behind = at < tonumber(row[1])
 
--- Observations only once the watcher has caught up with the journal.
+-- Observations only once the watcher has caught up with the journal, and none for one
+-- that waits behind all of it for the end.
 local observed = {}
-if not behind then
+if not behind and from < 2 ^ 63 then
   if cursor == '' then
     local last = call('XREVRANGE', observed_key, '+', '-', 'COUNT', 1)[1]
     cursor = last and last[1] or '0-0'

@@ -140,8 +140,14 @@ async fn decide(ledger: &RedisLedger, task: &Leased) {
         known += 1;
         events.push(Bytes::from(event));
     }
-    let new_task =
-        |number| NewTask { number, class: work(), priority: 5, cost: 10, payload: Bytes::new() };
+    let new_task = |number| NewTask {
+        number,
+        class: work(),
+        priority: 5,
+        cost: 10,
+        reserve: baton_workflow::Spend::ZERO,
+        payload: Bytes::new(),
+    };
     let mut tasks = Vec::new();
     if !planned {
         events.push(Bytes::from_static(b"planned"));

@@ -145,3 +145,38 @@ pub async fn more_spent_than_reserved_is_recorded(l: L) {
     l.complete(&two, estimate).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(200).plus(tokens(300)), ZERO));
 }
+
+pub async fn a_lease_sets_aside_what_its_task_asks_for(l: L) {
+    let asks = |number, amount| crate::NewTask { reserve: tokens(amount), ..task(number) };
+    submit(&l, Submission { tasks: vec![asks(1, 60), asks(2, 50)], ..small("a", 0) }).await;
+    let first = lease_work(&l).await;
+    assert_eq!((first.reserved, sums(&l).await), (Ok(tokens(60)), (ZERO, tokens(60))));
+    let second = lease_work(&l).await;
+    assert_eq!(second.reserved, Err(Resource::Tokens));
+    assert_eq!(sums(&l).await, (ZERO, tokens(60)), "what is not held sets nothing aside");
+    l.reserve(&held(&second), tokens(40)).await.unwrap();
+    l.complete(&held(&first), completion("o", tokens(20))).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(20), tokens(40)), "completing gives back the rest");
+}
+
+pub async fn a_lost_lease_is_booked_with_what_it_set_aside(l: L) {
+    let asks = crate::NewTask { reserve: tokens(30), ..task(1) };
+    submit(&l, Submission { tasks: vec![asks], ..small("a", 0) }).await;
+    lease_and_lose(&l, work()).await;
+    assert_eq!(sums(&l).await, (tokens(30), ZERO));
+    let again = lease_work(&l).await;
+    assert_eq!((again.reserved, sums(&l).await), (Ok(tokens(30)), (tokens(30), tokens(30))));
+    lease_lost(&l, &again).await;
+}
+
+/// The third lease is beyond the budget: it says so, and books nothing when it is lost.
+async fn lease_lost(l: &L, again: &crate::Leased) {
+    l.complete(&held(again), completion("o", tokens(50))).await.unwrap();
+    let decide = lease_decide(l).await;
+    let asks = crate::NewTask { reserve: tokens(30), ..task(2) };
+    let commit = Commit { tasks: vec![asks], ..seen(l, &decide).await };
+    l.commit(commit).await.unwrap();
+    let third = lease_and_lose(l, work()).await;
+    let spent = tokens(30).plus(tokens(50));
+    assert_eq!((third.reserved, sums(l).await), (Err(Resource::Tokens), (spent, ZERO)));
+}

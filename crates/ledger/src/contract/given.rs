@@ -75,7 +75,7 @@ pub(super) fn with_tasks(id: &str, numbers: impl IntoIterator<Item = u32>) -> Su
 
 pub(super) fn task(number: u32) -> NewTask {
     let payload = text(&format!("payload-{number}"));
-    NewTask { number, class: work(), priority: 5, cost: 10, payload }
+    NewTask { number, class: work(), priority: 5, cost: 10, reserve: Spend::ZERO, payload }
 }
 
 pub(super) fn timer(name: &str, after_ms: u64) -> NewTimer {

@@ -2,8 +2,8 @@
 
 use super::given::*;
 use crate::{
-    ATTEMPTS_MAX, BATCH_MAX, Class, Heard, Held, LeaseRequest, LedgerError, Mail, NewTask,
-    Recorded, Submission, Token,
+    ATTEMPTS_MAX, BATCH_MAX, Class, Commit, Heard, Held, LeaseRequest, LedgerError, Mail, NewTask,
+    Recorded, RunView, Submission, Token,
 };
 use baton_workflow::Spend;
 
@@ -201,4 +201,19 @@ pub async fn ticks_are_bounded(l: L) {
     let rest = l.tick(2).await.unwrap();
     assert_eq!((rest.leases, rest.next_ms), (2, None));
     assert_eq!(lease_many(&l, work(), 10).await.len(), 3);
+}
+
+pub async fn a_decision_brings_its_reading(l: L) {
+    submit(&l, with_tasks("a", [1])).await;
+    let worker = lease_work(&l).await;
+    assert_eq!(worker.reading, None);
+    l.complete(&held(&worker), completion("o", Spend::ZERO)).await.unwrap();
+    let decide = lease_decide(&l).await;
+    let read = l.read(&run("a"), crate::END).await.unwrap();
+    let brought = *decide.reading.clone().unwrap();
+    assert_eq!(brought.mails.len(), 1);
+    assert_eq!(RunView { now: read.now, ..brought }, read);
+    let mail_seen = read.mails[0].number;
+    let commit = Commit { journal_len: read.journal_len, mail_seen, ..seen(&l, &decide).await };
+    l.commit(commit).await.unwrap();
 }

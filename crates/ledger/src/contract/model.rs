@@ -4,7 +4,7 @@
 //! out: where the ledger has a choice, the model follows it and checks that it was one.
 
 use crate::{ATTEMPTS_MAX, Mail, Token};
-use baton_workflow::{Budget, RunId, Spend};
+use baton_workflow::{Budget, Resource, RunId, Spend};
 use std::collections::BTreeMap;
 
 /// What the model knows of a task.
@@ -115,6 +115,24 @@ impl Model {
     pub(super) fn reserved(&self, root: &RunId) -> Spend {
         let tree = self.runs.values().filter(|run| run.root == *root);
         tree.flat_map(|run| run.tasks.values().map(|task| task.reserved)).sum()
+    }
+
+    /// A lease sets aside what its task asks for, if the root's budget holds it.
+    pub(super) fn set_aside(
+        &mut self,
+        id: &RunId,
+        number: u32,
+        amount: Spend,
+    ) -> Result<Spend, Resource> {
+        let root = self.runs[id].root.clone();
+        let total = self.runs[&root].spent.plus(self.reserved(&root)).plus(amount);
+        match self.runs[&root].budget.exceeded_by(&total).filter(|_| amount != Spend::ZERO) {
+            Some(resource) => Err(resource),
+            None => {
+                self.task(id, number).reserved = amount;
+                Ok(amount)
+            }
+        }
     }
 
     /// A queued task that nobody will get.

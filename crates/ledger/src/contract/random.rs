@@ -5,8 +5,8 @@ use super::{
     model::{Model, Task},
 };
 use crate::{
-    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LedgerError, Mail, Recorded, Submission,
-    Token,
+    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LedgerError, Mail, NewTask, Recorded,
+    Submission, Token,
 };
 use baton_workflow::{Budget, RunId, Spend, TaskId};
 use proptest::{
@@ -21,6 +21,12 @@ use std::collections::BTreeMap;
 const ROOTS: u8 = 4;
 /// Tokens that a tree may consume.
 const BUDGET_TOKENS: u64 = 60;
+
+/// A task whose every third lease asks for a call of its own.
+fn task(number: u32) -> NewTask {
+    let reserve = if number.is_multiple_of(3) { tokens(15) } else { Spend::ZERO };
+    NewTask { reserve, ..super::given::task(number) }
+}
 
 /// One thing to do. Bytes pick among what there is.
 #[derive(Debug, Clone)]
@@ -159,7 +165,8 @@ impl Driver {
     async fn submit(&mut self, root: u8, tasks: u32, told: &str) {
         let id = run(&format!("r{root}"));
         let budget = Budget { tokens: BUDGET_TOKENS, ..submission("x").budget };
-        let fresh = with_tasks(id.as_str(), 1..=tasks);
+        let fresh = Submission { tasks: (1..=tasks).map(task).collect(), ..submission("a") };
+        let fresh = Submission { run: id.clone(), ..fresh };
         let fresh = Submission { budget, events: vec![text("created")], ..fresh };
         let result = self.l.submit(fresh).await;
         if self.model.runs.contains_key(&id) {
@@ -200,6 +207,14 @@ impl Driver {
             task.attempt += 1;
             assert_eq!(leased.token.attempt, task.attempt, "{told}");
             task.holder = Some(leased.token);
+            if number != DECIDE_TASK {
+                let reserved = self.model.set_aside(&id, number, self::task(number).reserve);
+                assert_eq!(leased.reserved, reserved, "{told}");
+            } else {
+                let view = leased.reading.as_deref().expect(told);
+                assert_eq!(view.entries, [], "{told}");
+                assert_eq!(view.journal_len, self.model.runs[&id].journal.len() as u64, "{told}");
+            }
             assert!(number == DECIDE_TASK || !leased.cancelled, "{told}: it is to be dropped");
             self.tokens.push(held(leased));
         }

@@ -1,7 +1,7 @@
 //! Looking on.
 
 use super::{given::*, submissions::long_journal};
-use crate::{BATCH_MAX, Class, Commit, Ledger, LedgerError, Observation, Watched};
+use crate::{BATCH_MAX, Class, Commit, END, Ledger, LedgerError, Observation, Watched};
 use baton_workflow::Spend;
 use futures::StreamExt;
 use futures_core::stream::BoxStream;
@@ -146,4 +146,16 @@ pub async fn a_slow_watcher_misses_nothing_unknowingly(l: L) {
             other => panic!("{other:?} in the middle of the journal"),
         }
     }
+}
+
+pub async fn a_watch_from_the_end_shows_the_end_alone(l: L) {
+    submit(&l, with_tasks("a", [1])).await;
+    let worker = lease_work(&l).await;
+    let mut stream = watch(&l, END).await;
+    l.complete(&held(&worker), completion("o", Spend::ZERO)).await.unwrap();
+    end(&l, &run("a"), "the end").await;
+    assert_eq!(next(&mut stream).await, Some(Ok(Watched::Ended(text("the end")))));
+    assert_eq!(next(&mut stream).await, None);
+    let mut late = watch(&l, END).await;
+    assert_eq!(next(&mut late).await, Some(Ok(Watched::Ended(text("the end")))));
 }

@@ -1,6 +1,7 @@
 //! The ledger on disk: a log that makes batches durable, and a sorted file behind it.
 //!
-//! A batch is appended to the log and kept in memory as *recent* rows. When the log has
+//! A batch is kept in memory as *recent* rows, and handed to the thread that appends it to
+//! the log (see `sync`), so that the next batch can be made meanwhile. When the log has
 //! grown, its rows move to the sorted file in one transaction, in the background, while
 //! the next log is written; then the log is deleted. Most rows of a run never get that
 //! far: what was deleted or written again meanwhile moves at most once. Opening moves
@@ -8,9 +9,10 @@
 
 use super::{
     file::{File, folder, sync_folder},
-    log::{Ending, Log, replay},
+    log::{Ending, Log, pack, replay},
     row::{Change, corrupt},
-    store::{Direction, Found, Store},
+    store::{Answer, Direction, Found, Store},
+    sync::{Moved, Syncer},
 };
 use crate::LedgerError;
 use bytes::Bytes;
@@ -19,8 +21,7 @@ use std::{
     io,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::Arc,
-    thread::JoinHandle,
+    sync::{Arc, OnceLock},
 };
 
 /// How far a log may grow, in bytes: what opening has to read at most, twice.
@@ -30,14 +31,16 @@ const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 const LOG_SUFFIX: &str = ".log-";
 
 /// Rows by key; none where the row is deleted.
-type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
+pub(super) type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
 
 /// See the module.
 pub(super) struct Disk {
     file: Arc<File>,
     path: PathBuf,
-    log: Log,
+    syncer: Syncer,
     generation: u64,
+    /// What the present log holds, or will, in bytes.
+    log_bytes: u64,
     /// Of the present log.
     recent: Rows,
     /// Of the log before, on their way to the file.
@@ -46,13 +49,16 @@ pub(super) struct Disk {
 
 struct Moving {
     rows: Arc<Rows>,
-    log: PathBuf,
-    thread: JoinHandle<Result<(), LedgerError>>,
+    moved: Moved,
 }
 
 impl Disk {
     /// Opens or creates the file at `path`, with its logs beside it. Gives the new epoch.
-    pub(super) fn open(path: &Path) -> Result<(Self, u64), LedgerError> {
+    /// Should writing fail later, the reason is put into `broken`.
+    pub(super) fn open(
+        path: &Path,
+        broken_by: Arc<OnceLock<String>>,
+    ) -> Result<(Self, u64), LedgerError> {
         let file = File::open(path)?;
         let logs = logs(path).map_err(|error| broken(path, &error))?;
         for (place, log) in logs.values().enumerate() {
@@ -76,7 +82,9 @@ impl Disk {
         let generation = logs.keys().next_back().map_or(1, |last| last + 1);
         let log = create_log(path, generation)?;
         let (path, file) = (path.to_owned(), Arc::new(file));
-        Ok((Self { file, path, log, generation, recent: Rows::new(), moving: None }, epoch))
+        let syncer = Syncer::start(log, file.clone(), broken_by)?;
+        let (recent, moving) = (Rows::new(), None);
+        Ok((Self { file, path, syncer, generation, log_bytes: 0, recent, moving }, epoch))
     }
 
     /// The present log is full: its rows begin to move, and a new one is begun.
@@ -84,22 +92,19 @@ impl Disk {
         // Two logs at most: a disk that cannot follow holds the writer up.
         self.finish_moving()?;
         self.generation += 1;
-        let full = std::mem::replace(&mut self.log, create_log(&self.path, self.generation)?);
+        let log = create_log(&self.path, self.generation)?;
         let rows = Arc::new(std::mem::take(&mut self.recent));
-        let (file, moved) = (self.file.clone(), rows.clone());
-        let work =
-            move || file.write(moved.iter().map(|(key, value)| (key.clone(), value.clone())));
-        let thread = std::thread::Builder::new().name("ledger-move".into()).spawn(work);
-        let thread = thread.map_err(|error| broken(&self.path, &error))?;
-        self.moving = Some(Moving { rows, log: full.path().to_owned(), thread });
+        let moved = self.syncer.turn(log, rows.clone())?;
+        self.log_bytes = 0;
+        self.moving = Some(Moving { rows, moved });
         Ok(())
     }
 
     fn finish_moving(&mut self) -> Result<(), LedgerError> {
-        let Some(Moving { log, thread, .. }) = self.moving.take() else { return Ok(()) };
-        let lost = |_| LedgerError::Unusable("the ledger's file failed: restart".into());
-        thread.join().map_err(lost).flatten()?;
-        std::fs::remove_file(&log).map_err(|error| broken(&log, &error))
+        match self.moving.take() {
+            Some(Moving { moved, .. }) => moved.wait(),
+            None => Ok(()),
+        }
     }
 
     /// What is not in the file yet, the newest first.
@@ -185,7 +190,7 @@ fn create_log(path: &Path, generation: u64) -> Result<Log, LedgerError> {
     Ok(log)
 }
 
-fn broken(path: &Path, error: &io::Error) -> LedgerError {
+pub(super) fn broken(path: &Path, error: &io::Error) -> LedgerError {
     LedgerError::Unusable(format!(
         "{} failed ({error}): see to the disk, then restart; what was acknowledged is safe",
         path.display()
@@ -195,6 +200,7 @@ fn broken(path: &Path, error: &io::Error) -> LedgerError {
 impl Drop for Disk {
     /// The file is let go of when nobody writes to it any more. The logs tell the rest.
     fn drop(&mut self) {
+        self.syncer.finish();
         if let Err(error) = self.finish_moving() {
             tracing::warn!(%error, "ledger closed with rows left in its log");
         }
@@ -217,13 +223,15 @@ impl Store for Disk {
         self.scan(prefix, until, limit, Direction::Down)
     }
 
-    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
-        self.log.append(&changes).map_err(|error| broken(self.log.path(), &error))?;
+    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError> {
+        let packed = pack(&changes).map_err(|error| broken(&self.path, &error))?;
+        self.log_bytes += packed.len() as u64;
+        self.syncer.write(packed, answers)?;
         let rows = changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
         self.recent.extend(rows);
-        if self.log.bytes() > LOG_BYTES_MAX {
+        if self.log_bytes > LOG_BYTES_MAX {
             self.turn_log()?;
-        } else if self.moving.as_ref().is_some_and(|moving| moving.thread.is_finished()) {
+        } else if self.moving.as_ref().is_some_and(|moving| moving.moved.is_done()) {
             self.finish_moving()?;
         }
         Ok(())

@@ -22,7 +22,6 @@ const DELETED: u32 = u32::MAX;
 pub(super) struct Log {
     path: PathBuf,
     file: File,
-    bytes: u64,
     record: Vec<u8>,
 }
 
@@ -30,7 +29,7 @@ impl Log {
     /// A new, empty log.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         let file = File::create(&path)?;
-        Ok(Self { path, file, bytes: 0, record: Vec::new() })
+        Ok(Self { path, file, record: Vec::new() })
     }
 
     /// Where it lies.
@@ -38,23 +37,19 @@ impl Log {
         &self.path
     }
 
-    /// Its length so far.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Adds changes, as [`pack`] gives them, to the record that [`Log::sync`] will write.
+    pub(super) fn add(&mut self, packed: &[u8]) {
+        if self.record.is_empty() {
+            self.record.resize(LEN_BYTES + SUM_BYTES, 0);
+        }
+        self.record.extend_from_slice(packed);
     }
 
-    /// Adds changes; they are durable when this returns.
-    pub(super) fn append(&mut self, changes: &[Change]) -> io::Result<()> {
-        self.record.clear();
-        self.record.resize(LEN_BYTES + SUM_BYTES, 0);
-        for (key, value) in changes {
-            put(&mut self.record, key.len())?;
-            match value {
-                Some(value) => put(&mut self.record, value.len())?,
-                None => self.record.extend_from_slice(&DELETED.to_le_bytes()),
-            }
-            self.record.extend_from_slice(key);
-            self.record.extend_from_slice(value.as_deref().unwrap_or_default());
+    /// Writes what was added since the last time as one record; it is durable when this
+    /// returns. One record a sync: that is how a torn end is told from damage.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.record.is_empty() {
+            return Ok(());
         }
         let (head, body) = self.record.split_at_mut(LEN_BYTES + SUM_BYTES);
         let (len, sum) = head.split_at_mut(LEN_BYTES);
@@ -62,9 +57,25 @@ impl Log {
         sum.copy_from_slice(&checksum(body));
         self.file.write_all(&self.record)?;
         self.file.sync_data()?;
-        self.bytes += self.record.len() as u64;
+        self.record.clear();
         Ok(())
     }
+}
+
+/// Changes as they stand in a record.
+pub(super) fn pack(changes: &[Change]) -> io::Result<Vec<u8>> {
+    let size = |(key, value): &Change| 8 + key.len() + value.as_ref().map_or(0, Vec::len);
+    let mut packed = Vec::with_capacity(changes.iter().map(size).sum());
+    for (key, value) in changes {
+        put(&mut packed, key.len())?;
+        match value {
+            Some(value) => put(&mut packed, value.len())?,
+            None => packed.extend_from_slice(&DELETED.to_le_bytes()),
+        }
+        packed.extend_from_slice(key);
+        packed.extend_from_slice(value.as_deref().unwrap_or_default());
+    }
+    Ok(packed)
 }
 
 fn put(record: &mut Vec<u8>, len: usize) -> io::Result<()> {
@@ -142,6 +153,15 @@ fn unpack(mut body: &[u8], changes: &mut Vec<Change>) -> Option<()> {
 mod tests {
     use super::*;
 
+    fn append(log: &mut Log, changes: &[Change]) {
+        log.add(&pack(changes).unwrap());
+        log.sync().unwrap();
+    }
+
+    fn bytes(log: &Log) -> usize {
+        usize::try_from(log.file.metadata().unwrap().len()).unwrap()
+    }
+
     fn change(key: &str, value: Option<&str>) -> Change {
         (key.into(), value.map(|value| value.as_bytes().to_vec()))
     }
@@ -158,8 +178,8 @@ mod tests {
         ];
         let mut ends = vec![0];
         for batch in &batches {
-            log.append(batch).unwrap();
-            ends.push(usize::try_from(log.bytes()).unwrap());
+            append(&mut log, batch);
+            ends.push(bytes(&log));
         }
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(whole.len(), ends[3]);
@@ -177,7 +197,7 @@ mod tests {
     fn a_changed_byte_ends_the_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        Log::create(path.clone()).unwrap().append(&[change("key", Some("value"))]).unwrap();
+        append(&mut Log::create(path.clone()).unwrap(), &[change("key", Some("value"))]);
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
@@ -194,10 +214,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = Log::create(path.clone()).unwrap();
-        log.append(&[change("first", Some("value"))]).unwrap();
-        log.append(&[change("second", Some("value"))]).unwrap();
+        append(&mut log, &[change("first", Some("value"))]);
+        append(&mut log, &[change("second", Some("value"))]);
         let whole = std::fs::read(&path).unwrap();
-        for at in LEN_BYTES..usize::try_from(log.bytes()).unwrap() / 2 {
+        for at in LEN_BYTES..bytes(&log) / 2 {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             std::fs::write(&path, bytes).unwrap();

@@ -9,7 +9,7 @@ use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The form of all rows. A file of another form is refused.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";

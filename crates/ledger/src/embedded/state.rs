@@ -21,7 +21,7 @@ mod view;
 
 use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
-use baton_workflow::{Budget, RunId, Spend, TaskId, TenantId, Timestamp};
+use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,7 @@ pub(super) struct TaskHead {
     pub(super) priority: u8,
     pub(super) age: u64,
     pub(super) cost: u64,
+    pub(super) reserve: Spend,
     pub(super) payload: Bytes,
     pub(super) made_at: Timestamp,
 }
@@ -130,6 +131,8 @@ struct Lease {
     until: Timestamp,
     holder: String,
     request: u64,
+    /// What the lease itself has set aside.
+    reserved: Result<Spend, Resource>,
 }
 
 /// How a token stands to a task.

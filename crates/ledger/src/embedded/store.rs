@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, ops::Bound};
 /// Rows that were found, with their keys.
 pub(super) type Found = Vec<(Vec<u8>, Bytes)>;
 
+/// What is said once a write is durable.
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
+
 /// Which way rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -28,9 +31,10 @@ pub(super) trait Store: Send {
     /// Rows whose key starts with `prefix` and lies before `until`, from the last one back.
     fn before(&self, prefix: &[u8], until: &[u8], limit: usize) -> Result<Found, LedgerError>;
 
-    /// Writes all changes or none, and returns when they will outlive the process and
-    /// the machine's power.
-    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError>;
+    /// Writes all changes or none. Readings see them at once; `answers` are given when
+    /// they, and all that was written before, will outlive the process and the machine's
+    /// power, and never if they will not.
+    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError>;
 }
 
 /// Rows that live as long as the process.
@@ -56,13 +60,14 @@ impl Store for Memory {
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn write(&mut self, changes: Vec<Change>) -> Result<(), LedgerError> {
+    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError> {
         for (key, value) in changes {
             match value {
                 Some(value) => self.rows.insert(key, value.into()),
                 None => self.rows.remove(&key),
             };
         }
+        answers.into_iter().for_each(|answer| answer());
         Ok(())
     }
 }

@@ -1,18 +1,24 @@
-//! The one thread that owns the state and the file.
+//! The one thread that owns the state.
 //!
-//! It takes whatever has been asked since its last turn, applies it in order, writes all
-//! changed rows at once, and only then answers: one write to disk for many operations,
-//! and no answer, not even to a reader, about what could still be lost.
+//! It takes whatever has been asked since its last turn, applies it in order, and hands
+//! all changed rows to the store at once, with the answers that wait until those rows are
+//! durable: one write to disk for many operations, and no answer, not even to a reader,
+//! about what could still be lost. It does not wait itself: the next turn builds on what
+//! is on its way to the disk, and what builds on it becomes durable after it.
+//!
+//! The exceptions are answers that nobody can act on outside the ledger: the lease of a
+//! `decide` task, whose holder can do nothing but commit, a heartbeat, and a body, whose
+//! name is its proof. They are given at once.
 
 use super::{
     state::State,
-    store::Store,
+    store::{Answer, Store},
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Reconciled,
-    Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms,
-    Ticked,
+    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, LeaseRequest, Leased, LedgerError,
+    Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted,
+    TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -54,9 +60,6 @@ pub(super) enum Ask {
     Close(oneshot::Sender<()>),
 }
 
-/// An answer that waits until what it says is durable.
-type Answer = Box<dyn FnOnce() + Send>;
-
 /// A request that found nothing and may wait.
 struct Parked {
     request: LeaseRequest,
@@ -70,6 +73,7 @@ pub(super) struct Writer {
     store: Box<dyn Store>,
     watchers: Watchers,
     parked: Vec<Parked>,
+    /// What waits until this turn's rows are durable.
     answers: Vec<Answer>,
     closing: Vec<oneshot::Sender<()>>,
     /// Why the ledger cannot go on; once it is set, the thread ends.
@@ -125,10 +129,6 @@ impl Writer {
             let _ = self.broken.set(error.to_string());
             return false;
         }
-        for answer in self.answers.drain(..) {
-            answer();
-        }
-        self.watchers.send();
         self.closing.is_empty()
     }
 
@@ -143,11 +143,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the batch durable. A batch that changed nothing costs nothing.
+    /// Hands over the batch. One that changed nothing, and is waited for by nobody, costs
+    /// nothing.
     fn write(&mut self) -> Result<(), LedgerError> {
         let (rows, finished) = self.state.take_rows()?;
-        if !rows.is_empty() {
-            self.store.write(rows)?;
+        self.answers.extend(self.watchers.take());
+        let answers = std::mem::take(&mut self.answers);
+        if !rows.is_empty() || !answers.is_empty() {
+            self.store.write(rows, answers)?;
         }
         self.state.forget_finished(finished);
         Ok(())
@@ -169,6 +172,17 @@ impl Writer {
         Ok(())
     }
 
+    /// Tasks are handed out once that is durable, so that no call is made under a lease
+    /// that could be forgotten; decisions at once.
+    fn grant(&mut self, reply: Reply<Vec<Leased>>, leased: Vec<Leased>) -> Result<(), LedgerError> {
+        if leased.iter().all(|leased| leased.task.number == DECIDE_TASK) {
+            // Whoever waited may have gone: the lease ends by itself.
+            let _ = reply.send(Ok(leased));
+            return Ok(());
+        }
+        self.answer(reply, Ok(leased))
+    }
+
     fn apply(&mut self, ask: Ask) -> Result<(), LedgerError> {
         let (now, store) = (self.now, &*self.store);
         match ask {
@@ -183,7 +197,9 @@ impl Writer {
             Ask::Lease(request, reply) => self.lease(request, reply),
             Ask::Heartbeat(held, ttl_ms, reply) => {
                 let heard = self.state.heartbeat(now, &held, ttl_ms);
-                self.answer(reply, Ok(heard))
+                // Whoever asked may have gone.
+                let _ = reply.send(Ok(heard));
+                Ok(())
             }
             Ask::Reserve(held, amount, reply) => {
                 let result = self.state.reserve(&held, amount);
@@ -215,7 +231,7 @@ impl Writer {
             }
             Ask::Watch(run, from, reply) => {
                 let page = self.state.page(store, &run, from);
-                let result = page.and_then(|page| self.watchers.show(&run, page));
+                let result = page.and_then(|page| self.watchers.show(&run, from, page));
                 self.answer(reply, result)
             }
             Ask::List(tenant, limit, before, reply) => {
@@ -223,8 +239,8 @@ impl Writer {
                 self.answer(reply, result)
             }
             Ask::Body(tenant, body, reply) => {
-                let result = self.state.body(store, &tenant, &body);
-                self.answer(reply, result)
+                let _ = reply.send(self.state.body(store, &tenant, &body));
+                Ok(())
             }
             Ask::Reconcile(max, reply) => {
                 let result = self.state.reconcile(now, max);
@@ -256,11 +272,11 @@ impl Writer {
         // Asked again while waiting: only the latest asker is still there to be answered.
         if let Some(at) = self.parked.iter().position(|p| p.request.request == request.request) {
             let earlier = self.parked.swap_remove(at);
-            self.answer(earlier.reply, Ok(Vec::new()))?;
+            self.grant(earlier.reply, Vec::new())?;
         }
         let leased = self.state.lease(self.now, &request)?;
         if !leased.is_empty() || request.wait_ms == 0 || self.parked.len() >= PARKED_MAX {
-            return self.answer(reply, Ok(leased));
+            return self.grant(reply, leased);
         }
         let until = Instant::now() + Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX));
         self.parked.push(Parked { request, until, reply });
@@ -285,7 +301,7 @@ impl Writer {
                 if leased.is_empty() {
                     self.parked.push(parked);
                 } else {
-                    self.answer(parked.reply, Ok(leased))?;
+                    self.grant(parked.reply, leased)?;
                 }
             }
         }
@@ -294,10 +310,8 @@ impl Writer {
     /// Answers those who have waited long enough.
     fn give_up(&mut self, now: Instant) {
         for parked in self.parked.extract_if(.., |parked| parked.until <= now) {
-            self.answers.push(Box::new(move || {
-                // Whoever waited may have gone.
-                let _ = parked.reply.send(Ok(Vec::new()));
-            }));
+            // Whoever waited may have gone.
+            let _ = parked.reply.send(Ok(Vec::new()));
         }
     }
 }

@@ -2,22 +2,32 @@
 
 use super::{Proof, Standing, State};
 use crate::{Held, LedgerError};
-use baton_workflow::{RunId, Spend, TaskId};
+use baton_workflow::{Resource, RunId, Spend, TaskId};
 
 impl State {
     /// See [`crate::Ledger::reserve`].
     pub(crate) fn reserve(&mut self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
         let (root, mine) = self.reservation(held)?;
-        if let Some(run) = self.runs.get_mut(&root) {
-            let reserved = run.reserved.plus(amount);
-            let total = run.progress.spent.plus(reserved);
-            if let Some(resource) = run.head.budget.exceeded_by(&total) {
-                return Err(LedgerError::BudgetSpent(resource));
-            }
-            run.reserved = reserved;
-        }
+        self.set_aside(&root, amount).map_err(LedgerError::BudgetSpent)?;
         self.set_reservation(held, mine.plus(amount));
         Ok(())
+    }
+
+    /// Sets an amount of a root's budget aside, or says what does not hold it.
+    pub(super) fn set_aside(&mut self, root: &RunId, amount: Spend) -> Result<(), Resource> {
+        let Some(run) = self.runs.get_mut(root) else { return Ok(()) };
+        if amount == Spend::ZERO {
+            return Ok(());
+        }
+        let reserved = run.reserved.plus(amount);
+        let total = run.progress.spent.plus(reserved);
+        match run.head.budget.exceeded_by(&total) {
+            Some(resource) => Err(resource),
+            None => {
+                run.reserved = reserved;
+                Ok(())
+            }
+        }
     }
 
     /// See [`crate::Ledger::settle`]. An attempt gives back no more than it has set aside.

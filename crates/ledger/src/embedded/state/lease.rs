@@ -2,8 +2,8 @@
 
 use super::{Lease, Proof, Standing, State, Task};
 use crate::{
-    ATTEMPTS_MAX, BATCH_MAX, Class, DECIDE_TASK, Heard, Held, LeaseRequest, Leased, LedgerError,
-    Mail, Observation, Token, Watched,
+    ATTEMPTS_MAX, BATCH_MAX, Class, DECIDE_TASK, END, Heard, Held, LeaseRequest, Leased,
+    LedgerError, Mail, Observation, Token, Watched,
 };
 use baton_workflow::{Spend, TaskId, Timestamp};
 
@@ -14,9 +14,15 @@ impl State {
         now: Timestamp,
         request: &LeaseRequest,
     ) -> Result<Vec<Leased>, LedgerError> {
+        let taken = self.take(now, request)?;
+        Ok(taken.iter().filter_map(|id| self.leased(now, id)).collect())
+    }
+
+    /// Takes tasks, for this request or a repetition of it.
+    fn take(&mut self, now: Timestamp, request: &LeaseRequest) -> Result<Vec<TaskId>, LedgerError> {
         let earlier = self.requests.get(&request.request).cloned().unwrap_or_default();
         if !earlier.is_empty() {
-            return Ok(earlier.iter().filter_map(|id| self.leased(id)).collect());
+            return Ok(earlier);
         }
         let mut taken = Vec::new();
         let mut dropped = 0;
@@ -35,8 +41,8 @@ impl State {
                 if *class != Class::decide() && self.is_cancelled(&id.run) {
                     self.drop_task(now, &id)?;
                     dropped += 1;
-                } else if let Some(leased) = self.hand_out(now, request, class, &id) {
-                    taken.push(leased);
+                } else if self.hand_out(now, request, class, &id).is_some() {
+                    taken.push(id);
                 }
             }
             if taken.len() + dropped == before {
@@ -51,33 +57,37 @@ impl State {
         request: &LeaseRequest,
         class: &Class,
         id: &TaskId,
-    ) -> Option<Leased> {
+    ) -> Option<()> {
         let (epoch, nonce) = (self.epoch, self.count());
         let until = now.plus_ms(request.ttl_ms);
         let run = self.run(&id.run)?;
         let (tenant, root) = (run.head.tenant.clone(), run.head.root.clone());
         self.queues.take(class, &tenant);
+        let reserve = self.task(id)?.head.reserve;
+        let reserved = self.set_aside(&root, reserve).map(|()| reserve);
         let task = self.task_mut(id)?;
         task.progress.attempt += 1;
         let attempt = task.progress.attempt;
         let token = Token { epoch, attempt, nonce };
-        task.progress.standing = Standing::Leased(token, Spend::ZERO);
+        task.progress.standing = Standing::Leased(token, reserved.unwrap_or_default());
         let holder = request.holder.clone();
-        task.lease = Some(Lease { until, holder: holder.clone(), request: request.request });
+        let request = request.request;
+        task.lease = Some(Lease { until, holder: holder.clone(), request, reserved });
         self.leases.insert((until, id.clone()));
-        self.requests.entry(request.request).or_default().push(id.clone());
+        self.requests.entry(request).or_default().push(id.clone());
         if let Some(root) = self.runs.get_mut(&root) {
             root.pending += 1;
         }
         let observed =
             Observation::Leased { task: id.number, class: class.clone(), attempt, holder };
         self.notices.push((id.run.clone(), Watched::Observed(observed)));
-        self.leased(id)
+        Some(())
     }
 
     /// A held task, as its holder is told.
-    fn leased(&self, id: &TaskId) -> Option<Leased> {
+    fn leased(&self, now: Timestamp, id: &TaskId) -> Option<Leased> {
         let (run, task) = (self.run(&id.run)?, self.task(id)?);
+        let decides = id.number == DECIDE_TASK;
         let Standing::Leased(token, _) = task.progress.standing else { return None };
         Some(Leased {
             task: id.clone(),
@@ -88,6 +98,8 @@ impl State {
             payload: task.head.payload.clone(),
             traceparent: run.head.traceparent.clone(),
             cancelled: self.is_cancelled(&id.run),
+            reserved: task.lease.as_ref()?.reserved,
+            reading: decides.then(|| Box::new(self.present(now, &id.run, run, END))),
         })
     }
 

@@ -175,7 +175,8 @@ impl State {
 /// The head of a task that is over: nobody looks at it.
 fn over() -> TaskHead {
     let (class, payload) = (crate::Class::from_text(""), Bytes::new());
-    TaskHead { class, priority: 0, age: 0, cost: 1, payload, made_at: Timestamp(0) }
+    let (reserve, made_at) = (Spend::ZERO, Timestamp(0));
+    TaskHead { class, priority: 0, age: 0, cost: 1, reserve, payload, made_at }
 }
 
 fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {

@@ -160,6 +160,7 @@ impl State {
                 priority: task.priority,
                 age: self.count(),
                 cost: task.cost,
+                reserve: task.reserve,
                 payload: task.payload,
                 made_at: now,
             };
@@ -228,8 +229,15 @@ impl State {
             return Ok(());
         }
         let (class, payload) = (Class::decide(), Bytes::new());
-        let head =
-            TaskHead { class, priority: 0, age: self.count(), cost: 1, payload, made_at: now };
+        let head = TaskHead {
+            class,
+            priority: 0,
+            age: self.count(),
+            cost: 1,
+            reserve: Spend::ZERO,
+            payload,
+            made_at: now,
+        };
         self.add_task(&TaskId { run: id.clone(), number: DECIDE_TASK }, head)
     }
 

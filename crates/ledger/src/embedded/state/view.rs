@@ -1,8 +1,8 @@
 //! Reading: runs in memory as they are, finished ones from the store.
 
-use super::{Head, Progress, Proof, Standing, State, TaskProgress};
+use super::{Head, Progress, Proof, Run, Standing, State, TaskProgress};
 use crate::{
-    BATCH_MAX, DECIDE_TASK, JournalEntry, LedgerError, MailEntry, Observation, READ_MAX,
+    BATCH_MAX, DECIDE_TASK, END, JournalEntry, LedgerError, MailEntry, Observation, READ_MAX,
     RunSummary, RunView, Token,
     embedded::{
         row::{self, Kind, decode},
@@ -46,16 +46,22 @@ impl State {
         id: &RunId,
         from: u64,
     ) -> Result<RunView, LedgerError> {
-        let Some(run) = self.run(id) else { return read_finished(store, now, id, from) };
+        match self.run(id) {
+            Some(run) => Ok(self.present(now, id, run, from)),
+            None => read_finished(store, now, id, from),
+        }
+    }
+
+    /// A run in memory, as it is now.
+    pub(super) fn present(&self, now: Timestamp, id: &RunId, run: &Run, from: u64) -> RunView {
         let root = self.run(&run.head.root).unwrap_or(run);
-        let view = view(now, &run.head, &run.progress, root.progress.spent);
-        Ok(RunView {
+        RunView {
             entries: entries(&run.journal, from),
             mails: run.mails.iter().take(BATCH_MAX).cloned().collect::<Vec<MailEntry>>(),
             cancelled: self.is_cancelled(id),
             root_reserved: root.reserved,
-            ..view
-        })
+            ..view(now, &run.head, &run.progress, root.progress.spent)
+        }
     }
 
     /// What a watcher is shown before whatever comes.
@@ -78,7 +84,8 @@ impl State {
         };
         let entries = entries(&run.journal, from);
         let seen = entries.last().map_or(from, |entry| entry.seq);
-        let held = run.tasks.iter().filter_map(|(number, task)| {
+        let tasks = run.tasks.iter().filter(|_| from != END);
+        let held = tasks.filter_map(|(number, task)| {
             let lease = task.lease.as_ref()?;
             Some(Observation::Leased {
                 task: *number,

@@ -1,0 +1,190 @@
+//! The one thread that waits for the disk.
+//!
+//! It takes all that has been written since its last turn, makes it durable with one
+//! write and one sync, and gives the answers that waited for it, in order. Meanwhile the
+//! ledger's own thread goes on: whoever needs no durable answer never waits for the disk.
+
+use super::{
+    disk::{Rows, broken},
+    file::File,
+    log::Log,
+    store::Answer,
+};
+use crate::LedgerError;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+};
+
+/// Batches that wait for the disk; one more holds the ledger's own thread up.
+const JOBS_MAX: usize = 64;
+/// Bytes written and synced at once, as far as whole batches go.
+const SYNC_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+enum Job {
+    Write {
+        packed: Vec<u8>,
+        answers: Vec<Answer>,
+    },
+    /// From here on to another log; the rows of this one move to the sorted file.
+    Turn {
+        log: Log,
+        rows: Arc<Rows>,
+        moved: mpsc::Sender<Result<(), LedgerError>>,
+    },
+}
+
+/// Hands batches to the thread. It ends when this is dropped, once all is done.
+pub(super) struct Syncer {
+    jobs: Option<mpsc::SyncSender<Job>>,
+    /// Batches handed over whose answers are not given yet.
+    waiting: Arc<AtomicUsize>,
+    broken: Arc<OnceLock<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The end of a move to the sorted file.
+pub(super) struct Moved(mpsc::Receiver<Result<(), LedgerError>>, OnceLock<Result<(), LedgerError>>);
+
+impl Moved {
+    /// Whether it has come.
+    pub(super) fn is_done(&self) -> bool {
+        if self.1.get().is_none()
+            && let Ok(result) = self.0.try_recv()
+        {
+            // It was empty: only this thread fills it.
+            let _ = self.1.set(result);
+        }
+        self.1.get().is_some()
+    }
+
+    /// Waits for it.
+    pub(super) fn wait(self) -> Result<(), LedgerError> {
+        let lost = || LedgerError::Unusable("the ledger's file failed: restart".into());
+        match self.1.into_inner() {
+            Some(result) => result,
+            None => self.0.recv().unwrap_or_else(|_| Err(lost())),
+        }
+    }
+}
+
+impl Syncer {
+    /// Starts with this log. Should the disk fail, the reason is put into `broken`, and
+    /// no answer is given any more.
+    pub(super) fn start(
+        log: Log,
+        file: Arc<File>,
+        broken: Arc<OnceLock<String>>,
+    ) -> Result<Self, LedgerError> {
+        let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let thread = Thread { log, file, todo, waiting: waiting.clone(), broken: broken.clone() };
+        let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
+        let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
+        let thread = Some(spawned.map_err(unusable)?);
+        Ok(Self { jobs: Some(jobs), waiting, broken, thread })
+    }
+
+    /// Has a batch made durable, then the answers given. A batch that changes nothing
+    /// waits only for those before it.
+    pub(super) fn write(&self, packed: Vec<u8>, answers: Vec<Answer>) -> Result<(), LedgerError> {
+        if packed.is_empty() && self.waiting.load(Ordering::Acquire) == 0 {
+            answers.into_iter().for_each(|answer| answer());
+            return Ok(());
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        self.hand_over(Job::Write { packed, answers })
+    }
+
+    /// Goes on with another log. The rows of the present one move to the sorted file once
+    /// all of it is durable: the file is never ahead of what its logs would make of it.
+    pub(super) fn turn(&self, log: Log, rows: Arc<Rows>) -> Result<Moved, LedgerError> {
+        let (moved, done) = mpsc::channel();
+        self.hand_over(Job::Turn { log, rows, moved })?;
+        Ok(Moved(done, OnceLock::new()))
+    }
+
+    /// Waits until everything is done, and lets the thread end.
+    pub(super) fn finish(&mut self) {
+        self.jobs = None;
+        // A thread that panicked has dropped its answers: whoever waits hears of it.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+
+    fn hand_over(&self, job: Job) -> Result<(), LedgerError> {
+        let handed = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let why = || self.broken.get().map_or("the disk's thread is gone", String::as_str);
+        handed.then_some(()).ok_or_else(|| LedgerError::Unusable(why().to_owned()))
+    }
+}
+
+struct Thread {
+    log: Log,
+    file: Arc<File>,
+    todo: mpsc::Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+    broken: Arc<OnceLock<String>>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Ok(job) = self.todo.recv() {
+            if let Err(error) = self.turn(job) {
+                tracing::error!(%error, "ledger stopped: it cannot write");
+                // It is set once: this thread ends here.
+                let _ = self.broken.set(error.to_string());
+                return;
+            }
+        }
+    }
+
+    /// As many batches as there are, up to a new log.
+    fn turn(&mut self, first: Job) -> Result<(), LedgerError> {
+        let (mut next, mut given, mut batches, mut bytes) = (Some(first), Vec::new(), 0, 0);
+        let mut turned = None;
+        while let Some(job) = next {
+            match job {
+                Job::Write { packed, answers } => {
+                    bytes += packed.len();
+                    batches += 1;
+                    if !packed.is_empty() {
+                        self.log.add(&packed);
+                    }
+                    given.extend(answers);
+                }
+                Job::Turn { log, rows, moved } => {
+                    turned = Some((log, rows, moved));
+                    break;
+                }
+            }
+            next = if bytes < SYNC_BYTES_MAX { self.todo.try_recv().ok() } else { None };
+        }
+        self.log.sync().map_err(|error| broken(self.log.path(), &error))?;
+        given.into_iter().for_each(|answer: Answer| answer());
+        self.waiting.fetch_sub(batches, Ordering::AcqRel);
+        if let Some((log, rows, moved)) = turned {
+            let full = std::mem::replace(&mut self.log, log).path().to_owned();
+            let file = self.file.clone();
+            let work = move || {
+                let result = move_rows(&file, &rows, &full);
+                // Whoever hears of the end may open the file anew.
+                drop((file, rows));
+                // The ledger may have been closed by a failure.
+                let _ = moved.send(result);
+            };
+            let spawned = thread::Builder::new().name("ledger-move".into()).spawn(work);
+            spawned.map_err(|error| broken(&PathBuf::from("a thread"), &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn move_rows(file: &File, rows: &Rows, log: &Path) -> Result<(), LedgerError> {
+    file.write(rows.iter().map(|(key, value)| (key.clone(), value.clone())))?;
+    std::fs::remove_file(log).map_err(|error| broken(log, &error))
+}
