@@ -257,6 +257,11 @@ fn refused(error: LedgerError) -> Status {
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)
         }
+        LedgerError::StorageFull { retry_after_ms, .. } => {
+            let mut detail = detail("storage_full", None);
+            detail.retry_after_ms = Some(retry_after_ms);
+            status(Code::ResourceExhausted, message, detail)
+        }
         LedgerError::KeyReused(_) => {
             let detail = detail("idempotency_key_reused", Some("Idempotency-Key"));
             status(Code::InvalidArgument, message, detail)

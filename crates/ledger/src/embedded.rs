@@ -1,10 +1,14 @@
 //! The ledger in this process: one thread, one file, or none.
 
+mod archive;
 mod disk;
 mod file;
 mod files;
+mod fsck;
 mod log;
+mod room;
 mod row;
+mod snapshot;
 mod state;
 mod store;
 mod sync;
@@ -20,6 +24,7 @@ use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
+use room::Room;
 use state::State;
 use std::{
     path::{Path, PathBuf},
@@ -29,8 +34,23 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use writer::{Ask, Reply, Writer};
 
+pub use archive::{Archived, restore_backup, verify_backup};
+pub use fsck::{Damage, Finding, Looked, fsck, repair};
+pub use room::RESERVE_BYTES;
+
 /// Operations that wait for the writer; whoever comes next waits to be let in.
 const ASKS_MAX: usize = 4096;
+
+/// Writes all that the ledger at `path` holds as an archive. No process may have it open;
+/// nothing of it is changed.
+///
+/// # Errors
+/// [`LedgerError::Unusable`] where there is none, it is in use or damaged, or the archive
+/// cannot be written.
+pub fn backup_of(path: &Path, to: impl std::io::Write) -> Result<Archived, LedgerError> {
+    let file = file::File::existing(path)?;
+    archive::write(&snapshot::Snapshot::of(path, &file)?, to)
+}
 
 /// A handle to a ledger in this process. The ledger stops when it is closed, or when its
 /// last handle is dropped.
@@ -38,6 +58,7 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    room: Arc<Room>,
     /// None where it is in memory alone.
     path: Option<PathBuf>,
 }
@@ -49,7 +70,13 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        Self::start(State::new(1), Box::new(store::Memory::default()), broken, None)
+        Self::start(
+            State::new(1),
+            Box::new(store::Memory::default()),
+            broken,
+            Arc::new(Room::new(None, 0)),
+            None,
+        )
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -60,16 +87,25 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        Self::open_with(path, RESERVE_BYTES)
+    }
+
+    /// [`EmbeddedLedger::open`] with other than [`RESERVE_BYTES`]: while the disk has fewer
+    /// free bytes, submissions are refused with [`LedgerError::StorageFull`], so that what
+    /// is under way can finish.
+    pub fn open_with(path: impl AsRef<Path>, reserve_bytes: u64) -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
+        let room = Arc::new(Room::new(Some(path.as_ref()), reserve_bytes));
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), room.clone(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk), broken, Some(path.as_ref().to_owned()))
+        Self::start(state, Box::new(disk), broken, room, Some(path.as_ref().to_owned()))
     }
 
     fn start(
         state: State,
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
+        room: Arc<Room>,
         path: Option<PathBuf>,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
@@ -80,17 +116,32 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, path })
+        Ok(Self { asks, broken, room, path })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
     /// whoever still waits gets [`LedgerError::Unavailable`].
     pub async fn close(&self) {
+        self.room.close();
         let (closed, done) = oneshot::channel();
         if self.asks.send(Ask::Close(closed)).await.is_ok() {
             // An error means that it was closed by somebody else: the same to us.
             let _ = done.await;
         }
+    }
+
+    /// Writes all that the ledger holds at this moment as an archive. The ledger goes on
+    /// meanwhile; the writing itself blocks a thread of its own.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`] when it cannot be read or written.
+    pub async fn backup(
+        &self,
+        to: impl std::io::Write + Send + 'static,
+    ) -> Result<Archived, LedgerError> {
+        let snapshot = self.ask(Ask::Snapshot).await?;
+        let writing = tokio::task::spawn_blocking(move || archive::write(&snapshot, to));
+        writing.await.unwrap_or_else(|error| Err(LedgerError::Unusable(error.to_string())))
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, LedgerError> {
@@ -121,6 +172,7 @@ impl Ledger for EmbeddedLedger {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
+        self.room.admit()?;
         self.ask(|reply| Ask::Submit(Box::new(submission), reply)).await
     }
 

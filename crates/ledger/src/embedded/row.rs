@@ -9,7 +9,7 @@ use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The form of all rows. A file of another form is refused.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
@@ -79,6 +79,39 @@ impl Kind {
             Self::Kept => b'c',
         }
     }
+}
+
+/// All kinds.
+const KINDS: [Kind; 16] = [
+    Kind::Tenant,
+    Kind::Head,
+    Kind::Live,
+    Kind::Finished,
+    Kind::TaskHead,
+    Kind::Task,
+    Kind::Journal,
+    Kind::Mail,
+    Kind::Timer,
+    Kind::Key,
+    Kind::Root,
+    Kind::Body,
+    Kind::Use,
+    Kind::Shared,
+    Kind::Over,
+    Kind::Kept,
+];
+
+/// The kind of a row by its key; none for the few that stand for themselves.
+pub(super) fn kind_of(key: &[u8]) -> Option<Kind> {
+    KINDS.into_iter().find(|kind| key.first() == Some(&kind.letter()))
+}
+
+/// The run or tenant in a key, and what stands behind it.
+pub(super) fn owner_of(key: &[u8]) -> Result<(String, Vec<u8>), LedgerError> {
+    let mut parts = key.get(1..).unwrap_or_default().splitn(2, |byte| *byte == 0);
+    let owner = std::str::from_utf8(parts.next().unwrap_or_default());
+    let owner = owner.map_err(|_| corrupt("a key that is no text"))?.to_owned();
+    Ok((owner, parts.next().unwrap_or_default().to_vec()))
 }
 
 /// What an idempotency key stands for.

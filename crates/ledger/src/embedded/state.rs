@@ -312,7 +312,7 @@ impl Standing {
         }
     }
 
-    fn is_open(self) -> bool {
+    pub(super) fn is_open(self) -> bool {
         match self {
             Self::Queued | Self::Leased(..) => true,
             Self::Done(_) | Self::Gone => false,

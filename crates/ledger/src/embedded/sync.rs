@@ -6,8 +6,9 @@
 
 use super::{
     disk::{Rows, broken},
-    file::File,
+    file::{File, WriteError, is_no_room},
     log::Log,
+    room::Room,
     store::Answer,
 };
 use crate::LedgerError;
@@ -79,11 +80,13 @@ impl Syncer {
     pub(super) fn start(
         log: Log,
         file: Arc<File>,
+        room: Arc<Room>,
         broken: Arc<OnceLock<String>>,
     ) -> Result<Self, LedgerError> {
         let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let thread = Thread { log, file, todo, waiting: waiting.clone(), broken: broken.clone() };
+        let thread =
+            Thread { log, file, room, todo, waiting: waiting.clone(), broken: broken.clone() };
         let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
         let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
         let thread = Some(spawned.map_err(unusable)?);
@@ -126,6 +129,7 @@ impl Syncer {
 struct Thread {
     log: Log,
     file: Arc<File>,
+    room: Arc<Room>,
     todo: mpsc::Receiver<Job>,
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
@@ -141,6 +145,17 @@ impl Thread {
                 return;
             }
         }
+    }
+
+    /// Makes durable what was added to the log, as soon as there is room for it.
+    fn sync(&mut self) -> Result<(), LedgerError> {
+        let (path, log) = (self.log.path().to_owned(), &mut self.log);
+        self.room.wait_for(&path, || {
+            log.sync().map_err(|error| match is_no_room(&error) {
+                true => WriteError::NoRoom(error.to_string()),
+                false => WriteError::Failed(broken(&path, &error)),
+            })
+        })
     }
 
     /// As many batches as there are, up to a new log.
@@ -164,14 +179,14 @@ impl Thread {
             }
             next = if bytes < SYNC_BYTES_MAX { self.todo.try_recv().ok() } else { None };
         }
-        self.log.sync().map_err(|error| broken(self.log.path(), &error))?;
+        self.sync()?;
         given.into_iter().for_each(|answer: Answer| answer());
         self.waiting.fetch_sub(batches, Ordering::AcqRel);
         if let Some((log, rows, moved)) = turned {
             let full = std::mem::replace(&mut self.log, log).path().to_owned();
-            let file = self.file.clone();
+            let (file, room) = (self.file.clone(), self.room.clone());
             let work = move || {
-                let result = move_rows(&file, &rows, &full);
+                let result = move_rows(&file, &rows, &full, &room);
                 // Whoever hears of the end may open the file anew.
                 drop((file, rows));
                 // The ledger may have been closed by a failure.
@@ -184,7 +199,16 @@ impl Thread {
     }
 }
 
-fn move_rows(file: &File, rows: &Rows, log: &Path) -> Result<(), LedgerError> {
-    file.write(rows.iter().map(|(key, value)| (key.clone(), value.clone())))?;
+fn move_rows(file: &File, rows: &Rows, log: &Path, room: &Room) -> Result<(), LedgerError> {
+    room.wait_for(log, || {
+        let rows = rows.iter().map(|(key, value)| (key.clone(), value.clone()));
+        file.try_write(rows).inspect_err(|error| {
+            if let WriteError::NoRoom(_) = error
+                && let Err(error) = file.reopen()
+            {
+                tracing::debug!(%error, "the ledger's file cannot be opened anew yet");
+            }
+        })
+    })?;
     std::fs::remove_file(log).map_err(|error| broken(log, &error))
 }

@@ -11,6 +11,7 @@
 //! name is its proof. They are given at once.
 
 use super::{
+    snapshot::Snapshot,
     state::State,
     store::{Answer, Store},
     watch::{Shown, Watchers},
@@ -57,6 +58,7 @@ pub(super) enum Ask {
     Reconcile(usize, Reply<Reconciled>),
     Retain(Retention, usize, Reply<Retained>),
     Stats(Reply<Stats>),
+    Snapshot(Reply<Snapshot>),
     Close(oneshot::Sender<()>),
 }
 
@@ -253,6 +255,11 @@ impl Writer {
             Ask::Stats(reply) => {
                 let stats = self.state.stats(now);
                 self.answer(reply, Ok(stats))
+            }
+            Ask::Snapshot(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(store.snapshot());
+                Ok(())
             }
             Ask::Close(closed) => {
                 self.closing.push(closed);
