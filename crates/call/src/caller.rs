@@ -1,13 +1,18 @@
 //! The call itself.
 
-use baton_ledger::{Held, Ledger, LedgerError};
+use baton_ledger::{Held, Leased, Ledger, LedgerError};
 use baton_provider::{
     ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
     Usage,
 };
 use baton_workflow::{AgentCard, Resource, Spend};
 use futures::StreamExt as _;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,9 +43,38 @@ pub struct Call<'a> {
 #[derive(Clone)]
 pub enum Purse {
     /// The budget of the run whose task is held.
-    Lease(Arc<dyn Ledger>, Held),
+    Lease {
+        /// Where it is kept.
+        ledger: Arc<dyn Ledger>,
+        /// The task.
+        held: Held,
+        /// What the lease has set aside for the first call, until that is made; or what
+        /// did not hold it.
+        set_aside: Arc<Mutex<Result<Spend, Resource>>>,
+    },
     /// Nothing is reserved: the caller answers for the spend.
     Open,
+}
+
+impl Purse {
+    /// What pays for the calls of a leased task.
+    pub fn of(ledger: Arc<dyn Ledger>, leased: &Leased) -> Self {
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        Self::Lease { ledger, held, set_aside: Arc::new(Mutex::new(leased.reserved)) }
+    }
+
+    /// What is set aside already, given out once.
+    fn set_aside(&self) -> Result<Spend, Resource> {
+        match self {
+            Self::Lease { set_aside, .. } => {
+                // Whoever panicked, an amount is whole.
+                let mut rest = set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+                (*rest)?;
+                std::mem::replace(&mut *rest, Ok(Spend::ZERO))
+            }
+            Self::Open => Ok(Spend::ZERO),
+        }
+    }
 }
 
 /// More of a reply, while it comes in.
@@ -142,10 +176,20 @@ impl Caller {
         };
         let tokens_in = tokens_in_max(&call.request.messages);
         let bound = call.card.upper_bound(tokens_in, call.request.output_tokens_max);
-        // A call that failed for nothing leaves its reservation to the next one.
-        let mut reserved = false;
+        let set_aside = match purse.set_aside() {
+            Ok(amount) => amount,
+            Err(resource) => {
+                called.result = Err(CallFailure::BudgetSpent(resource));
+                return called;
+            }
+        };
+        // The first call needs only what goes beyond what is set aside; one that failed
+        // for nothing leaves its reservation to the next one.
+        let mut wanted = bound.minus(set_aside);
         for attempt in 1_u32.. {
-            if !reserved && let Err(failure) = reserve(purse, bound, stop).await {
+            if wanted != Spend::ZERO
+                && let Err(failure) = reserve(purse, wanted, stop).await
+            {
                 called.result = Err(failure);
                 return called;
             }
@@ -166,7 +210,7 @@ impl Caller {
                 }
                 Err(error) => error,
             };
-            reserved = !error.may_have_cost();
+            wanted = if error.may_have_cost() { bound } else { Spend::ZERO };
             if error.may_have_cost() {
                 called.spend = called.spend.plus(bound);
                 called.estimated = true;
@@ -189,7 +233,7 @@ impl Caller {
 }
 
 async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
-    let Purse::Lease(ledger, held) = purse else { return Ok(()) };
+    let Purse::Lease { ledger, held, .. } = purse else { return Ok(()) };
     match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
         Ok(()) => Ok(()),
         Err(LedgerError::BudgetSpent(resource)) => Err(CallFailure::BudgetSpent(resource)),

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::bench::Bench;
 use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     Sim(Sim),
     /// Print generated tasks with their answers, one JSON object a line, or grade replies.
     Tasks(Tasks),
-    /// Measure whole runs on this machine, beside the bound that the disk sets.
+    /// Measure this machine: speed, with the bound beside it.
     Bench(Bench),
 }
 
@@ -242,20 +243,4 @@ pub(crate) struct Tasks {
     /// input, and print each task's id and whether the reply is right.
     #[arg(long)]
     pub(crate) grade: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Bench {
-    /// Runs in one round.
-    #[arg(long, default_value_t = 5_000)]
-    pub(crate) count: u32,
-    /// Runs under way at the same time.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) in_flight: u32,
-    /// Rounds, of which the median counts.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
-    pub(crate) rounds: u32,
-    /// Folder on the disk to measure; what is written there is removed again.
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    pub(crate) folder: PathBuf,
 }

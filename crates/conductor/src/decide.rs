@@ -9,6 +9,8 @@ use baton_engine::{Assignment, Decision, Event, Input};
 use baton_ledger::{
     Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, RunView, persist,
 };
+use baton_workflow::Spend;
+use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 /// Lower comes first: what brings work in progress to its end goes before new work.
@@ -40,12 +42,13 @@ impl Decider {
     async fn decide(&self, leased: &Leased, stop: &CancellationToken) -> Result<(), FoldError> {
         let Conductor { ledger, known, .. } = &self.0;
         let id = &leased.task.run;
-        let (mut fold, view) = known.read(ledger.as_ref(), id).await?;
+        let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.iter().for_each(|event| fold.run.apply(event));
         let decision = fold.run.decide(view.now);
         decision.events.iter().for_each(|event| fold.run.apply(event));
-        let Decision { events: decided, tasks, withdraw, end } = decision;
+        let tasks = tasks(&decision);
+        let Decision { events: decided, withdraw, end, .. } = decision;
         events.extend(decided);
         let commit = Commit {
             task: leased.task.clone(),
@@ -53,7 +56,7 @@ impl Decider {
             journal_len: view.journal_len,
             mail_seen: view.mails.last().map_or(0, |entry| entry.number),
             events: events.iter().map(encode).collect(),
-            tasks: tasks.iter().map(|(number, assignment)| task(*number, assignment)).collect(),
+            tasks,
             timers: Vec::new(),
             children: Vec::new(),
             withdraw,
@@ -93,8 +96,15 @@ pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }
 
-/// The task that carries an assignment.
-pub(crate) fn task(number: u32, assignment: &Assignment) -> NewTask {
+/// The tasks that carry a decision's assignments, each with what its first call may cost.
+pub(crate) fn tasks(decision: &Decision) -> Vec<NewTask> {
+    let bounds: BTreeMap<u32, Spend> = decision.events.iter().filter_map(Event::asks).collect();
+    let bound = |number: &u32| bounds.get(number).copied().unwrap_or_default();
+    let tasks = decision.tasks.iter();
+    tasks.map(|(number, assignment)| task(*number, assignment, bound(number))).collect()
+}
+
+fn task(number: u32, assignment: &Assignment, reserve: Spend) -> NewTask {
     let (class, round, tokens) = match assignment {
         Assignment::Plan(plan) => (Class::plan(), plan.round, plan.output_tokens_max),
         Assignment::Work(work) => (Class::work(&work.agent), work.round, work.output_tokens_max),
@@ -106,5 +116,5 @@ pub(crate) fn task(number: u32, assignment: &Assignment) -> NewTask {
         Assignment::Plan(_) | Assignment::Work(_) => PRIORITY_NEW,
     };
     let cost = u64::from(tokens.max(1));
-    NewTask { number, class, priority, cost, payload: encode(assignment) }
+    NewTask { number, class, priority, cost, reserve, payload: encode(assignment) }
 }

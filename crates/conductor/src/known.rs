@@ -5,7 +5,7 @@
 
 use baton_engine::{Event, Input, Outcome, Run};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
-use baton_workflow::{RunId, TenantId};
+use baton_workflow::{RunId, TenantId, Timestamp};
 use lru::LruCache;
 use std::{
     num::NonZeroUsize,
@@ -17,8 +17,16 @@ const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The folds that are kept, and whose the runs are that were submitted here.
 pub(crate) struct Known {
-    folds: Mutex<LruCache<RunId, Fold>>,
+    folds: Mutex<LruCache<RunId, Kept>>,
     owners: Mutex<LruCache<RunId, TenantId>>,
+}
+
+/// What is kept of a run.
+#[derive(Clone)]
+enum Kept {
+    /// The entries that it was submitted with. When it began is the ledger's to say.
+    Begun(Vec<Event>),
+    Folded(Box<Fold>),
 }
 
 /// A run, folded up to a position of its journal.
@@ -44,8 +52,22 @@ impl Default for Known {
     }
 }
 
+impl Kept {
+    fn fold(self, submitted_at: Timestamp) -> Option<Fold> {
+        match self {
+            Self::Folded(fold) => Some(*fold),
+            Self::Begun(events) => {
+                let (first, more) = events.split_first()?;
+                let mut run = Run::begin(first, submitted_at)?;
+                more.iter().for_each(|event| run.apply(event));
+                Some(Fold { run, len: events.len() as u64 })
+            }
+        }
+    }
+}
+
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, LruCache<RunId, Fold>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<RunId, Kept>> {
         // The map is whole between any two of its operations, whoever panicked.
         self.folds.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,12 +83,35 @@ impl Known {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
+    /// A run that is being submitted with these entries.
+    pub(crate) fn begin(&self, id: &RunId, events: Vec<Event>) {
+        self.lock().put(id.clone(), Kept::Begun(events));
+    }
+
     pub(crate) fn keep(&self, id: &RunId, fold: Fold) {
-        self.lock().put(id.clone(), fold);
+        self.lock().put(id.clone(), Kept::Folded(Box::new(fold)));
     }
 
     pub(crate) fn forget(&self, id: &RunId) {
         self.lock().pop(id);
+    }
+
+    /// The run as it was at a reading without entries, if its fold goes that far; else as
+    /// it is now.
+    pub(crate) async fn of(
+        &self,
+        ledger: &dyn Ledger,
+        id: &RunId,
+        reading: Option<&RunView>,
+    ) -> Result<(Fold, RunView), FoldError> {
+        let kept = self.lock().get(id).cloned();
+        if let (Some(kept), Some(view)) = (kept, reading)
+            && let Some(fold) = kept.fold(view.submitted_at)
+            && fold.len == view.journal_len
+        {
+            return Ok((fold, view.clone()));
+        }
+        self.read(ledger, id).await
     }
 
     /// The run as it is now, with the ledger's view of it (whose entries are folded).
@@ -75,7 +120,10 @@ impl Known {
         ledger: &dyn Ledger,
         id: &RunId,
     ) -> Result<(Fold, RunView), FoldError> {
-        let mut fold = self.lock().get(id).cloned();
+        let mut fold = match self.lock().get(id) {
+            Some(Kept::Folded(fold)) => Some(Fold::clone(fold)),
+            Some(Kept::Begun(_)) | None => None,
+        };
         loop {
             let view = ledger.read(id, fold.as_ref().map_or(0, |fold| fold.len)).await?;
             for entry in &view.entries {

@@ -23,7 +23,7 @@ pub(crate) struct Planner(pub(crate) Conductor);
 impl Handler for Planner {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
-        let completion = self.plan(&leased, &held, &stop).await;
+        let completion = self.plan(&leased, &stop).await;
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());
         if let Err(error) = persist(&patience, complete).await {
@@ -33,7 +33,7 @@ impl Handler for Planner {
 }
 
 impl Planner {
-    async fn plan(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
+    async fn plan(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let assignment = match serde_json::from_slice(&leased.payload) {
             Ok(Assignment::Plan(assignment)) => assignment,
             Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
@@ -66,7 +66,7 @@ impl Planner {
             seed: request.seed,
         };
         let began = Instant::now();
-        let purse = Purse::Lease(self.0.ledger.clone(), held.clone());
+        let purse = Purse::of(self.0.ledger.clone(), leased);
         let asked = self.0.ask_policy(&question, &purse, stop).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         completion(asked, ms)

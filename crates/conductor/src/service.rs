@@ -3,7 +3,7 @@
 use crate::{
     Conductor,
     ask::Ask,
-    decide::{encode, task},
+    decide::{encode, tasks},
     known::FoldError,
     plan::{now, policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
@@ -11,8 +11,14 @@ use crate::{
 };
 use baton_call::Purse;
 use baton_engine::{Event, Run};
-use baton_ledger::{Cancelled, LedgerError, NewTimer, Observation, Submission, Submitted, Watched};
-use baton_proto::{status, v1};
+use baton_ledger::{
+    Cancelled, END, JournalEntry, LedgerError, NewTimer, Observation, Submission, Submitted,
+    Watched,
+};
+use baton_proto::{
+    status,
+    v1::{self, watch_reply::What},
+};
 use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Workflow};
 use futures::StreamExt as _;
 use std::pin::Pin;
@@ -39,12 +45,17 @@ impl v1::conductor_server::Conductor for Conductor {
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
-        let submission = submission(ask, key, traceparent)?;
-        let (run, known) = match self.ledger.submit(submission).await.map_err(refused)? {
-            Submitted::New(run) => {
-                self.known.owned(&run, tenant);
-                (run, false)
-            }
+        let (submission, events) = submission(ask, key, traceparent)?;
+        let id = submission.run.clone();
+        // Before it is recorded: its first task may be done by the time the ledger answers.
+        self.known.begin(&id, events);
+        self.known.owned(&id, tenant);
+        let submitted = self.ledger.submit(submission).await;
+        if !matches!(submitted, Ok(Submitted::New(_))) {
+            self.known.forget(&id);
+        }
+        let (run, known) = match submitted.map_err(refused)? {
+            Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
         tracing::info!(%run, known, "submitted");
@@ -116,12 +127,23 @@ impl v1::conductor_server::Conductor for Conductor {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
-        let watched = self.ledger.watch(&run, asked.from).await.map_err(refused)?;
-        let wanted = move |item: &Result<Watched, LedgerError>| {
-            let end = !matches!(item, Ok(Watched::Entry(_) | Watched::Observed(_)));
-            std::future::ready(end || !asked.end_only)
-        };
-        let replies = watched.filter(wanted).map(|item| item.map(watch_reply).map_err(refused));
+        let from = if asked.end_only { END } else { asked.from };
+        let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
+        let ledger = self.ledger.clone();
+        let replies = watched.then(move |item| {
+            let (ledger, tenant, run) = (ledger.clone(), tenant.clone(), run.clone());
+            async move {
+                let what = match item.map_err(refused)? {
+                    Watched::Entry(entry) => entry_reply(entry),
+                    Watched::Observed(observation) => observed_reply(observation),
+                    Watched::Ended(_) => {
+                        let run = report::get(ledger.as_ref(), &tenant, &run).await;
+                        What::Ended(v1::Ended { run: Some(run.map_err(unread)?) })
+                    }
+                };
+                Ok(v1::WatchReply { what: Some(what) })
+            }
+        });
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -169,7 +191,7 @@ fn submission(
     ask: Ask,
     key: Option<String>,
     traceparent: Option<String>,
-) -> Result<Submission, Status> {
+) -> Result<(Submission, Vec<Event>), Status> {
     let id = RunId::new(format!("run_{}", uuid::Uuid::now_v7().simple()))
         .map_err(|error| Status::internal(error.to_string()))?;
     let label = ask.label_bytes();
@@ -185,21 +207,23 @@ fn submission(
             detail("budget_too_small", Some("baton.budget")),
         ));
     }
-    let events = std::iter::once(&first).chain(&decision.events).map(encode).collect();
+    let tasks = tasks(&decision);
+    let events: Vec<Event> = std::iter::once(first).chain(decision.events).collect();
     let deadline = NewTimer { name: "deadline".into(), after_ms: u64::from(budget.seconds) * 1000 };
-    Ok(Submission {
+    let submission = Submission {
         tenant: ask.tenant,
         run: id,
         key,
         digest: ask.digest,
         budget,
-        events,
-        tasks: decision.tasks.iter().map(|(number, a)| task(*number, a)).collect(),
+        events: events.iter().map(encode).collect(),
+        tasks,
         timers: vec![deadline],
         bodies: ask.bodies,
         traceparent,
         label,
-    })
+    };
+    Ok((submission, events))
 }
 
 fn planned(
@@ -280,21 +304,15 @@ fn refused(error: LedgerError) -> Status {
     }
 }
 
-fn watch_reply(watched: Watched) -> v1::WatchReply {
-    use v1::watch_reply::What;
-    let what = match watched {
-        Watched::Entry(entry) => What::Entry(v1::JournalEntry {
-            seq: entry.seq,
-            at_ms: entry.at.0,
-            event_json: entry.event,
-        }),
-        Watched::Observed(Observation::Leased { task, class, attempt, holder }) => {
+fn entry_reply(entry: JournalEntry) -> What {
+    What::Entry(v1::JournalEntry { seq: entry.seq, at_ms: entry.at.0, event_json: entry.event })
+}
+
+fn observed_reply(observation: Observation) -> What {
+    match observation {
+        Observation::Leased { task, class, attempt, holder } => {
             What::Leased(v1::Leased { task, attempt, holder, class: class.as_str().into() })
         }
-        Watched::Observed(Observation::Expired { task, attempt }) => {
-            What::Expired(v1::Expired { task, attempt })
-        }
-        Watched::Ended(_) => What::Ended(v1::Ended {}),
-    };
-    v1::WatchReply { what: Some(what) }
+        Observation::Expired { task, attempt } => What::Expired(v1::Expired { task, attempt }),
+    }
 }

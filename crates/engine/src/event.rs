@@ -72,6 +72,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The task that this event creates, and the most that its first call can consume.
+    pub fn asks(&self) -> Option<(u32, Spend)> {
+        match self {
+            Self::PlanAsked { task, bound, .. }
+            | Self::StepDispatched { task, bound, .. }
+            | Self::VerifyAsked { task, bound, .. } => Some((*task, *bound)),
+            Self::Submitted { .. }
+            | Self::Heard { .. }
+            | Self::Adopted { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
+}
+
 /// Where an adopted workflow comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

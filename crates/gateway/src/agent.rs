@@ -6,7 +6,7 @@ use crate::{
     gateway::Shared,
     limits::KEEP_ALIVE_EVERY,
     peers::{is_away, plain},
-    reply::{DONE, Delta, Finish, Head, Report, attach, comment, data, report},
+    reply::{DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
     run::traced,
 };
@@ -47,7 +47,7 @@ pub(crate) async fn chat(
     let report = talk.report(&end);
     let usage = end.usage.unwrap_or_default();
     let finish = finish_of(&end.finish);
-    Ok(Json(head.completion(&text, &reasoning, finish, &usage, report.as_ref())).into_response())
+    Ok(Json(head.completion(&text, &reasoning, finish, &usage, report)).into_response())
 }
 
 /// Begins the call at a worker-agent that hosts the agent; the next one where it is away.
@@ -139,14 +139,13 @@ fn stream(mut talk: Talk, head: Head, include_usage: bool) -> impl Stream<Item =
                 Ok(What::End(end)) => {
                     let report = talk.report(&end);
                     let usage = end.usage.unwrap_or_default();
-                    let mut last =
+                    let last =
                         head.chunk(Delta::Finish(finish_of(&end.finish)), include_usage);
                     if include_usage {
                         yield data(&last);
-                        yield data(&head.usage_chunk(&usage, report.as_ref()));
+                        yield data(&head.usage_chunk(&usage, report));
                     } else {
-                        attach(&mut last, report.as_ref());
-                        yield data(&last);
+                        yield data(&with_report(last, report));
                     }
                     yield DONE;
                     return;

@@ -77,14 +77,14 @@ impl Head {
         reasoning: &str,
         finish: Finish,
         usage: &Usage,
-        report: Option<&Report>,
-    ) -> Value {
+        report: Option<Report>,
+    ) -> Document {
         let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
         if !reasoning.is_empty() {
             message["reasoning_content"] = reasoning.into();
             message["reasoning"] = reasoning.into();
         }
-        let mut body = json!({
+        let body = json!({
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
@@ -98,8 +98,7 @@ impl Head {
             }],
             "usage": usage_json(usage),
         });
-        attach(&mut body, report);
-        body
+        with_report(body, report)
     }
 
     /// A part of an answer. `null_usage` where a chunk of usage was asked for.
@@ -122,11 +121,10 @@ impl Head {
     }
 
     /// The chunk of usage, which has no choices; only for clients that asked for it.
-    pub(crate) fn usage_chunk(&self, usage: &Usage, report: Option<&Report>) -> Value {
+    pub(crate) fn usage_chunk(&self, usage: &Usage, report: Option<Report>) -> Document {
         let mut chunk = self.bare_chunk(Vec::new());
         chunk["usage"] = usage_json(usage);
-        attach(&mut chunk, report);
-        chunk
+        with_report(chunk, report)
     }
 
     fn bare_chunk(&self, choices: Vec<Value>) -> Value {
@@ -141,12 +139,18 @@ impl Head {
     }
 }
 
-/// Adds the report, under a name that OpenAI does not use.
-pub(crate) fn attach(body: &mut Value, report: Option<&Report>) {
-    // What was RawValue is JSON: this cannot fail, and a missing report is no disaster.
-    if let Some(report) = report.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) {
-        body["baton"] = report;
-    }
+/// A body with the report under a name that OpenAI does not use.
+#[derive(Debug, Serialize)]
+pub(crate) struct Document {
+    #[serde(flatten)]
+    body: Value,
+    /// Written as it came: it was JSON before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baton: Option<Report>,
+}
+
+pub(crate) fn with_report(body: Value, baton: Option<Report>) -> Document {
+    Document { body, baton }
 }
 
 /// Usage with OpenAI's invariant: details are parts, the total is what is billed.

@@ -163,7 +163,7 @@ fn feed(shared: Arc<Shared>, mut follow: Follow) -> impl Stream<Item = Bytes> + 
                 () = shared.closing.cancelled() => return,
             };
             match seen {
-                Ok(Ok(Seen::Ended)) => {
+                Ok(Ok(Seen::Ended(_))) => {
                     yield event("end", None, &json!({}));
                     return;
                 }
@@ -198,7 +198,7 @@ fn told(seen: Seen) -> Bytes {
         Seen::Expired(expired) => {
             event("expired", None, &json!({ "task": expired.task, "attempt": expired.attempt }))
         }
-        Seen::Ended => event("end", None, &json!({})),
+        Seen::Ended(_) => event("end", None, &json!({})),
     }
 }
 

@@ -6,6 +6,7 @@ mod file;
 mod files;
 mod fsck;
 mod log;
+mod meter;
 mod room;
 mod row;
 mod snapshot;
@@ -24,6 +25,8 @@ use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
+pub use meter::DiskUse;
+use meter::Meter;
 use room::Room;
 use state::State;
 use std::{
@@ -58,9 +61,18 @@ pub fn backup_of(path: &Path, to: impl std::io::Write) -> Result<Archived, Ledge
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    meter: Meter,
     room: Arc<Room>,
     /// None where it is in memory alone.
     path: Option<PathBuf>,
+}
+
+/// Where a ledger lies, and what it asks of the disk.
+#[derive(Default)]
+struct Place {
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
+    meter: Meter,
 }
 
 impl EmbeddedLedger {
@@ -70,13 +82,9 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        Self::start(
-            State::new(1),
-            Box::new(store::Memory::default()),
-            broken,
-            Arc::new(Room::new(None, 0)),
-            None,
-        )
+        let room = Arc::new(Room::new(None, 0));
+        let store = Box::new(store::Memory::default());
+        Self::start(State::new(1), store, broken, room, Place::default())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -98,7 +106,13 @@ impl EmbeddedLedger {
         let room = Arc::new(Room::new(Some(path.as_ref()), reserve_bytes));
         let (disk, epoch) = disk::Disk::open(path.as_ref(), room.clone(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        Self::start(state, Box::new(disk), broken, room, Some(path.as_ref().to_owned()))
+        let place = Place { path: Some(path.as_ref().to_owned()), meter: disk.meter() };
+        Self::start(state, Box::new(disk), broken, room, place)
+    }
+
+    /// What was asked of the disk since the ledger was opened; nothing for one in memory.
+    pub fn disk_use(&self) -> DiskUse {
+        self.meter.read()
     }
 
     fn start(
@@ -106,7 +120,7 @@ impl EmbeddedLedger {
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
         room: Arc<Room>,
-        path: Option<PathBuf>,
+        place: Place,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -116,7 +130,8 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, room, path })
+        let Place { path, meter } = place;
+        Ok(Self { asks, broken, room, path, meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;

@@ -20,8 +20,8 @@ mod types;
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
 pub use embedded::{
-    Archived, Damage, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck, repair,
-    restore_backup, verify_backup,
+    Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
+    repair, restore_backup, verify_backup,
 };
 pub use error::LedgerError;
 pub use housekeeping::{Reconciled, Retained, Retention};

@@ -28,7 +28,7 @@ impl Handler for Verifier {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
         let began = Instant::now();
-        let checked = self.check(&leased, &held, &stop).await;
+        let checked = self.check(&leased, &stop).await;
         let Checked { verdict, spend, estimated } =
             checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -44,12 +44,7 @@ impl Handler for Verifier {
 }
 
 impl Verifier {
-    async fn check(
-        &self,
-        leased: &Leased,
-        held: &Held,
-        stop: &CancellationToken,
-    ) -> Result<Checked, String> {
+    async fn check(&self, leased: &Leased, stop: &CancellationToken) -> Result<Checked, String> {
         let asked = match serde_json::from_slice(&leased.payload) {
             Ok(Assignment::Verify(asked)) => asked,
             Ok(Assignment::Plan(_) | Assignment::Work(_)) => {
@@ -72,7 +67,7 @@ impl Verifier {
                 let said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
                 let question = said.messages.last().map(|last| last.plain()).unwrap_or_default();
-                let purse = Purse::Lease(self.ledger.clone(), held.clone());
+                let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
                 let judged =

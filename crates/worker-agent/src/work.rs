@@ -36,7 +36,7 @@ enum Unreadable {
 impl Handler for WorkerAgent {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
-        let completion = self.work(&leased, &held, &stop).await;
+        let completion = self.work(&leased, &stop).await;
         // Told to stop or not: what was spent is recorded, if the lease still holds.
         let patience = CancellationToken::new();
         let recorded = persist(&patience, || self.ledger.complete(&held, completion.clone())).await;
@@ -47,7 +47,7 @@ impl Handler for WorkerAgent {
 }
 
 impl WorkerAgent {
-    async fn work(&self, leased: &Leased, held: &Held, stop: &CancellationToken) -> Completion {
+    async fn work(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let work = match assignment(&leased.payload) {
             Ok(work) => work,
             Err(error) => return failed("unreadable", error.to_string()),
@@ -66,7 +66,7 @@ impl WorkerAgent {
             deadline: Some(instant_of(work.deadline)),
         };
         let began = Instant::now();
-        let purse = Purse::Lease(self.ledger.clone(), held.clone());
+        let purse = Purse::of(self.ledger.clone(), leased);
         let stream = self.streams.open(&leased.task);
         let called = self
             .caller

@@ -18,7 +18,7 @@ pub(super) struct Bound {
     pub(super) runs: u32,
     pub(super) in_flight: u32,
     /// Writes of one run, each of which waits for the one before to be durable.
-    pub(super) writes_in_a_run: u32,
+    pub(super) waits_in_a_run: u32,
     pub(super) bytes_per_run: f64,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn group_commit(folder: &Path, bound: Bound) -> Result<f64, Fai
     let path = folder.join("bound");
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(|error| Failure::other(format!("{}: {error}", path.display())))?;
-    let bytes = (bound.bytes_per_run / f64::from(bound.writes_in_a_run)) as usize;
+    let bytes = (bound.bytes_per_run / f64::from(bound.waits_in_a_run)) as usize;
     let (writes, waiting) = mpsc::channel(BATCH_MAX);
     let writer = tokio::task::spawn_blocking(move || write_all(file, waiting, bytes));
     let began = Instant::now();
@@ -37,7 +37,7 @@ pub(super) async fn group_commit(folder: &Path, bound: Bound) -> Result<f64, Fai
     let runs = (0..bound.in_flight).map(|_| {
         let writes = writes.clone();
         async move {
-            for _ in 0..runs_each * bound.writes_in_a_run {
+            for _ in 0..runs_each * bound.waits_in_a_run {
                 let (write, durable) = oneshot::channel();
                 if writes.send(write).await.is_err() || durable.await.is_err() {
                     return;

@@ -1,16 +1,11 @@
 //! Another `baton`, watched from outside.
 
+use super::cpu::Account;
 use crate::exit::Failure;
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
-
-/// Linux counts CPU time for user space in hundredths of a second, whatever the kernel's
-/// own tick.
-const TICKS_A_SECOND: u64 = 100;
 
 /// A running `baton`, killed when dropped.
 pub(super) struct Process {
@@ -47,28 +42,9 @@ impl Process {
         Ok(process)
     }
 
-    /// CPU time spent so far, in user space and in the kernel.
-    pub(super) fn cpu(&self) -> Result<Duration, Failure> {
-        let stat = self.proc("stat")?;
-        // Behind the name in parentheses, which may contain anything: state is the third field.
-        let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let fields: Vec<_> = fields.split_whitespace().collect();
-        let ticks = |n: usize| fields.get(n - 3).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
-        let (user, system) = (ticks(14), ticks(15));
-        Ok(Duration::from_millis((user + system) * 1000 / TICKS_A_SECOND))
-    }
-
-    /// Bytes sent to the disk so far.
-    pub(super) fn written(&self) -> Result<u64, Failure> {
-        let io = self.proc("io")?;
-        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-        let bytes = line.and_then(|bytes| bytes.trim().parse().ok());
-        bytes.ok_or_else(|| Failure::other("/proc does not count written bytes"))
-    }
-
-    fn proc(&self, file: &str) -> Result<String, Failure> {
-        let path = format!("/proc/{}/{file}", self.child.id());
-        fs::read_to_string(&path).map_err(|error| Failure::other(format!("{path}: {error}")))
+    /// What it uses.
+    pub(super) fn account(&self) -> Account {
+        Account::of(self.child.id())
     }
 }
 

@@ -2,14 +2,10 @@
 
 use crate::{
     error::{ApiError, Retry},
-    gateway::Shared,
-    limits::CALL_TIMEOUT,
-    peers::Conductor,
     reply::{Finish, Report, report},
 };
 use axum::http::StatusCode;
-use baton_proto::v1::{GetReply, GetRequest, Usage};
-use baton_workflow::TenantId;
+use baton_proto::v1::{GetReply, Usage};
 
 /// An ended run with an answer.
 #[derive(Debug)]
@@ -20,22 +16,8 @@ pub(crate) struct Ended {
     pub(crate) report: Option<Report>,
 }
 
-/// Asks how the run ended.
-pub(crate) async fn fetch(
-    shared: &Shared,
-    tenant: &TenantId,
-    run: &str,
-) -> Result<Ended, ApiError> {
-    let request = GetRequest { tenant: tenant.to_string(), run: run.to_owned() };
-    let get = |mut conductor: Conductor| {
-        let request = request.clone();
-        async move { conductor.get(request).await }
-    };
-    let reply = shared.peers.ask(CALL_TIMEOUT, get).await;
-    reply.and_then(judge).map_err(|error| error.about(run))
-}
-
-fn judge(reply: GetReply) -> Result<Ended, ApiError> {
+/// What came of a run that has ended.
+pub(crate) fn judge(reply: GetReply) -> Result<Ended, ApiError> {
     // What was answered before a cancellation is in the report; nobody waits for it.
     let Some(answer) = reply.answer.filter(|_| reply.status != "cancelled") else {
         return Err(failure(&reply.run, &reply.status, &reply.reason_code, &reply.reason));

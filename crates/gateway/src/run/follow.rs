@@ -5,7 +5,9 @@ use crate::{
     limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CONDUCTOR_AWAY_MAX},
     peers::{Conductor, Peers, plain},
 };
-use baton_proto::v1::{Expired, JournalEntry, Leased, WatchReply, WatchRequest, watch_reply::What};
+use baton_proto::v1::{
+    Expired, GetReply, JournalEntry, Leased, WatchReply, WatchRequest, watch_reply::What,
+};
 use baton_workflow::TenantId;
 use std::{sync::Arc, time::Instant};
 use tonic::Streaming;
@@ -16,8 +18,8 @@ pub(crate) enum Seen {
     Entry(JournalEntry),
     Leased(Leased),
     Expired(Expired),
-    /// After the last entry.
-    Ended,
+    /// After the last entry: what came of the run.
+    Ended(Box<GetReply>),
 }
 
 /// A watch that outlives the Conductors it is kept with: each entry is seen once.
@@ -108,7 +110,7 @@ impl Follow {
             }
             What::Leased(leased) => Some(Seen::Leased(leased)),
             What::Expired(expired) => Some(Seen::Expired(expired)),
-            What::Ended(_) => Some(Seen::Ended),
+            What::Ended(ended) => Some(Seen::Ended(Box::new(ended.run.unwrap_or_default()))),
         }
     }
 }

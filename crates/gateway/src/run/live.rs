@@ -7,7 +7,7 @@ use super::{
     tokens,
 };
 use crate::{error::ApiError, gateway::Shared, limits::KEEP_ALIVE_EVERY};
-use baton_proto::v1::{Delta, JournalEntry};
+use baton_proto::v1::{Delta, GetReply, JournalEntry};
 use baton_workflow::TenantId;
 use futures::{StreamExt, stream::BoxStream};
 use std::{collections::HashMap, sync::Arc};
@@ -26,8 +26,8 @@ pub(crate) enum Told {
     Quiet,
     /// The text that was sent is not the answer's any more.
     Contradiction,
-    /// The run has ended.
-    Ended,
+    /// The run has ended, and so.
+    Ended(Box<GetReply>),
     /// The gateway stops; the run goes on.
     Stopping,
 }
@@ -108,7 +108,7 @@ impl Live {
                     .retain(|task, lease| *task != expired.task || lease.attempt > expired.attempt);
                 None
             }
-            Seen::Ended => return Some(Told::Ended),
+            Seen::Ended(reply) => return Some(Told::Ended(reply)),
         };
         self.read_the_writer();
         told

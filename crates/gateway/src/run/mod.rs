@@ -64,8 +64,11 @@ async fn whole(
     let run = attendee.run().to_owned();
     let mut follow = Follow::to_the_end(shared.peers.clone(), &caller.tenant, &run);
     let ended = async {
-        while !matches!(follow.next().await?, Seen::Ended) {}
-        end::fetch(shared, &caller.tenant, &run).await
+        loop {
+            if let Seen::Ended(reply) = follow.next().await? {
+                return end::judge(*reply);
+            }
+        }
     };
     let ended = tokio::select! {
         ended = ended => ended,
@@ -74,7 +77,7 @@ async fn whole(
     // From here on the run has ended, or shall go on.
     attendee.release();
     let end::Ended { answer, finish, usage, report } = ended?;
-    Ok(Json(head.completion(&answer, "", finish, &usage, report.as_ref())).into_response())
+    Ok(Json(head.completion(&answer, "", finish, &usage, report)).into_response())
 }
 
 /// Said by a gateway that stops: the run is somebody else's to finish.

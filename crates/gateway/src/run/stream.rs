@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     gateway::Shared,
     limits::PIECE_CHARS,
-    reply::{DONE, Delta, Head, comment, data},
+    reply::{DONE, Delta, Head, comment, data, with_report},
     request::ChatCall,
 };
 use axum::{http::StatusCode, response::Response};
@@ -43,7 +43,7 @@ fn answer(
         yield chunk(Delta::Role);
         let mut live = Live::new(shared.clone(), &caller.tenant, &run);
         let mut doing = String::from("waiting");
-        let failure = loop {
+        let ended = loop {
             match live.next().await {
                 Ok(Told::Text(text)) => yield chunk(Delta::Text(&text)),
                 Ok(Told::Reasoning(text)) => {
@@ -58,18 +58,14 @@ fn answer(
                     doing = words;
                 }
                 Ok(Told::Quiet) => yield comment(&doing),
-                Ok(Told::Ended) => break None,
-                Ok(Told::Contradiction) => break Some(interrupted(&run)),
-                Ok(Told::Stopping) => break Some(goes_on(&run)),
-                Err(error) => break Some(error),
+                Ok(Told::Ended(reply)) => break end::judge(*reply),
+                Ok(Told::Contradiction) => break Err(interrupted(&run)),
+                Ok(Told::Stopping) => break Err(goes_on(&run)),
+                Err(error) => break Err(error),
             }
         };
         // Told its end, by us or by the run: what follows is no leaving.
         attendee.release();
-        let ended = match failure {
-            Some(error) => Err(error),
-            None => end::fetch(&shared, &caller.tenant, &run).await,
-        };
         match ended.and_then(|ended| rest(&run, &live, &ended).map(|rest| (rest, ended))) {
             Ok((rest, ended)) => {
                 for piece in pieces(&rest) {
@@ -96,13 +92,12 @@ fn rest(run: &str, live: &Live, ended: &Ended) -> Result<String, ApiError> {
 }
 
 fn last_chunks(head: &Head, call: &ChatCall, ended: &Ended) -> Vec<Bytes> {
-    let mut finish = head.chunk(Delta::Finish(ended.finish), call.include_usage);
-    let report = ended.report.as_ref();
+    let finish = head.chunk(Delta::Finish(ended.finish), call.include_usage);
+    let report = ended.report.clone();
     if call.include_usage {
         return vec![data(&finish), data(&head.usage_chunk(&ended.usage, report)), DONE];
     }
-    crate::reply::attach(&mut finish, report);
-    vec![data(&finish), DONE]
+    vec![data(&with_report(finish, report)), DONE]
 }
 
 /// Text was sent that is not the answer's: it cannot be taken back.

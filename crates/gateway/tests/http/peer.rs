@@ -141,7 +141,7 @@ impl Peer {
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
         self.journal(&Event::Ended { end });
-        self.say(What::Ended(pb::Ended {}));
+        self.say(What::Ended(pb::Ended::default()));
     }
 }
 
@@ -268,7 +268,10 @@ impl conductor_server::Conductor for Wire {
             Some(What::Leased(_) | What::Expired(_) | What::Ended(_)) | None => true,
         };
         let items = move |state: &mut State, place: usize| {
-            let item = state.journal.iter().filter(behind).nth(place).cloned()?;
+            let mut item = state.journal.iter().filter(behind).nth(place).cloned()?;
+            if let Some(What::Ended(ended)) = &mut item.what {
+                ended.run = Some(state.get.clone());
+            }
             if place == 1 && state.break_watches > 0 {
                 state.break_watches -= 1;
                 return Some(Err(Status::unavailable("restarting")));

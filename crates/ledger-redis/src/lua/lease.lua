@@ -39,6 +39,8 @@ if #out > 0 then
 end
 call('DEL', request_key)
 
+-- Handed out when all is done, so that each comes with what the others did to its run.
+local taken = {}
 local function lease(run, number, tenant, class)
   local key = task_key(run, number)
   local attempt = call('HINCRBY', key, 'attempt', 1)
@@ -60,7 +62,7 @@ local function lease(run, number, tenant, class)
     call('HINCRBY', tenant_key(tenant), 'leased', 1)
   end
   observe(run, 'Leased', number, attempt, class, holder)
-  hand_out(run, number)
+  taken[#taken + 1] = { run, number }
 end
 
 -- The tenant whose turn it is in a class, past those at their cap.
@@ -120,6 +122,9 @@ while more and found < max and dropped < DROPPED_MAX do
       more = true
     end
   end
+end
+for _, task in ipairs(taken) do
+  hand_out(task[1], task[2])
 end
 if found > 0 then
   call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))

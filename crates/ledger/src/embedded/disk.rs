@@ -10,6 +10,7 @@
 use super::{
     file::{File, folder, is_no_room},
     log::{Ending, Log, pack, replay},
+    meter::Meter,
     room::Room,
     row::{Change, corrupt},
     snapshot::Snapshot,
@@ -40,6 +41,7 @@ pub(super) struct Disk {
     file: Arc<File>,
     path: PathBuf,
     syncer: Syncer,
+    meter: Meter,
     generation: u64,
     /// What the present log holds, or will, in bytes.
     log_bytes: u64,
@@ -76,9 +78,17 @@ impl Disk {
         let generation = logs.keys().next_back().map_or(1, |last| last + 1);
         let log = create_log(path, generation).map_err(|error| broken(path, &error))?;
         let (path, file) = (path.to_owned(), Arc::new(file));
-        let syncer = Syncer::start(log, file.clone(), room, broken_by)?;
+        let meter = Meter::default();
+        let watched = (room, meter.clone());
+        let syncer = Syncer::start(log, file.clone(), broken_by, watched)?;
         let (recent, moving) = (Rows::new(), None);
-        Ok((Self { file, path, syncer, generation, log_bytes: 0, recent, moving }, epoch))
+        let disk = Self { file, path, syncer, meter, generation, log_bytes: 0, recent, moving };
+        Ok((disk, epoch))
+    }
+
+    /// What this one counts.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// The present log is full: its rows begin to move, and a new one is begun.

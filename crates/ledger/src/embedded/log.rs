@@ -32,6 +32,8 @@ pub(super) struct Log {
     file: File,
     /// What is known to be durable, in bytes.
     synced: u64,
+    /// The last sync was not done to its end.
+    failed: bool,
     record: Vec<u8>,
 }
 
@@ -39,7 +41,7 @@ impl Log {
     /// A new, empty log.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         let file = File::create(&path)?;
-        Ok(Self { path, file, synced: 0, record: Vec::new() })
+        Ok(Self { path, file, synced: 0, failed: false, record: Vec::new() })
     }
 
     /// Where it lies.
@@ -56,20 +58,27 @@ impl Log {
     }
 
     /// Writes what was added since the last time as one record; it is durable when this
-    /// returns. After an error it can be tried again. One record a sync: that is how a torn end is told from damage.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// returns. One record a sync: that is how a torn end is told from damage. Gives the
+    /// bytes that were written: none where nothing was added. After an error it can be
+    /// tried again.
+    pub(super) fn sync(&mut self) -> io::Result<u64> {
         if self.record.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         seal(&mut self.record);
-        // After a failure: what was written of this record is written again.
-        self.file.set_len(self.synced)?;
-        self.file.seek(SeekFrom::Start(self.synced))?;
+        if self.failed {
+            // What was written of this record is written again.
+            self.file.set_len(self.synced)?;
+            self.file.seek(SeekFrom::Start(self.synced))?;
+        }
+        self.failed = true;
         self.file.write_all(&self.record)?;
         self.file.sync_data()?;
-        self.synced += self.record.len() as u64;
+        let bytes = self.record.len() as u64;
+        self.synced += bytes;
+        self.failed = false;
         self.record.clear();
-        Ok(())
+        Ok(bytes)
     }
 }
 

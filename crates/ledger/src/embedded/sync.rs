@@ -8,6 +8,7 @@ use super::{
     disk::{Rows, broken},
     file::{File, WriteError, is_no_room},
     log::Log,
+    meter::Meter,
     room::Room,
     store::Answer,
 };
@@ -80,13 +81,14 @@ impl Syncer {
     pub(super) fn start(
         log: Log,
         file: Arc<File>,
-        room: Arc<Room>,
         broken: Arc<OnceLock<String>>,
+        watched: (Arc<Room>, Meter),
     ) -> Result<Self, LedgerError> {
         let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let thread =
-            Thread { log, file, room, todo, waiting: waiting.clone(), broken: broken.clone() };
+        let (waits, broken_by) = (waiting.clone(), broken.clone());
+        let (room, meter) = watched;
+        let thread = Thread { log, file, room, todo, waiting: waits, broken: broken_by, meter };
         let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
         let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
         let thread = Some(spawned.map_err(unusable)?);
@@ -133,6 +135,7 @@ struct Thread {
     todo: mpsc::Receiver<Job>,
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
+    meter: Meter,
 }
 
 impl Thread {
@@ -149,9 +152,9 @@ impl Thread {
 
     /// Makes durable what was added to the log, as soon as there is room for it.
     fn sync(&mut self) -> Result<(), LedgerError> {
-        let (path, log) = (self.log.path().to_owned(), &mut self.log);
+        let (path, log, meter) = (self.log.path().to_owned(), &mut self.log, &self.meter);
         self.room.wait_for(&path, || {
-            log.sync().map_err(|error| match is_no_room(&error) {
+            log.sync().map(|bytes| meter.synced(bytes)).map_err(|error| match is_no_room(&error) {
                 true => WriteError::NoRoom(error.to_string()),
                 false => WriteError::Failed(broken(&path, &error)),
             })
