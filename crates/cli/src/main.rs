@@ -3,8 +3,10 @@
 mod args;
 mod bench;
 mod client;
+mod control;
 mod exit;
 mod grpc;
+mod ledger;
 mod node;
 mod output;
 mod plan;
@@ -52,6 +54,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Runs(runs) => runs::runs(runs).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
+            Command::Ledger(ledger) => ledger::ledger(ledger).await,
             Command::Bench(bench) => bench::bench(bench).await,
         }
     });

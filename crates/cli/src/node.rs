@@ -1,7 +1,7 @@
 //! The whole cluster in one process: the services that a larger one runs apart, talking
 //! over the same ports.
 
-use crate::{args::PoolArgs, exit::Failure, grpc, settings::InForce};
+use crate::{args::PoolArgs, control, exit::Failure, grpc, settings::InForce};
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_conductor::Conductor;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
-const LEDGER_FILE: &str = "ledger.redb";
+pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 
 /// How long clients may wait for their answers once the cluster was told to stop. Then
 /// they are told where to find them; what the agents still write gets its time after that,
@@ -72,7 +72,7 @@ impl Node {
         }
         let InForce { settings, simulated } = in_force;
         let caller = caller(&settings)?;
-        let ledger = open(options.data).await?;
+        let ledger = open(options.data.clone()).await?;
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
@@ -84,6 +84,9 @@ impl Node {
         }
         serve_team(&mut services, &ledger, &registry, &caller).await?;
         serve_http(&mut services, http, registry.clone());
+        if let Some(folder) = &options.data {
+            control::serve(&mut services, folder, &ledger);
+        }
         let stop = CancellationToken::new();
         let running = services.run(stop.clone());
         let running = tokio::spawn(async move {

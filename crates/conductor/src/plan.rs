@@ -2,7 +2,7 @@
 
 use crate::{
     Conductor,
-    decide::encode,
+    decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
 };
 use async_trait::async_trait;
@@ -156,11 +156,11 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             }
         },
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    Completion { outcome: kept(&outcome), spend, estimated, bodies }
 }
 
 fn failed(code: &str, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    let outcome = kept(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 

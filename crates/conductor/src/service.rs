@@ -3,7 +3,7 @@
 use crate::{
     Conductor,
     ask::Ask,
-    decide::{encode, tasks},
+    decide::{encode, kept, tasks},
     known::FoldError,
     plan::{now, policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
@@ -216,7 +216,7 @@ fn submission(
         key,
         digest: ask.digest,
         budget,
-        events: events.iter().map(encode).collect(),
+        events: events.iter().map(kept).collect(),
         tasks,
         timers: vec![deadline],
         bodies: ask.bodies,

@@ -29,6 +29,7 @@ mod end;
 mod event;
 mod run;
 mod spec;
+pub mod version;
 
 pub use decide::{
     Assignment, Decision, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment,

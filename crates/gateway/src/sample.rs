@@ -1,6 +1,6 @@
 //! A configuration for tests.
 
-use baton_registry::{Auth, PolicySettings, Settings, StrategySettings};
+use baton_registry::{Auth, PolicySettings, RetentionSettings, Settings, StrategySettings};
 use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, Price, TenantId, Usd};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +34,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             seconds: 600,
             depth: 1,
         },
+        retention: RetentionSettings::default(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }
 }

@@ -16,6 +16,6 @@ pub use environment::settings_from_env;
 pub use member::{InProcess, Kind, Member, Registry, RegistryError};
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
 pub use settings::{
-    Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderSettings, SecretRef, Settings,
-    StrategySettings, TimeoutSettings, settings_for,
+    Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderSettings, RetentionSettings,
+    SecretRef, Settings, StrategySettings, TimeoutSettings, settings_for,
 };

@@ -8,6 +8,7 @@ mod faults;
 mod keys;
 mod policy;
 mod provider;
+mod retention;
 mod secret;
 mod strategy;
 mod table;
@@ -30,7 +31,7 @@ const SETTINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const ROOT: Shape = Shape {
     required: &[],
-    optional: &["providers", "agents", "policy", "limits", "budget", "keys"],
+    optional: &["providers", "agents", "policy", "limits", "budget", "keys", "retention"],
 };
 
 /// What reading needs from outside the text.
@@ -120,13 +121,14 @@ fn read_text(
     };
     let limits = bounds::limits(root, faults);
     let budget = bounds::budget(root, faults);
+    let retention = retention::retention(root, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
     let pool = agents.pool?;
-    Some(Settings { providers, pool, policy, fallback, judge, limits, budget, auth })
+    Some(Settings { providers, pool, policy, fallback, judge, limits, budget, retention, auth })
 }
 
 #[cfg(test)]

@@ -21,8 +21,27 @@ pub struct Settings {
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
     pub budget: Budget,
+    /// How long finished runs are kept.
+    pub retention: RetentionSettings,
     /// Who may call.
     pub auth: Auth,
+}
+
+/// How long finished runs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Days after its end; none: for ever.
+    pub days: Option<u32>,
+    /// Finished runs of one tenant, above which its oldest go; none: any number.
+    pub runs_max: Option<u64>,
+    /// Hours after its end for which a run that has an idempotency key is kept anyway.
+    pub keys_hours: u32,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { days: Some(30), runs_max: None, keys_hours: 24 }
+    }
 }
 
 /// Who plans.
@@ -147,6 +166,7 @@ pub fn settings_for(
         judge: None,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
+        retention: RetentionSettings::default(),
         auth: open_auth(),
     })
 }

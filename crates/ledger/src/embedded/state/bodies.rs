@@ -83,7 +83,7 @@ impl State {
     fn others(&self, store: &dyn Store, tenant: &TenantId, hash: &str) -> Result<u64, LedgerError> {
         let key = row::named(Kind::Shared, tenant.as_str(), hash);
         let bytes = match self.changes.get(&key) {
-            Some(changed) => changed.map(|bytes| decode(bytes)).transpose()?,
+            Some(changed) => changed.map(decode).transpose()?,
             None => store.get(&key)?.map(|bytes| decode(&bytes)).transpose()?,
         };
         Ok(bytes.unwrap_or(0))

@@ -38,7 +38,7 @@ impl State {
         if run.progress.ended.is_some() || open(&DECIDE_TASK) {
             return false;
         }
-        let works = run.tasks.keys().any(|number| open(number));
+        let works = run.tasks.keys().any(open);
         let children = run.children.values().any(|child| !self.is_ended(child));
         !run.mails.is_empty() || !(works || children || !run.timers.is_empty())
     }
