@@ -22,6 +22,7 @@ static POOL: LazyLock<Pool> = LazyLock::new(|| {
         output_tokens: 1024,
         concurrency: 1,
         images: false,
+        abilities: Default::default(),
         tags: BTreeSet::new(),
     };
     Pool::new("v1", ["a", "b", "c"].map(card).into()).expect("a pool")

@@ -12,7 +12,15 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 
 # What must not decide which agents a cluster has.
-FOREIGN = ("BATON_CONFIG", "BATON_ENDPOINT", "BATON_MODELS", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+FOREIGN = (
+    "BATON_CONFIG",
+    "BATON_ENDPOINT",
+    "BATON_MODELS",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+)
 
 
 def binary() -> str:

@@ -21,6 +21,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import openai
 
@@ -63,7 +64,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--count", type=int, default=200, help="tasks, all families and difficulties (200)")
+    add("--count", type=int, default=400, help="tasks, all families and difficulties (400)")
     add("--seed", type=int, default=1, help="seed of the tasks (1)")
     add("--systems", help="models, separated by commas (baton, all agents, all strategies)")
     add("--concurrency", type=int, default=16, help="requests at the same time (16)")
@@ -153,10 +154,8 @@ def parameters() -> str:
     """The fingerprint of the simulated models' parameters, as they tell it themselves."""
     command = [binary(), "sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]
     with serving(command, says="models on ") as url:
-        with openai.OpenAI(base_url=url, api_key="none") as client:
-            asked = [{"role": "user", "content": "hello"}]
-            answer = client.chat.completions.create(model="sim-null", messages=asked)
-            return answer.system_fingerprint
+        with urlopen(url.removesuffix("/v1") + "/sim") as about:
+            return json.load(about)["parameters"]
 
 
 def generated(count: int, seed: int) -> list[dict]:

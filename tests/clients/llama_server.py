@@ -1,4 +1,7 @@
-"""Serves a GGUF file over HTTP with llama.cpp's own server, until it is told to stop."""
+"""Serves a GGUF file over HTTP with llama.cpp's own server, until it is told to stop.
+
+With --may-end the model may end its answer; without it, each has as many tokens as allowed.
+"""
 
 import signal
 import sys
@@ -10,7 +13,7 @@ SLOTS = 2
 TOKENS_PER_SLOT = 4096
 
 
-def main(path: str) -> None:
+def main(path: str, ends: bool) -> None:
     # Handled by whoever waits for them below, and not by llama.cpp's threads.
     stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
@@ -21,7 +24,7 @@ def main(path: str) -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * TOKENS_PER_SLOT
     params.cpuparams.n_threads = 1
-    params.sampling.ignore_eos = True
+    params.sampling.ignore_eos = not ends
     params.endpoint_metrics = True
     # Every token of a prompt is worked through, and counted, each time.
     params.cache_prompt = False
@@ -32,4 +35,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], "--may-end" in sys.argv[2:])

@@ -36,7 +36,7 @@ def vocabulary() -> tuple[list[str], list[float], list[gguf.TokenType]]:
     return tokens, [0.0] * len(tokens), kinds
 
 
-def write(path: Path) -> None:
+def write(path: Path, chat_template: str = CHAT_TEMPLATE) -> None:
     """Writes the model; the same bytes each time."""
     tokens, scores, kinds = vocabulary()
     writer = gguf.GGUFWriter(path, "llama")
@@ -59,7 +59,7 @@ def write(path: Path) -> None:
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(chat_template)
     for name, tensor in weights(len(tokens)):
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()

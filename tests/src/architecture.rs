@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 /// The crates, layer by layer. A crate may depend on lower layers only.
 const LAYERS: [&[&str]; 8] = [
-    &["workflow"],
+    &["codes", "workflow"],
     &["planner", "engine"],
     &["proto", "telemetry", "actor"],
     &["ledger", "registry", "provider"],
@@ -61,11 +61,12 @@ const IMPURE_WORDS: [&str; 16] = [
     "tokio",
 ];
 /// Vendors, by the beginning of their crates' names, with the crates that may name them.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("axum", &["gateway", "sim"]),
     ("clap", &["cli"]),
     ("etcd-client", &["registry-etcd"]),
     ("hyper", &[]),
+    ("notify", &["registry"]),
     ("opentelemetry", &["telemetry"]),
     ("prost", &["proto"]),
     ("protox", &["proto"]),

@@ -25,6 +25,14 @@ pub fn policy(provider: &str) -> String {
     )
 }
 
+fn whole(parts: &[String]) -> String {
+    let mut text = String::new();
+    for part in parts {
+        writeln!(text, "{part}").unwrap();
+    }
+    text
+}
+
 /// Parts of a configuration, in a file of its own.
 pub struct Config {
     folder: TempDir,
@@ -33,13 +41,26 @@ pub struct Config {
 impl Config {
     /// Writes the file.
     pub fn new(parts: &[String]) -> Self {
-        let mut text = String::new();
-        for part in parts {
-            writeln!(text, "{part}").unwrap();
-        }
         let config = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(config.path(), text).unwrap();
+        config.write(parts);
         config
+    }
+
+    /// Writes it again, in place.
+    pub fn write(&self, parts: &[String]) {
+        std::fs::write(self.path(), whole(parts)).unwrap();
+    }
+
+    /// Puts another file in its place, as editors do.
+    pub fn replace(&self, parts: &[String]) {
+        let new = self.file("baton.toml.new");
+        std::fs::write(&new, whole(parts)).unwrap();
+        std::fs::rename(new, self.path()).unwrap();
+    }
+
+    /// A file beside it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Its place.

@@ -14,6 +14,8 @@ pub mod architecture;
 pub mod config;
 mod http;
 mod run;
+mod screen;
 
 pub use http::{Client, Event, Events, Reply};
 pub use run::{Ended, Journal, ask, ask_of, begin, end_of, ended, report, rounds, spent, until};
+pub use screen::Screen;

@@ -148,11 +148,22 @@ fn sim_is_an_endpoint_of_its_own() {
     let models = client.get("/v1/models").json;
     assert!(models["data"].as_array().unwrap().iter().any(|model| model["id"] == "sim-sage"));
     assert_eq!(client.chat(&ask("sim-swift", json!({}))).status, 200);
+    let about = client.get("/sim").json;
+    let tasks = baton(&["tasks", "--count", "1"]).stdout;
+    let task: Value = serde_json::from_str(&tasks).unwrap();
+    assert_eq!(about["parameters"], task["parameters"], "{about} {task}");
+    let calls = client.get("/sim/calls");
+    assert_eq!(calls.json["model"], "sim-swift", "one line, which is one object");
     sim.signal("INT").unwrap();
     let (status, stderr) = sim.wait(std::time::Duration::from_secs(10)).unwrap();
     assert!(status.success(), "{stderr}");
     let wrong = baton(&["sim", "--malformed-rate", "2"]);
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("parameters.toml");
+    std::fs::write(&file, "version = 2\n[echos]\n").unwrap();
+    let wrong = baton(&["sim", "--parameters", file.to_str().unwrap()]);
+    fails(&wrong, 2, &["[echo] is missing", "[echos] is not known", "[model] is missing"]);
 }
 
 /// The exit code, nothing on stdout, and these words on stderr.

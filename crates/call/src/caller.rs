@@ -1,31 +1,52 @@
 //! The call itself.
 
-use baton_ledger::{Held, Leased, Ledger, LedgerError};
-use baton_provider::{
-    ChatEvent, ChatRequest, Content, Finish, Message, Part, Provider, ProviderError, RetryPolicy,
-    Usage,
+use crate::{
+    Delta, Purse, Reply,
+    bound::tokens_in_max,
+    figures::{AgentFigures, Figures},
+    gate::{AccountLimits, Entered, Gate, NoRoom, Pass, Visit},
+    latency::Latencies,
+    race::{Race, Raced},
+    tries::Tries,
 };
-use baton_workflow::{AgentCard, Resource, Spend};
-use futures::StreamExt as _;
+use baton_codes::FailureCode;
+use baton_ledger::{Bound, Ledger};
+use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
+use baton_workflow::{
+    AccountTerms, AgentCard, AgentId, HedgeTerms, Incident, Resource, Spend, TenantId,
+};
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Tokens that a message's frame may take.
-const MESSAGE_FRAME_TOKENS: u64 = 16;
-/// Tokens that one image can take at most with the usual tilings.
-const IMAGE_TOKENS: u64 = 16_384;
+/// Providers by the names that cards refer to.
+pub type Providers = BTreeMap<String, Arc<dyn Provider>>;
 
-/// Makes calls to the models of all configured providers.
+/// Makes calls to the models of all configured providers. Clones share the providers.
 #[derive(Clone)]
 pub struct Caller {
-    providers: Arc<BTreeMap<String, Arc<dyn Provider>>>,
+    providers: Arc<RwLock<Providers>>,
     retry: RetryPolicy,
+    figures: Figures,
+    tenant: Option<TenantId>,
+    gate: Gate,
+    limits: Arc<RwLock<CallLimits>>,
+    pub(crate) latencies: Arc<Latencies>,
+}
+
+/// What bounds calls besides the budgets of runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallLimits {
+    /// By the name of the provider. One that is not named here has no limits and the usual
+    /// breaker.
+    pub accounts: BTreeMap<String, AccountLimits>,
+    /// When slow calls get a second one beside them, if they do.
+    pub hedge: Option<HedgeTerms>,
 }
 
 /// What to ask of whom.
@@ -37,69 +58,12 @@ pub struct Call<'a> {
     pub request: ChatRequest,
     /// No call goes on longer than this.
     pub deadline: Option<Instant>,
-}
-
-/// What pays for a call.
-#[derive(Clone)]
-pub enum Purse {
-    /// The budget of the run whose task is held.
-    Lease {
-        /// Where it is kept.
-        ledger: Arc<dyn Ledger>,
-        /// The task.
-        held: Held,
-        /// What the lease has set aside for the first call, until that is made; or what
-        /// did not hold it.
-        set_aside: Arc<Mutex<Result<Spend, Resource>>>,
-    },
-    /// Nothing is reserved: the caller answers for the spend.
-    Open,
-}
-
-impl Purse {
-    /// What pays for the calls of a leased task.
-    pub fn of(ledger: Arc<dyn Ledger>, leased: &Leased) -> Self {
-        let held = Held { task: leased.task.clone(), token: leased.token };
-        Self::Lease { ledger, held, set_aside: Arc::new(Mutex::new(leased.reserved)) }
-    }
-
-    /// What is set aside already, given out once.
-    fn set_aside(&self) -> Result<Spend, Resource> {
-        match self {
-            Self::Lease { set_aside, .. } => {
-                // Whoever panicked, an amount is whole.
-                let mut rest = set_aside.lock().unwrap_or_else(PoisonError::into_inner);
-                (*rest)?;
-                std::mem::replace(&mut *rest, Ok(Spend::ZERO))
-            }
-            Self::Open => Ok(Spend::ZERO),
-        }
-    }
-}
-
-/// More of a reply, while it comes in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta<'a> {
-    /// A call begins; what an earlier one gave is withdrawn.
-    Begin {
-        /// Counts the calls of one [`Caller::make`], from 1.
-        call: u32,
-    },
-    /// Text.
-    Text(&'a str),
-    /// Reasoning.
-    Reasoning(&'a str),
-}
-
-/// A whole reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// The text; never empty.
-    pub text: String,
-    /// Why the model stopped.
-    pub finish: Finish,
-    /// Tokens, as the provider said, or as estimated.
-    pub usage: Usage,
+    /// Whether somebody follows the reply while it comes in: then no second call is made
+    /// once there is text.
+    pub followed: bool,
+    /// Whether an agent at another provider may do it instead: then an account that fails,
+    /// or has no room for long, is not waited for.
+    pub elsewhere: bool,
 }
 
 /// Why there is no reply.
@@ -113,17 +77,42 @@ pub enum CallFailure {
     Stopped,
     /// The card names a provider that is not configured here.
     UnknownProvider(String),
+    /// The call went well and gave no text, for this reason.
+    NotSaid(Finish),
+    /// The provider's account has no room for the call within reason.
+    NoRoom {
+        /// What there is no room in.
+        bound: Bound,
+        /// When there may be, in milliseconds.
+        ms: u64,
+    },
+}
+
+impl From<NoRoom> for CallFailure {
+    fn from(NoRoom { bound, ms }: NoRoom) -> Self {
+        Self::NoRoom { bound, ms }
+    }
 }
 
 impl CallFailure {
     /// A stable name for metrics and events.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Provider(error) => error.code(),
-            Self::BudgetSpent(_) => "budget_spent",
-            Self::Stopped => "stopped",
-            Self::UnknownProvider(_) => "unknown_provider",
-        }
+        let code = match self {
+            Self::Provider(error) => return error.code(),
+            Self::BudgetSpent(_) => FailureCode::BudgetSpent,
+            Self::Stopped => FailureCode::Stopped,
+            Self::UnknownProvider(_) => FailureCode::UnknownProvider,
+            Self::NotSaid(Finish::Refusal) => FailureCode::Refused,
+            Self::NotSaid(Finish::ContentFilter) => FailureCode::Filtered,
+            Self::NotSaid(Finish::Stop | Finish::Length | Finish::ToolCalls) => FailureCode::NoText,
+            Self::NoRoom { bound, .. } => match bound {
+                Bound::Breaker => FailureCode::BreakerOpen,
+                Bound::Pause => FailureCode::ProviderPaused,
+                Bound::Concurrency | Bound::AgentConcurrency => FailureCode::TooManyCalls,
+                Bound::Requests | Bound::Tokens => FailureCode::QuotaSpent,
+            },
+        };
+        code.as_str()
     }
 }
 
@@ -138,6 +127,16 @@ impl fmt::Display for CallFailure {
             Self::UnknownProvider(name) => {
                 write!(f, "provider {name} is not configured in this process")
             }
+            Self::NotSaid(finish) => f.write_str(match finish {
+                Finish::Refusal => "the model refused to answer",
+                Finish::ContentFilter => "the provider's filter stopped the answer",
+                Finish::Length => "the model wrote no text within its limit of tokens",
+                Finish::Stop | Finish::ToolCalls => "the model wrote no text",
+            }),
+            Self::NoRoom { bound, ms } => {
+                let bound = bound.name();
+                write!(f, "the provider's account has no room for {ms} ms more: {bound}")
+            }
         }
     }
 }
@@ -151,12 +150,64 @@ pub struct Called {
     pub spend: Spend,
     /// Whether a part of `spend` is an upper bound.
     pub estimated: bool,
+    /// What happened on the way; nothing where the first call succeeded at once.
+    pub incidents: Vec<Incident>,
 }
 
 impl Caller {
     /// Over these providers, by the names that cards refer to.
-    pub fn new(providers: BTreeMap<String, Arc<dyn Provider>>, retry: RetryPolicy) -> Self {
-        Self { providers: Arc::new(providers), retry }
+    pub fn new(providers: Providers, retry: RetryPolicy) -> Self {
+        Self {
+            providers: Arc::new(RwLock::new(providers)),
+            retry,
+            figures: Figures::default(),
+            tenant: None,
+            gate: Gate::new(None),
+            limits: Arc::default(),
+            latencies: Arc::default(),
+        }
+    }
+
+    /// The same, with all calls counted as this tenant's.
+    #[must_use]
+    pub fn on_behalf_of(&self, tenant: &TenantId) -> Self {
+        Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// What the calls of this process came to, agent by agent: those for one tenant, or
+    /// all.
+    pub fn figures(&self, tenant: Option<&TenantId>) -> BTreeMap<AgentId, AgentFigures> {
+        self.figures.read(tenant)
+    }
+
+    /// The same, with the ledger that keeps the accounts which all processes share.
+    /// Without one, every account is kept in this process.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Arc<dyn Ledger>) -> Self {
+        Self { gate: Gate::new(Some(ledger)), ..self }
+    }
+
+    /// Takes other providers from the next call on. Calls under way end with the provider
+    /// that they began with.
+    pub fn set_providers(&self, providers: Providers) {
+        // A map is whole whoever panicked: it is only ever replaced.
+        *self.providers.write().unwrap_or_else(PoisonError::into_inner) = providers;
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Takes other limits from the next call on.
+    pub fn set_limits(&self, limits: CallLimits) {
+        // It is only ever replaced as a whole, whoever panicked.
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    fn limits_of(&self, provider: &str) -> (AccountLimits, Option<HedgeTerms>) {
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let account = limits.accounts.get(provider).copied();
+        (account.unwrap_or_else(AccountLimits::usual), limits.hedge)
     }
 
     /// Asks, and asks again where that may help, as long as budget, deadline and `stop`
@@ -166,141 +217,143 @@ impl Caller {
         call: Call<'_>,
         purse: &Purse,
         stop: &CancellationToken,
+        deltas: impl FnMut(Delta<'_>) + Send,
+    ) -> Called {
+        let begun = self.figures.begin(&call.card.id, self.tenant.as_ref());
+        let called = self.make_uncounted(call, purse, stop, deltas).await;
+        begun.end(&called);
+        called
+    }
+
+    async fn make_uncounted(
+        &self,
+        call: Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
         mut deltas: impl FnMut(Delta<'_>) + Send,
     ) -> Called {
-        let mut called =
-            Called { result: Err(CallFailure::Stopped), spend: Spend::ZERO, estimated: false };
-        let Some(provider) = self.providers.get(&call.card.provider).cloned() else {
-            called.result = Err(CallFailure::UnknownProvider(call.card.provider.clone()));
-            return called;
+        let Some(provider) = self.provider(&call.card.provider) else {
+            let failure = CallFailure::UnknownProvider(call.card.provider.clone());
+            return Tries::new(Spend::ZERO).ended(Err(failure));
         };
-        let tokens_in = tokens_in_max(&call.request.messages);
-        let bound = call.card.upper_bound(tokens_in, call.request.output_tokens_max);
-        let set_aside = match purse.set_aside() {
-            Ok(amount) => amount,
-            Err(resource) => {
-                called.result = Err(CallFailure::BudgetSpent(resource));
-                return called;
-            }
-        };
-        // The first call needs only what goes beyond what is set aside; one that failed
-        // for nothing leaves its reservation to the next one.
-        let mut wanted = bound.minus(set_aside);
+        let tokens_in = tokens_in_max(&call.request);
+        let mut tries =
+            Tries::new(call.card.upper_bound(tokens_in, call.request.output_tokens_max));
         for attempt in 1_u32.. {
-            if wanted != Spend::ZERO
-                && let Err(failure) = reserve(purse, wanted, stop).await
-            {
-                called.result = Err(failure);
-                return called;
-            }
-            deltas(Delta::Begin { call: attempt });
-            let one = one_call(provider.as_ref(), &call, &mut deltas);
-            let Some(outcome) = stop.run_until_cancelled(one).await else {
-                // It had begun, and nobody will know what it used.
-                called.spend = called.spend.plus(bound);
-                called.estimated = true;
-                return called;
+            let pass = match self.prepare(&call, purse, stop, &mut tries).await {
+                Ok(pass) => pass,
+                Err(failure) => return tries.ended(Err(failure)),
             };
-            let error = match outcome {
-                Ok((reply, known)) => {
-                    called.spend = called.spend.plus(reply.usage.spend(call.card.price));
-                    called.estimated |= !known;
-                    called.result = Ok(reply);
-                    return called;
-                }
+            deltas(Delta::Begin { call: tries.calls });
+            let began = Instant::now();
+            let mut race = Race { caller: self, provider: &*provider, call: &call, purse, stop };
+            let racing = race.run(pass, &mut tries, &mut deltas);
+            let Some(Raced { call: number, result }) = stop.run_until_cancelled(racing).await
+            else {
+                // What had begun goes on the bill: nobody will know what it used.
+                tries.settle_open();
+                return tries.ended(Err(CallFailure::Stopped));
+            };
+            let error = match result {
+                Ok(reply) => return tries.ended(Ok(reply)),
                 Err(error) => error,
             };
-            wanted = if error.may_have_cost() { bound } else { Spend::ZERO };
-            if error.may_have_cost() {
-                called.spend = called.spend.plus(bound);
-                called.estimated = true;
-            }
             let pause = self.retry.delay_ms(attempt, &error, rand::random());
             let pause = pause.map(Duration::from_millis).filter(|pause| {
                 call.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline)
             });
+            tries.incidents.push(Incident::Failed {
+                call: number,
+                code: error.code().to_owned(),
+                ms: millis(began.elapsed()),
+                retry_ms: pause.map(millis),
+            });
             let Some(pause) = pause else {
-                called.result = Err(CallFailure::Provider(error));
-                return called;
+                return tries.ended(Err(CallFailure::Provider(error)));
             };
             tracing::info!(agent = %call.card.id, %error, attempt, ?pause, "call failed, trying again");
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return called;
+                break;
             }
         }
-        called
+        tries.ended(Err(CallFailure::Stopped))
     }
-}
 
-async fn reserve(purse: &Purse, bound: Spend, stop: &CancellationToken) -> Result<(), CallFailure> {
-    let Purse::Lease { ledger, held, .. } = purse else { return Ok(()) };
-    match baton_ledger::persist(stop, || ledger.reserve(held, bound)).await {
-        Ok(()) => Ok(()),
-        Err(LedgerError::BudgetSpent(resource)) => Err(CallFailure::BudgetSpent(resource)),
-        Err(error) => {
-            tracing::info!(%error, task = %held.task, "no reservation");
-            Err(CallFailure::Stopped)
-        }
-    }
-}
-
-/// One call; whether the provider said what it used comes with the reply.
-async fn one_call(
-    provider: &dyn Provider,
-    call: &Call<'_>,
-    deltas: &mut (impl FnMut(Delta<'_>) + Send),
-) -> Result<(Reply, bool), ProviderError> {
-    let run = async {
-        let mut stream = provider.chat(call.request.clone()).await?;
-        let mut text = String::new();
-        while let Some(event) = stream.next().await {
-            match event? {
-                ChatEvent::Text(more) => {
-                    text.push_str(&more);
-                    deltas(Delta::Text(&more));
-                }
-                ChatEvent::Reasoning(more) => deltas(Delta::Reasoning(&more)),
-                ChatEvent::Finished(finished) => {
-                    if text.trim().is_empty() {
-                        return Err(ProviderError::Empty);
-                    }
-                    let known = finished.usage.is_some();
-                    let usage = finished.usage.unwrap_or_else(|| estimate(&call.request, &text));
-                    return Ok((Reply { text, finish: finished.finish, usage }, known));
-                }
+    /// Money and room for another call.
+    async fn prepare(
+        &self,
+        call: &Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Result<Pass, CallFailure> {
+        tries.calls += 1;
+        tries.fund(purse, stop).await?;
+        let visit = self.visit(call);
+        let entering = stop.run_until_cancelled(self.gate.enter(&visit));
+        let Entered { pass, waited } = match entering.await {
+            None => return Err(CallFailure::Stopped),
+            Some(Ok(entered)) => entered,
+            Some(Err(no_room)) => {
+                let NoRoom { bound, ms } = no_room;
+                let (call, cause) = (tries.calls, bound.name().to_owned());
+                tries.incidents.push(Incident::Refused { call, cause, ms });
+                return Err(no_room.into());
             }
+        };
+        if let Some((bound, waited)) = waited {
+            let (call, cause) = (tries.calls, bound.name().to_owned());
+            tries.incidents.push(Incident::Waited { call, cause, ms: millis(waited) });
         }
-        let reason = "the stream ended without a finish".to_owned();
-        Err(ProviderError::Cut { received: text.len(), reason })
-    };
-    let Some(deadline) = call.deadline else { return run.await };
-    let left = deadline.saturating_duration_since(Instant::now());
-    tokio::time::timeout(left, run).await.unwrap_or_else(|_| {
-        let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        Err(ProviderError::Timeout { phase: baton_provider::Phase::Total, ms })
-    })
-}
+        Ok(pass)
+    }
 
-/// No tokenizer in use makes more tokens than bytes.
-fn tokens_in_max(messages: &[Message]) -> u64 {
-    messages.iter().map(|message| content_tokens(&message.content) + MESSAGE_FRAME_TOKENS).sum()
-}
+    fn visit<'a>(&self, call: &Call<'a>) -> Visit<'a> {
+        let (limits, _) = self.limits_of(&call.card.provider);
+        Visit {
+            card: call.card,
+            limits,
+            tokens: tokens_expected(&call.request),
+            deadline: call.deadline,
+            elsewhere: call.elsewhere,
+        }
+    }
 
-fn content_tokens(content: &Content) -> u64 {
-    match content {
-        Content::Text(text) => text.len() as u64,
-        Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part {
-                Part::Text { text } => text.len() as u64,
-                Part::ImageUrl { .. } => IMAGE_TOKENS,
-            })
-            .sum(),
+    /// Room and money for a second call, if both are there at once.
+    pub(crate) async fn second(
+        &self,
+        call: &Call<'_>,
+        purse: &Purse,
+        stop: &CancellationToken,
+        tries: &mut Tries,
+    ) -> Option<Pass> {
+        if !self.latencies.spend() {
+            return None;
+        }
+        let pass = self.gate.try_enter(&self.visit(call)).await?;
+        tries.fund(purse, stop).await.ok()?;
+        Some(pass)
+    }
+
+    pub(crate) fn hedge(&self, call: &Call<'_>) -> Option<HedgeTerms> {
+        self.limits_of(&call.card.provider).1
     }
 }
 
-/// What a reply used at most, when the provider does not say.
-fn estimate(request: &ChatRequest, text: &str) -> Usage {
-    let tokens_out = (text.len() as u64).min(u64::from(request.output_tokens_max));
-    Usage { tokens_in: tokens_in_max(&request.messages), tokens_out, ..Usage::default() }
+impl AccountLimits {
+    /// Of an account that nothing is configured for.
+    pub fn usual() -> Self {
+        let breaker = Some(baton_workflow::BreakerTerms::default());
+        Self { terms: AccountTerms { breaker, ..AccountTerms::default() }, shared: false }
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a call will use, as an account's quota is counted by providers: four bytes of text
+/// for a token, and all that may be written.
+fn tokens_expected(request: &ChatRequest) -> u64 {
+    tokens_in_max(request) / 4 + u64::from(request.output_tokens_max)
 }

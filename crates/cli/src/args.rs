@@ -1,12 +1,17 @@
 //! What can be said on the command line.
 
-use crate::bench::Bench;
+use crate::{
+    bench::Bench,
+    complete::{Completions, Man},
+    doctor::Doctor,
+    explain::Explain,
+    profile::ProfileArgs,
+    top::Top,
+};
 use baton_sim::{Control, Difficulty, Family, Faults};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
-
-/// Where the endpoint listens unless said otherwise.
-const LISTEN: &str = "127.0.0.1:8484";
 
 /// An open, self-hosted Conductor: teams of language models behind one OpenAI endpoint.
 #[derive(Debug, Parser)]
@@ -15,7 +20,7 @@ const LISTEN: &str = "127.0.0.1:8484";
     version,
     after_help = "Exit codes: 0 done · 1 error · 2 wrong usage or configuration · 3 the run ended \
                   without an answer · 4 not authorised · 5 an answer, but not accepted or cut \
-                  short · 130 interrupted.\nLogs go to stderr; BATON_LOG sets what is logged."
+                  short · 6 warnings of doctor · 130 interrupted.\nLogs go to stderr; BATON_LOG sets what is logged."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -44,6 +49,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// List, show, watch and cancel runs.
     Runs(Runs),
+    /// Check, show and compare configurations.
+    Config(crate::config::Config),
     /// Serve the SIMULATED pool of models over HTTP.
     Sim(Sim),
     /// Print generated tasks with their answers, one JSON object a line, or grade replies.
@@ -52,16 +59,37 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Look at, check, save and restore the ledger of a data folder.
     Ledger(Ledger),
+    /// Look at a cluster at work: runs, queues, agents, cost.
+    #[command(after_help = "Example: baton top --endpoint http://127.0.0.1:8484")]
+    Top(Top),
+    /// Look for what keeps a cluster from working here.
+    #[command(
+        after_help = "Example: baton doctor --config baton.toml --data baton-data\nExit codes: 0 all is well, 6 there are warnings, 1 a check failed. Each provider is tried with one call of one token, unless --no-calls is given."
+    )]
+    Doctor(Doctor),
+    /// Keep named endpoints, with where their keys are.
+    Profile(ProfileArgs),
+    /// Say what an error code means, why it happens and what to do.
+    #[command(after_help = "Example: baton explain queue_full")]
+    Explain(Explain),
+    /// Print a script that completes command lines in a shell.
+    #[command(after_help = "Example: source <(baton completions bash)")]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands into a folder.
+    #[command(after_help = "Example: baton man --out ~/.local/share/man/man1")]
+    Man(Man),
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Up {
-    /// Address of the HTTP endpoint. Beyond loopback, keys must be configured.
-    #[arg(long, default_value = LISTEN)]
-    pub(crate) listen: SocketAddr,
-    /// Folder of the ledger; made if missing.
-    #[arg(long, default_value = "baton-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// Address of the HTTP endpoint. Beyond loopback, keys must be configured. [default:
+    /// server.listen of the configuration, else 127.0.0.1:8484]
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Folder of the ledger; made if missing. [default: server.data of the configuration,
+    /// else baton-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }
@@ -90,9 +118,12 @@ pub(crate) struct EndpointArgs {
     /// The endpoint, such as http://127.0.0.1:8484.
     #[arg(long, env = "BATON_ENDPOINT", value_name = "URL", global = true)]
     pub(crate) endpoint: Option<String>,
-    /// Environment variable that holds the key.
-    #[arg(long, default_value = "BATON_API_KEY", value_name = "NAME", global = true)]
-    pub(crate) key_env: String,
+    /// Environment variable that holds the key; BATON_API_KEY unless said.
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) key_env: Option<String>,
+    /// The profile, which says what is not said here; see `baton profile`.
+    #[arg(long, env = "BATON_PROFILE", value_name = "NAME", global = true)]
+    pub(crate) profile: Option<String>,
 }
 
 /// What a run may be told.
@@ -124,13 +155,24 @@ pub(crate) struct AskArgs {
     pub(crate) seed: Option<i64>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// For people.
     #[default]
     Text,
     /// One JSON document.
     Json,
+}
+
+impl Format {
+    /// As it is said.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -144,8 +186,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
     /// Form of the answer.
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT")]
+    pub(crate) output: Option<Format>,
     /// Only the answer, nothing on stderr.
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -162,8 +204,8 @@ pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
     /// Form of the plan.
-    #[arg(short, long, value_enum, default_value = "text")]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT")]
+    pub(crate) output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -173,8 +215,8 @@ pub(crate) struct Runs {
     #[command(flatten)]
     pub(crate) endpoint: EndpointArgs,
     /// Form of what is printed.
-    #[arg(short, long, value_enum, default_value = "text", global = true)]
-    pub(crate) output: Format,
+    #[arg(short, long, value_enum, env = "BATON_OUTPUT", global = true)]
+    pub(crate) output: Option<Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -222,9 +264,14 @@ pub(crate) struct Sim {
     /// What is switched off, for controls: off, flat-skills or no-roles.
     #[arg(long, default_value = "off")]
     pub(crate) control: Control,
-    /// Shares of calls that fail, such as 429=0.02,503=0.01,stall=0.01,cut=0.01,garbage=0.01.
+    /// Shares of calls that go wrong, such as 429=0.02,cut=0.01: 429, 500, 503, stall-first,
+    /// stall, cut, empty, garbage, usage.
     #[arg(long, default_value = "")]
     pub(crate) faults: Faults,
+    /// How the models behave, in the form of crates/sim/parameters.toml; the one that is
+    /// compiled in unless said.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parameters: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,9 +3,12 @@
 use crate::{
     args::{AskArgs, EndpointArgs, PoolArgs},
     exit::Failure,
+    live::Overrides,
     node::{Node, NodeOptions},
+    profile::Profile,
 };
-use baton_provider_http::{Api, ApiError, Secret};
+use baton_codes::StartCode;
+use baton_provider_http::{Api, ApiError};
 use serde_json::{Map, Value, json};
 use std::{
     io::Read as _,
@@ -20,19 +23,23 @@ const ENDPOINT: &str = "http://127.0.0.1:8484";
 /// A cluster, with what has to be stopped when it is no longer needed.
 pub(crate) struct Cluster {
     pub(crate) api: Api,
+    pub(crate) profile: Profile,
     node: Option<Node>,
 }
 
 impl Cluster {
     /// The one at the endpoint; without an endpoint, one of our own, in memory.
     pub(crate) async fn find(endpoint: &EndpointArgs, pool: &PoolArgs) -> Result<Self, Failure> {
-        if let Some(url) = &endpoint.endpoint {
-            return Ok(Self { api: api(url, endpoint)?, node: None });
+        let profile = Profile::in_force(endpoint)?;
+        if let Some(url) = profile.endpoint(endpoint) {
+            return Ok(Self { api: api(&url, &profile, endpoint)?, profile, node: None });
         }
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let node = Node::start(NodeOptions { listen, data: None, pool: pool.clone() }).await?;
-        let api = api(&format!("http://{}", node.address), endpoint)?;
-        Ok(Self { api, node: Some(node) })
+        let overrides = Overrides { listen: Some(listen), data: None };
+        let options = NodeOptions { overrides, stays: false, pool: pool.clone() };
+        let node = Node::start(options).await?;
+        let api = api(&format!("http://{}", node.address), &profile, endpoint)?;
+        Ok(Self { api, profile, node: Some(node) })
     }
 
     pub(crate) async fn leave(self) -> Result<(), Failure> {
@@ -43,28 +50,32 @@ impl Cluster {
     }
 }
 
-/// The cluster at the endpoint, or at the place where one usually is.
-pub(crate) fn remote(endpoint: &EndpointArgs) -> Result<Api, Failure> {
-    api(endpoint.endpoint.as_deref().unwrap_or(ENDPOINT), endpoint)
+/// The cluster at the endpoint, or at the place where one usually is, with the profile
+/// in force.
+pub(crate) fn remote(endpoint: &EndpointArgs) -> Result<(Api, Profile), Failure> {
+    let profile = Profile::in_force(endpoint)?;
+    let url = profile.endpoint(endpoint).unwrap_or_else(|| ENDPOINT.to_owned());
+    Ok((api(&url, &profile, endpoint)?, profile))
 }
 
-fn api(url: &str, endpoint: &EndpointArgs) -> Result<Api, Failure> {
-    let set = std::env::var_os(&endpoint.key_env).filter(|value| !value.is_empty());
-    let key = set.map(|_| Secret::from_env(&endpoint.key_env));
-    let key = key.transpose().map_err(|error| Failure::Auth(error.to_string()))?;
-    Api::new(url, key).map_err(failure)
+fn api(url: &str, profile: &Profile, endpoint: &EndpointArgs) -> Result<Api, Failure> {
+    Api::new(url, profile.key(endpoint)?).map_err(failure)
 }
 
 /// What an endpoint's refusal means for the exit code.
 pub(crate) fn failure(error: ApiError) -> Failure {
     match &error {
-        ApiError::Refused { status: 401 | 403, .. } => Failure::Auth(error.to_string()),
-        ApiError::Refused { status: 400 | 404 | 413 | 422, .. } => {
-            Failure::Usage(error.to_string())
+        ApiError::Refused { status, code, .. } => {
+            let failure = match status {
+                401 | 403 => Failure::auth(error.to_string()),
+                400 | 404 | 413 | 422 => Failure::usage(error.to_string()),
+                _ => Failure::other(error.to_string()),
+            };
+            failure.explained_by(code)
         }
-        ApiError::Refused { .. } => Failure::Other(error.to_string()),
         ApiError::Unreachable { .. } => {
-            Failure::Other(format!("{error}. Start a cluster with `baton up`, or set --endpoint"))
+            let message = format!("{error}. Start a cluster with `baton up`, or set --endpoint");
+            Failure::other(message).named(StartCode::EndpointUnreachable)
         }
     }
 }

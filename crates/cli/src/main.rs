@@ -3,18 +3,26 @@
 mod args;
 mod bench;
 mod client;
+mod complete;
+mod config;
+mod connections;
 mod control;
+mod doctor;
 mod exit;
+mod explain;
 mod grpc;
 mod ledger;
+mod live;
 mod node;
 mod output;
 mod plan;
+mod profile;
 mod run;
 mod runs;
 mod settings;
 mod sim;
 mod tasks;
+mod top;
 mod tree;
 mod up;
 
@@ -34,6 +42,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             anstream::eprintln!("{}error:{} {failure}", output::BAD, output::PLAIN);
+            if let Some(name) = failure.name() {
+                anstream::eprintln!("{}see `baton explain {name}`{}", output::DIM, output::PLAIN);
+            }
             failure.code()
         }
     }
@@ -52,10 +63,17 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Run(run) => run::run(run).await,
             Command::Plan(plan) => plan::plan(plan).await,
             Command::Runs(runs) => runs::runs(runs).await,
+            Command::Config(config) => config::config(config).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
             Command::Ledger(ledger) => ledger::ledger(ledger).await,
             Command::Bench(bench) => bench::bench(bench).await,
+            Command::Explain(explain) => explain::explain(&explain),
+            Command::Completions(completions) => complete::completions(&completions),
+            Command::Man(man) => complete::man(&man),
+            Command::Profile(args) => profile::profile(args),
+            Command::Doctor(args) => doctor::doctor(args).await,
+            Command::Top(args) => top::top(args).await,
         }
     });
     // What was asked is done or given up: nothing that still blocks is waited for.

@@ -1,31 +1,38 @@
 //! The whole cluster in one process: the services that a larger one runs apart, talking
 //! over the same ports.
 
-use crate::{args::PoolArgs, control, exit::Failure, grpc, settings::InForce};
+use crate::{
+    args::PoolArgs,
+    connections::{Connections, call_limits, keys_are_readable},
+    control,
+    exit::Failure,
+    grpc,
+    live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
+    settings::{InForce, simulated_url},
+};
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
+use baton_codes::StartCode;
 use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
-use baton_provider::{Provider, RetryPolicy};
-use baton_provider_http::{HttpProvider, HttpProviderOptions, Secret, Timeouts};
-use baton_registry::{Auth, InProcess, Kind, Member, Registry, SecretRef, Settings};
+use baton_provider::RetryPolicy;
+use baton_registry::{InProcess, Kind, Member, Registry, Settings};
 use baton_sim::SimOptions;
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use baton_workflow::AgentId;
 use std::{
-    collections::BTreeMap,
     convert::Infallible,
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -39,10 +46,10 @@ const REQUESTS_DRAIN: Duration = Duration::from_secs(8);
 
 /// What to start.
 pub(crate) struct NodeOptions {
-    /// Where the HTTP endpoint listens.
-    pub(crate) listen: SocketAddr,
-    /// Folder of the ledger; without one it lives in memory.
-    pub(crate) data: Option<PathBuf>,
+    /// What the command line says of address and folder.
+    pub(crate) overrides: Overrides,
+    /// Whether it stays: then its ledger is on disk, and its configuration is followed.
+    pub(crate) stays: bool,
     /// Which agents there are.
     pub(crate) pool: PoolArgs,
 }
@@ -51,6 +58,8 @@ pub(crate) struct NodeOptions {
 pub(crate) struct Node {
     /// Where the HTTP endpoint listens.
     pub(crate) address: SocketAddr,
+    /// Folder of the ledger.
+    pub(crate) data: PathBuf,
     /// Whether its models are simulated.
     pub(crate) simulated: bool,
     stop: CancellationToken,
@@ -62,21 +71,30 @@ impl Node {
     /// Checks everything that can be wrong before anything is opened, then opens ports
     /// and ledger, then starts the services.
     pub(crate) async fn start(options: NodeOptions) -> Result<Self, Failure> {
-        let mut in_force = InForce::read(&options.pool)?;
-        check_exposure(options.listen, &in_force.settings)?;
-        let http = bind(options.listen)?;
+        let mut in_force = InForce::read(&options.pool);
+        let in_force = in_force.as_mut().map_err(|faults| Failure::settings(faults))?;
+        let server = options.overrides.over(in_force.settings.server.clone());
+        in_force.settings.server = server.clone();
+        check_exposure(server.listen, &in_force.settings)
+            .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
+        let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        if in_force.simulated {
-            in_force.simulated_at(local(&sim)?);
-        }
-        let InForce { settings, simulated } = in_force;
-        let caller = caller(&settings)?;
-        let ledger = open(options.data.clone()).await?;
-        let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
+        let sim_url = simulated_url(local(&sim)?);
+        in_force.simulated_at(sim_url.clone());
+        let (settings, simulated) = (in_force.settings.clone(), in_force.simulated);
+        let connections = connections(&settings)?;
+        let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
+        let ledger = open(options.stays.then(|| server.data.clone())).await?;
+        let caller = caller.with_ledger(Arc::new(ledger.clone()));
+        caller.set_limits(call_limits(&settings));
+        set_all_terms(&ledger, &settings).await?;
+        let secrets = Secrets::of(&settings);
+        let in_process = Arc::new(InProcess::new(settings));
+        let registry: Arc<dyn Registry> = in_process.clone();
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
-            .map_err(|faults| Failure::usage(join(&faults)))?;
+            .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
 
         let mut services = Supervisor::new("baton", RestartBudget::default());
         if simulated {
@@ -84,15 +102,26 @@ impl Node {
         }
         serve_team(&mut services, &ledger, &registry, &caller).await?;
         serve_http(&mut services, http, registry.clone());
-        if let Some(folder) = &options.data {
-            control::serve(&mut services, folder, &ledger);
+        if options.stays {
+            control::serve(&mut services, &server.data, &ledger);
+            let live = Live {
+                pool: options.pool,
+                overrides: options.overrides,
+                simulated: simulated.then_some(sim_url),
+                connections,
+                secrets,
+                caller,
+                registry: in_process,
+                ledger: Arc::new(ledger.clone()),
+            };
+            follow(&mut services, live);
         }
         let stop = CancellationToken::new();
         let running = services.run(stop.clone());
         let running = tokio::spawn(async move {
             running.await.map_err(|escalation| Failure::other(escalation.to_string()))
         });
-        Ok(Self { address, simulated, stop, ledger, running })
+        Ok(Self { address, data: server.data, simulated, stop, ledger, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
@@ -116,24 +145,14 @@ impl Node {
     }
 }
 
-/// Beyond loopback anybody could spend the owner's money.
-fn check_exposure(listen: SocketAddr, settings: &Settings) -> Result<(), Failure> {
-    match &settings.auth {
-        Auth::Keys(_) => Ok(()),
-        Auth::Open(_) if listen.ip().is_loopback() => Ok(()),
-        Auth::Open(_) => Err(Failure::usage(format!(
-            "refusing to listen on {listen} without keys: anybody could spend your money. \
-             Listen on 127.0.0.1, or configure [[keys]]"
-        ))),
-    }
-}
-
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::other(format!(
             "{address} is in use by another process: stop it, or choose another with --listen"
-        )),
-        _ => Failure::other(format!("cannot listen on {address}: {error}")),
+        ))
+        .named(StartCode::AddressInUse),
+        _ => Failure::other(format!("cannot listen on {address}: {error}"))
+            .named(StartCode::CannotListen),
     })
 }
 
@@ -147,42 +166,33 @@ async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
         Some(folder) => {
             fs::create_dir_all(&folder).map_err(|error| {
                 Failure::other(format!("cannot make the folder {}: {error}", folder.display()))
+                    .named(StartCode::DataFolder)
             })?;
             let file = folder.join(LEDGER_FILE);
             let opening = tokio::task::spawn_blocking(move || EmbeddedLedger::open(file));
             opening.await.map_err(|error| Failure::other(error.to_string()))?
         }
     };
-    opened.map_err(|error| Failure::other(error.to_string()))
+    opened.map_err(|error| Failure::other(error.to_string()).named(StartCode::LedgerUnusable))
 }
 
-/// One HTTP client a provider.
-fn caller(settings: &Settings) -> Result<Caller, Failure> {
-    let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
-    for (name, provider) in &settings.providers {
-        let mut options = HttpProviderOptions::new(name, &provider.base_url);
-        options.key = provider.key.as_ref().map(secret).transpose()?;
-        options.stream = provider.stream;
-        let timeouts = provider.timeouts;
-        options.timeouts = Timeouts {
-            connect_ms: timeouts.connect_ms,
-            first_token_ms: timeouts.first_token_ms,
-            between_tokens_ms: timeouts.between_tokens_ms,
-            total_ms: timeouts.total_ms,
-        };
-        let made = HttpProvider::new(options);
-        let made = made.map_err(|error| Failure::usage(error.to_string()))?;
-        providers.insert(name.clone(), Arc::new(made));
-    }
-    Ok(Caller::new(providers, RetryPolicy::default()))
+pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
+    Connections::default().of(settings).map_err(|wrong| {
+        let wrong: Vec<_> = wrong.into_iter().map(|(_, reason)| reason).collect();
+        Failure::usage(join(&wrong)).named(match keys_are_readable(settings) {
+            true => StartCode::ProviderUnusable,
+            false => StartCode::KeyUnreadable,
+        })
+    })
 }
 
-fn secret(place: &SecretRef) -> Result<Secret, Failure> {
-    let secret = match place {
-        SecretRef::Env(name) => Secret::from_env(name),
-        SecretRef::File(file) => Secret::from_file(Path::new(file)),
-    };
-    secret.map_err(|error| Failure::usage(error.to_string()))
+/// Follows the configuration's files.
+fn follow(services: &mut Supervisor, live: Live) {
+    let live = Arc::new(Mutex::new(live));
+    services.spawn("configuration", move |stop| {
+        let live = live.clone();
+        async move { live.lock().await.run(stop).await }
+    });
 }
 
 fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) {

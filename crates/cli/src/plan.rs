@@ -13,9 +13,10 @@ pub(crate) async fn plan(args: Plan) -> Result<ExitCode, Failure> {
     let question = client::question(&args.question)?;
     let cluster = Cluster::find(&args.endpoint, &args.pool).await?;
     let planned = cluster.api.post("/v1/plan", &client::body(&question, &args.ask)).await;
+    let format = cluster.profile.format(args.output);
     cluster.leave().await?;
     let planned = planned.map_err(client::failure)?;
-    match args.output {
+    match format {
         Format::Json => anstream::println!("{planned:#}"),
         Format::Text => anstream::println!("{}", text(&planned)),
     }

@@ -20,6 +20,7 @@ use std::{
 pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let question = client::question(&args.question)?;
     let cluster = Cluster::find(&args.endpoint, &args.pool).await?;
+    let args = Run { output: Some(cluster.profile.format(args.output)), ..args };
     let asked = tokio::select! {
         asked = ask(&cluster.api, &question, &args) => asked,
         interrupted = crate::up::stop_signal() => {
@@ -48,7 +49,7 @@ async fn ask(api: &Api, question: &str, args: &Run) -> Result<ExitCode, Failure>
     let stream = api.events("/v1/chat/completions", Some(&body)).await.map_err(client::failure)?;
     futures::pin_mut!(stream);
     // Beside the story of the steps the answer would be torn apart: it comes after it.
-    let live = args.output == Format::Text && args.quiet;
+    let live = args.output == Some(Format::Text) && args.quiet;
     let mut told = Told::default();
     let mut story = None;
     while let Some(event) = stream.next().await {
@@ -100,7 +101,7 @@ fn finish(told: Told, args: &Run) -> Result<ExitCode, Failure> {
         _ => NO_ANSWER,
     };
     let mut out = stdout().lock();
-    let written = match args.output {
+    let written = match args.output.unwrap_or_default() {
         Format::Text => {
             let rest = if args.quiet { "" } else { &told.text };
             let end = if told.text.is_empty() || told.text.ends_with('\n') { "" } else { "\n" };

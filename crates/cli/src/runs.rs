@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 
 pub(crate) async fn runs(args: Runs) -> Result<ExitCode, Failure> {
-    let api = client::remote(&args.endpoint)?;
-    let json = args.output == Format::Json;
+    let (api, profile) = client::remote(&args.endpoint)?;
+    let json = profile.format(args.output) == Format::Json;
     match &args.command {
         RunsCommand::List { limit, before } => {
             let before = before.as_ref().map(|run| format!("&before={run}")).unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    PolicySettings, ProviderSettings, Settings, TimeoutSettings, read_settings_over, settings_for,
-    settings_from_env,
+    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults,
+    TimeoutSettings, read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -15,49 +15,76 @@ const SIM_CONDUCTOR: &str = "sim-conductor";
 const SIM_JUDGE: &str = "sim-critic";
 
 /// The name of the simulated pool's provider.
-const SIM_PROVIDER: &str = "sim";
+pub(crate) const SIM_PROVIDER: &str = "sim";
 
-/// The configuration in force.
+/// A configuration as it was read.
+#[derive(Debug, Clone)]
 pub(crate) struct InForce {
     pub(crate) settings: Settings,
     /// Whether it uses the simulated pool, which has to be started and given an address.
     pub(crate) simulated: bool,
+    /// The file, if there is one.
+    pub(crate) text: Option<String>,
+    /// What the file was laid over.
+    pub(crate) base: Base,
+}
+
+/// Where providers and agents come from if the file has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    Environment,
+    Simulated,
 }
 
 impl InForce {
     /// Reads the configuration, and complains about all of it at once: a file over the
     /// environment over the simulated pool.
-    pub(crate) fn read(pool: &PoolArgs) -> Result<Self, Failure> {
+    pub(crate) fn read(pool: &PoolArgs) -> Result<Self, SettingsFaults> {
         let env = |name: &str| std::env::var(name).ok();
         let from_env = if pool.simulated { None } else { settings_from_env(&env) };
-        let base = match from_env {
-            Some(settings) => settings.map_err(|faults| Failure::usage(faults.to_string()))?,
-            None => simulated()?,
-        };
-        let settings = match &pool.config {
-            None => base,
-            Some(file) => {
-                let text = read(file)?;
-                let settings = read_settings_over(&base, &text, file, &env);
-                settings.map_err(|faults| Failure::usage(faults.to_string()))?
+        let (base_settings, base) = match from_env {
+            Some(settings) => (settings?, Base::Environment),
+            None => {
+                let settings = simulated();
+                let about = |error: Failure| SettingsFaults::about("sim", error.to_string());
+                (settings.map_err(about)?, Base::Simulated)
             }
         };
-        let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
-        let simulated = url == Some(NOWHERE);
-        Ok(Self { settings, simulated })
+        let (settings, text) = match &pool.config {
+            None => (base_settings, None),
+            Some(file) => {
+                let text = read(file)?;
+                (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
+            }
+        };
+        let simulated = is_simulated(&settings);
+        Ok(Self { settings, simulated, text, base })
     }
 
-    /// Says where the simulated pool listens.
-    pub(crate) fn simulated_at(&mut self, address: SocketAddr) {
-        if let Some(sim) = self.settings.providers.get_mut(SIM_PROVIDER) {
-            sim.base_url = format!("http://{address}/v1");
+    /// Says where the simulated pool listens, if it is used.
+    pub(crate) fn simulated_at(&mut self, url: String) {
+        if let Some(sim) = self.settings.providers.get_mut(SIM_PROVIDER).filter(|_| self.simulated)
+        {
+            sim.base_url = url;
         }
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// Where the simulated pool listens, as settings say it.
+pub(crate) fn simulated_url(address: SocketAddr) -> String {
+    format!("http://{address}/v1")
+}
+
+/// Whether the simulated pool is used, and not started yet.
+pub(crate) fn is_simulated(settings: &Settings) -> bool {
+    let url = settings.providers.get(SIM_PROVIDER).map(|sim| sim.base_url.as_str());
+    url == Some(NOWHERE)
+}
+
+fn read(file: &Path) -> Result<String, SettingsFaults> {
     let cannot = |reason: String| {
-        Failure::usage(format!("cannot read the configuration {}: {reason}", file.display()))
+        let file = file.display().to_string();
+        SettingsFaults::about(file, format!("cannot read the configuration: {reason}"))
     };
     let length = fs::metadata(file).map_err(|error| cannot(error.to_string()))?.len();
     if length > CONFIG_BYTES_MAX {
@@ -72,10 +99,12 @@ const NOWHERE: &str = "http://simulated.invalid/v1";
 /// The simulated pool: its workers are the agents, its Conductor plans, its critic judges.
 fn simulated() -> Result<Settings, Failure> {
     let provider = ProviderSettings {
+        kind: ProviderKind::OpenAi,
         base_url: NOWHERE.into(),
         key: None,
         timeouts: TimeoutSettings::default(),
         stream: true,
+        account: AccountSettings::default(),
     };
     let all = baton_sim::cards_all();
     let conductor = all.into_iter().find(|card| card.id.as_str() == SIM_CONDUCTOR);

@@ -1,7 +1,7 @@
 //! `baton tasks`: generated questions with their answers, and the grading of replies.
 
 use crate::{args::Tasks, exit::Failure};
-use baton_sim::{Difficulty, Family, Task, tasks::generate, tasks::grade};
+use baton_sim::{Difficulty, Family, Parameters, Task, tasks::generate, tasks::grade};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, BufRead as _, Write as _},
@@ -21,6 +21,15 @@ pub(crate) fn tasks(args: Tasks) -> Result<ExitCode, Failure> {
         Ok(()) => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A task with the fingerprint of the simulation that it belongs to: a report on how the
+/// simulated models answer it has to name that.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    task: &'a Task,
+    parameters: &'a str,
 }
 
 enum Broken {
@@ -44,10 +53,13 @@ fn print(args: &Tasks) -> Result<(), Broken> {
     let levels = if levels.is_empty() { Difficulty::ALL.to_vec() } else { levels.clone() };
     let kinds: Vec<_> =
         levels.iter().flat_map(|level| families.iter().map(|family| (*family, *level))).collect();
+    let known = Parameters::built_in();
+    let parameters = known.short_hash();
     let mut out = io::BufWriter::new(io::stdout().lock());
     for (number, (family, level)) in (0..args.count).zip(kinds.iter().cycle()) {
         let task = generate(*family, *level, args.seed.wrapping_mul(COUNT_MAX) + number);
-        serde_json::to_writer(&mut out, &task).map_err(io::Error::from)?;
+        let printed = Printed { task: &task, parameters };
+        serde_json::to_writer(&mut out, &printed).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }
     Ok(out.flush()?)

@@ -66,6 +66,10 @@ impl Story {
                 Some(format!("├ {BAD}lost{PLAIN}: every process that held it died"))
             }
             Input::DeadlinePassed => Some(format!("├ {BAD}the time is over{PLAIN}")),
+            Input::AgentsRemoved { agents } => {
+                let agents: Vec<_> = agents.iter().map(ToString::to_string).collect();
+                Some(format!("├ no longer configured: {}", agents.join(", ")))
+            }
             Input::CancelAsked { reason } => Some(format!("├ {BAD}cancelled{PLAIN}: {reason}")),
         }
     }
@@ -102,6 +106,10 @@ impl Story {
             }
             Outcome::Worked { ms, .. } => {
                 format!("├ {GOOD}✓{PLAIN} {who} {cost} {DIM}{ms} ms{PLAIN}")
+            }
+            Outcome::FellShort { shortfall, ms, .. } => {
+                let said = short(&shortfall.to_string());
+                format!("├ {BAD}✗{PLAIN} {who}: {said} {cost} {DIM}{ms} ms{PLAIN}")
             }
             Outcome::Verified { verdict, ms } => {
                 let kind = format!("{:?}", verdict.kind).to_lowercase();

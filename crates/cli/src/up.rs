@@ -3,15 +3,16 @@
 use crate::{
     args::Up,
     exit::{Failure, INTERRUPTED},
+    live::Overrides,
     node::{Node, NodeOptions},
     output::{DIM, PLAIN, STRONG},
 };
 use std::process::ExitCode;
 
 pub(crate) async fn up(args: Up) -> Result<ExitCode, Failure> {
-    let data = Some(args.data.clone());
-    let mut node = Node::start(NodeOptions { listen: args.listen, data, pool: args.pool }).await?;
-    greet(&node, &args.data.display().to_string());
+    let overrides = Overrides { listen: args.listen, data: args.data };
+    let mut node = Node::start(NodeOptions { overrides, stays: true, pool: args.pool }).await?;
+    greet(&node, &node.data.display().to_string());
     let stopped = tokio::select! {
         failure = node.failed() => Err(failure),
         signal = stop_signal() => signal,

@@ -4,6 +4,7 @@ use crate::{
     decide::encode,
     plan::{policy, stored},
 };
+use baton_codes::ApiCode;
 use baton_engine::{AgentTerms, Check, Planning, RunSpec};
 use baton_ledger::{Body, Bytes};
 use baton_planner::Strategy;
@@ -47,7 +48,7 @@ pub(crate) struct Label {
 }
 
 /// A complaint about a request, by the field that is wrong.
-fn invalid(code: &str, param: &str, message: impl Into<String>) -> Status {
+fn invalid(code: ApiCode, param: &str, message: impl Into<String>) -> Status {
     let detail =
         v1::ErrorDetail { code: code.into(), param: Some(param.into()), retry_after_ms: None };
     status(Code::InvalidArgument, message, detail)
@@ -57,20 +58,21 @@ impl Ask {
     /// Resolves what came over the wire; the gateway has checked its form.
     pub(crate) fn new(wire: v1::SubmitRequest, settings: &Settings) -> Result<Self, Status> {
         let tenant = TenantId::new(&wire.tenant)
-            .map_err(|error| invalid("invalid_tenant", "tenant", error.to_string()))?;
+            .map_err(|error| invalid(ApiCode::InvalidTenant, "tenant", error.to_string()))?;
         let options = wire.options.unwrap_or_default();
         let digest = digest(&wire.model, wire.conversation.as_ref(), &options);
         let conversation = Conversation::try_from(wire.conversation.unwrap_or_default())
-            .map_err(|error| invalid("invalid_messages", "messages", error.to_string()))?;
+            .map_err(|error| invalid(ApiCode::InvalidMessages, "messages", error.to_string()))?;
         if conversation.messages.is_empty() {
             return Err(invalid(
-                "empty_messages",
+                ApiCode::EmptyMessages,
                 "messages",
                 "there is no message: expected at least one",
             ));
         }
         let images = conversation.messages.iter().any(Message::has_image);
         let pool = pool(settings, &options, images)?;
+        somebody_can(&pool, &conversation)?;
         let ultra = wire.model == "baton-ultra";
         let limits = limits(settings, &options, &conversation, ultra)?;
         let check = check(settings, &options, ultra)?;
@@ -108,9 +110,9 @@ impl Ask {
             planning,
             check,
             images,
+            needs: conversation.needs(),
         };
-        let last = conversation.messages.last().map(Message::plain).unwrap_or_default();
-        let title = last.chars().take(TITLE_CHARS_MAX).collect();
+        let title = conversation.question().chars().take(TITLE_CHARS_MAX).collect();
         let label = Label { model: wire.model, title };
         Ok(Self { tenant, spec, conversation, pool, limits, workflow, bodies, label, digest })
     }
@@ -140,15 +142,31 @@ fn pool(settings: &Settings, options: &v1::RunOptions, images: bool) -> Result<P
     };
     let pool = settings.pool.filtered(may).map_err(|_| {
         let message = "no agent is left: every agent of the pool is denied or not allowed";
-        invalid("no_agent_left", "baton.deny", message)
+        invalid(ApiCode::NoAgentLeft, "baton.deny", message)
     })?;
     if !images {
         return Ok(pool);
     }
     pool.filtered(|card| card.images).map_err(|_| {
         let message = "the messages contain an image, and no agent of the run takes images";
-        invalid("images_not_supported", "messages", message)
+        invalid(ApiCode::ImagesNotSupported, "messages", message)
     })
+}
+
+/// The answer is left to an agent that can do what is asked: there has to be one.
+fn somebody_can(pool: &Pool, conversation: &Conversation) -> Result<(), Status> {
+    let needs = conversation.needs();
+    if pool.agents().iter().any(|card| card.abilities.cover(needs)) {
+        return Ok(());
+    }
+    let lacking = |can: fn(&AgentCard) -> bool| !pool.agents().iter().any(can);
+    let (code, param) = if needs.tools && lacking(|card| card.abilities.tools) {
+        (ApiCode::ToolsNotSupported, "tools")
+    } else {
+        (ApiCode::StructuredOutputNotSupported, "response_format")
+    };
+    let message = format!("no agent of the run takes what {param} asks for: leave it out");
+    Err(invalid(code, param, message))
 }
 
 fn known(settings: &Settings, names: &[String], param: &str) -> Result<Vec<AgentId>, Status> {
@@ -158,7 +176,7 @@ fn known(settings: &Settings, names: &[String], param: &str) -> Result<Vec<Agent
             let all: Vec<_> = settings.pool.agents().iter().map(|c| c.id.as_str()).collect();
             let message =
                 format!("there is no agent {name:?}: expected some of {}", all.join(", "));
-            invalid("unknown_agent", param, message)
+            invalid(ApiCode::UnknownAgent, param, message)
         })
     };
     names.iter().map(find).collect()
@@ -178,7 +196,7 @@ fn limits(
         let fits = u16::try_from(rounds).ok().filter(|r| (1..=ROUNDS_MAX).contains(r));
         limits.rounds_max = fits.ok_or_else(|| {
             let message = format!("baton.rounds is {rounds}: expected 1 to {ROUNDS_MAX}");
-            invalid("invalid_rounds", "baton.rounds", message)
+            invalid(ApiCode::InvalidRounds, "baton.rounds", message)
         })?;
     }
     // A long answer needs steps that may be as long.
@@ -193,7 +211,7 @@ fn budget(settings: &Settings, options: &v1::RunOptions) -> Result<Budget, Statu
     let most = settings.budget;
     let over = |param: &str, found: String, most: String| {
         let message = format!("{param} is {found}: expected more than 0 and at most {most}");
-        invalid("invalid_budget", param, message)
+        invalid(ApiCode::InvalidBudget, param, message)
     };
     let usd = match options.usd {
         None => most.usd,
@@ -233,7 +251,7 @@ fn check(
             let configured = settings.judge.as_ref().and_then(judge);
             configured.map(Some).ok_or_else(|| {
                 let message = "no judge is configured: name an agent, or set policy.judge";
-                invalid("no_judge", "baton.verify.judge", message)
+                invalid(ApiCode::NoJudge, "baton.verify.judge", message)
             })
         }
         Some(v1::run_options::Check::Judge(name)) => {
@@ -254,14 +272,14 @@ fn strategy_named(
         None => serde_json::Value::Null,
         Some(text) => serde_json::from_str(text).map_err(|error| {
             let message = format!("the parameters are not a JSON object: {error}");
-            invalid("invalid_strategy", "baton.strategy_parameters", message)
+            invalid(ApiCode::InvalidStrategy, "baton.strategy_parameters", message)
         })?,
     };
     let by_model = model.strip_prefix("baton/");
     let name = match (by_model, &options.strategy) {
         (Some(by_model), Some(named)) if by_model != named => {
             let message = format!("the model names strategy {by_model}, baton.strategy {named}");
-            return Err(invalid("invalid_strategy", "baton.strategy", message));
+            return Err(invalid(ApiCode::InvalidStrategy, "baton.strategy", message));
         }
         (Some(name), _) => name.to_owned(),
         (None, Some(name)) => name.clone(),
@@ -273,5 +291,5 @@ fn strategy_named(
 fn build(strategy: &StrategySettings, pool: &Pool, limits: &Limits) -> Result<Workflow, Status> {
     Strategy::parse(&strategy.name, &strategy.parameters)
         .and_then(|strategy| strategy.workflow(pool, limits))
-        .map_err(|wrong| invalid("invalid_strategy", "baton.strategy", wrong.join("; ")))
+        .map_err(|wrong| invalid(ApiCode::InvalidStrategy, "baton.strategy", wrong.join("; ")))
 }

@@ -5,7 +5,7 @@ use crate::{
     known::{FoldError, input_of},
 };
 use async_trait::async_trait;
-use baton_engine::{Assignment, Decision, Event, Input};
+use baton_engine::{Assignment, Decision, Event, Input, Run};
 use baton_ledger::{
     Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, RunView, persist,
 };
@@ -39,11 +39,22 @@ impl Handler for Decider {
 }
 
 impl Decider {
+    /// The run's agents that were taken out of the pool, if that is news to it: their steps
+    /// go to others, and no task is made that nobody takes.
+    fn removed(&self, run: &Run) -> Option<Event> {
+        let settings = self.0.registry.settings();
+        let gone = run.spec().agents.iter().filter(|agent| settings.pool.get(&agent.id).is_none());
+        let agents: Vec<_> = gone.map(|agent| agent.id.clone()).collect();
+        (run.end().is_none() && agents != run.removed())
+            .then_some(Event::Heard { input: Input::AgentsRemoved { agents } })
+    }
+
     async fn decide(&self, leased: &Leased, stop: &CancellationToken) -> Result<(), FoldError> {
         let Conductor { ledger, known, .. } = &self.0;
         let id = &leased.task.run;
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
+        events.extend(self.removed(&fold.run));
         events.iter().for_each(|event| fold.run.apply(event));
         let decision = fold.run.decide(view.now);
         decision.events.iter().for_each(|event| fold.run.apply(event));

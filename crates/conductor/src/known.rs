@@ -3,7 +3,8 @@
 //! A journal is only ever appended to, so a fold of its beginning never goes stale; it
 //! can merely be forgotten.
 
-use baton_engine::{Event, Input, Outcome, Run, version};
+use baton_codes::FailureCode;
+use baton_engine::{Event, Input, Outcome, Reported, Run, version};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
 use baton_workflow::{RunId, TenantId, Timestamp};
 use lru::LruCache;
@@ -165,12 +166,14 @@ fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold,
 pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
     match mail {
         Mail::Outcome { task, outcome, spend, estimated } => {
-            let outcome = version::read(outcome).unwrap_or_else(|error| {
+            let reported = version::read(outcome).unwrap_or_else(|error| {
                 let message = format!("the outcome cannot be read: {error}");
-                Outcome::Failed { code: "protocol".into(), message }
+                let outcome = Outcome::Failed { code: FailureCode::Protocol.into(), message };
+                Reported { outcome, incidents: Vec::new() }
             });
+            let Reported { outcome, incidents } = reported;
             let (task, spend, estimated) = (*task, *spend, *estimated);
-            Some(Input::Outcome { task, outcome, spend, estimated })
+            Some(Input::Outcome { task, outcome, spend, estimated, incidents })
         }
         Mail::Lost { task, spend, .. } => Some(Input::Lost { task: *task, spend: *spend }),
         Mail::Timer { .. } => Some(Input::DeadlinePassed),

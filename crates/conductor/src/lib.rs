@@ -11,9 +11,10 @@ mod plan;
 mod planning;
 mod report;
 mod service;
+mod status;
 
-use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee};
+use baton_call::{Caller, Flights};
+use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
 use known::Known;
@@ -33,6 +34,7 @@ pub struct Conductor {
     registry: Arc<dyn Registry>,
     caller: Caller,
     known: Arc<Known>,
+    flights: Flights,
 }
 
 impl Conductor {
@@ -43,13 +45,24 @@ impl Conductor {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, known: Arc::default() }
+        Self {
+            holder,
+            ledger,
+            registry,
+            caller,
+            known: Arc::default(),
+            flights: Flights::default(),
+        }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let actors = TaskTracker::new();
-        let lessee = |classes, held_max| Lessee { holder: self.holder.clone(), classes, held_max };
+        let lessee = |classes, held_max| Lessee {
+            holder: self.holder.clone(),
+            classes,
+            room: Room::new(held_max),
+        };
         let decider = Arc::new(decide::Decider(self.clone()));
         let decides = lessee(vec![Class::decide()], DECISIONS_MAX);
         actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));

@@ -7,11 +7,13 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_call::{CallFailure, Purse};
-use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound};
+use baton_codes::FailureCode;
+use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_workflow::{
     AgentCard, BodyRef, Conversation, Pool, Role, Spend, TenantId, Timestamp, Words, Workflow,
+    in_words,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -37,24 +39,32 @@ impl Planner {
         let assignment = match serde_json::from_slice(&leased.payload) {
             Ok(Assignment::Plan(assignment)) => assignment,
             Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
-                return failed("protocol", "the assignment is for another service".into());
+                return failed(
+                    FailureCode::Protocol,
+                    "the assignment is for another service".into(),
+                );
             }
-            Err(error) => return failed("protocol", error.to_string()),
+            Err(error) => return failed(FailureCode::Protocol, error.to_string()),
         };
         let settings = self.0.registry.settings();
         let Some(model) = policy(&settings) else {
-            return failed("no_policy", "no policy model is configured in this process".into());
+            return failed(
+                FailureCode::NoPolicy,
+                "no policy model is configured in this process".into(),
+            );
         };
         let pool = settings.pool.filtered(|card| assignment.agents.contains(&card.id));
-        let (Ok(pool), Some(request)) = (
-            pool,
-            self.text(&leased.tenant, &assignment.request)
-                .await
-                .and_then(|text| serde_json::from_str::<Conversation>(&text).ok()),
-        ) else {
-            return failed("unreadable", "the request or its agents are not there".into());
+        let Ok(pool) = pool else {
+            let message = "every agent of the run was removed from the configuration";
+            return failed(FailureCode::AgentsRemoved, message.into());
+        };
+        let request = self.text(&leased.tenant, &assignment.request).await;
+        let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
+        let Some(request) = request else {
+            return failed(FailureCode::Unreadable, "the request is not there".into());
         };
         let question = Question {
+            tenant: &leased.tenant,
             model,
             task: task_text(&request),
             pool: &pool,
@@ -64,6 +74,7 @@ impl Planner {
             deadline: Some(instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
+            share: settings.single_flight.then(|| leased.tenant.clone()),
         };
         let began = Instant::now();
         let purse = Purse::of(self.0.ledger.clone(), leased);
@@ -110,21 +121,33 @@ pub(crate) fn policy(settings: &Settings) -> Option<&AgentCard> {
 /// The conversation as the policy is shown it: the last user message is the task, what
 /// was said before is its context.
 pub(crate) fn task_text(conversation: &Conversation) -> String {
-    let Some((last, before)) = conversation.messages.split_last() else { return String::new() };
-    if before.is_empty() {
-        return last.plain();
+    let messages = in_words(&conversation.messages);
+    let Some((last, before)) = messages.split_last() else { return String::new() };
+    let mut text = String::new();
+    if !before.is_empty() {
+        text.push_str("Conversation so far:\n");
     }
-    let mut text = String::from("Conversation so far:\n");
     for message in before {
         let role = match message.role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         };
         text.push_str(&format!("[{role}] {}\n", message.plain()));
     }
-    text.push_str("\nNow:\n");
+    if !before.is_empty() {
+        text.push_str("\nNow:\n");
+    }
     text.push_str(&last.plain());
+    let tools = &conversation.tools.offered;
+    if !tools.is_empty() {
+        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names = names.join(", ");
+        text.push_str(&format!(
+            "\n\nWhoever writes the answer, and nobody else, can ask the user to call: {names}."
+        ));
+    }
     text
 }
 
@@ -135,7 +158,7 @@ pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
 }
 
 fn completion(asked: Asked, ms: u64) -> Completion {
-    let Asked { result, repairs, spend, estimated } = asked;
+    let Asked { result, repairs, spend, estimated, incidents } = asked;
     let mut bodies = Vec::new();
     let outcome = match result {
         Ok(Written::Workflow(workflow)) => {
@@ -151,15 +174,19 @@ fn completion(asked: Asked, ms: u64) -> Completion {
         Err(Unplanned::Failure(failure)) => match failure {
             CallFailure::BudgetSpent(resource) => Outcome::BudgetSpent { resource },
             CallFailure::Stopped => Outcome::Abandoned,
-            CallFailure::Provider(_) | CallFailure::UnknownProvider(_) => {
+            CallFailure::Provider(_)
+            | CallFailure::UnknownProvider(_)
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. } => {
                 Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
             }
         },
     };
-    Completion { outcome: kept(&outcome), spend, estimated, bodies }
+    let outcome = kept(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
-fn failed(code: &str, message: String) -> Completion {
+fn failed(code: FailureCode, message: String) -> Completion {
     let outcome = kept(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }

@@ -1,10 +1,10 @@
 //! Asking the policy: render, call, read, and hand complaints back for repair.
 
 use crate::Conductor;
-use baton_call::{Call, CallFailure, Called, Purse};
+use baton_call::{Call, CallFailure, Called, Purse, Reply};
 use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
 use baton_provider::{ChatRequest, Message, Role};
-use baton_workflow::{AgentCard, Limits, Pool, Spend, Workflow};
+use baton_workflow::{AgentCard, Incident, Limits, Pool, Spend, TenantId, Workflow};
 use tokio_util::sync::CancellationToken;
 
 /// Tokens for a plan: three lists, with room for a model that thinks aloud first.
@@ -12,6 +12,7 @@ pub(crate) const PLAN_TOKENS_MAX: u32 = 4096;
 
 /// What the policy is asked.
 pub(crate) struct Question<'a> {
+    pub(crate) tenant: &'a TenantId,
     pub(crate) model: &'a AgentCard,
     pub(crate) task: String,
     pub(crate) pool: &'a Pool,
@@ -22,6 +23,8 @@ pub(crate) struct Question<'a> {
     /// Names the calls, the same for every attempt at the same plan.
     pub(crate) key: String,
     pub(crate) seed: Option<i64>,
+    /// Whose calls may share one with the same ones under way; none shares.
+    pub(crate) share: Option<TenantId>,
 }
 
 /// The round that a new plan should better.
@@ -37,6 +40,7 @@ pub(crate) struct Asked {
     pub(crate) repairs: u16,
     pub(crate) spend: Spend,
     pub(crate) estimated: bool,
+    pub(crate) incidents: Vec<Incident>,
 }
 
 /// What the policy wrote.
@@ -62,32 +66,57 @@ impl Conductor {
         let first = prompt(question);
         let mut prompt = first.clone();
         let (mut spend, mut estimated, mut repairs) = (Spend::ZERO, false, 0);
+        let mut incidents = Vec::new();
         loop {
             let request = request(question, &prompt, repairs);
-            let call = Call { card: question.model, request, deadline: question.deadline };
-            let Called { result, spend: spent, estimated: guessed } =
-                self.caller.make(call, purse, stop, |_| {}).await;
-            spend = spend.plus(spent);
-            estimated |= guessed;
-            let reply = match result {
-                Ok(reply) => reply.text,
+            let called = self.call_policy(question, request, purse, stop).await;
+            let result = called.result;
+            spend = spend.plus(called.spend);
+            estimated |= called.estimated;
+            incidents.extend(called.incidents);
+            let reply = match result.and_then(Reply::spoken) {
+                Ok(text) => text,
                 Err(failure) => {
                     let result = Err(Unplanned::Failure(failure));
-                    return Asked { result, repairs, spend, estimated };
+                    return Asked { result, repairs, spend, estimated, incidents };
                 }
             };
             let complaints = match read(question, &reply) {
-                Ok(written) => return Asked { result: Ok(written), repairs, spend, estimated },
+                Ok(written) => {
+                    return Asked { result: Ok(written), repairs, spend, estimated, incidents };
+                }
                 Err(complaints) => complaints,
             };
             tracing::info!(complaints = complaints.len(), repairs, "the plan cannot be read");
             if repairs >= question.limits.repairs_max {
                 let result = Err(Unplanned::Complaints(complaints));
-                return Asked { result, repairs, spend, estimated };
+                return Asked { result, repairs, spend, estimated, incidents };
             }
             repairs += 1;
             prompt = baton_planner::repair(&first, &reply, &complaints);
         }
+    }
+}
+
+impl Conductor {
+    /// One call, shared with whoever asks the same at the same time, where that is allowed.
+    async fn call_policy(
+        &self,
+        question: &Question<'_>,
+        request: ChatRequest,
+        purse: &Purse,
+        stop: &CancellationToken,
+    ) -> Called {
+        let (card, deadline) = (question.model, question.deadline);
+        let caller = &self.caller.on_behalf_of(question.tenant);
+        // A strategy stands in where the policy cannot be had.
+        let make = |request| {
+            let call = Call { card, request, deadline, followed: false, elsewhere: true };
+            caller.make(call, purse, stop, |_| {})
+        };
+        let Some(tenant) = &question.share else { return make(request).await };
+        let asked = request.clone();
+        self.flights.share(tenant, card, &asked, deadline, stop, || make(request)).await
     }
 }
 
@@ -123,10 +152,8 @@ fn request(question: &Question<'_>, prompt: &Prompt, repairs: u16) -> ChatReques
             Message::text(Role::User, prompt.user.clone()),
         ],
         output_tokens_max: question.output_tokens_max.min(PLAN_TOKENS_MAX),
-        temperature: None,
-        top_p: None,
-        stop: Vec::new(),
         seed: question.seed,
         idempotency_key: Some(format!("{}/{repairs}", question.key)),
+        ..ChatRequest::default()
     }
 }

@@ -4,12 +4,14 @@ mod document;
 mod words;
 
 use crate::{ask::Label, known::FoldError};
-use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning};
+use baton_codes::FailureCode;
+use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, RunId, Selection, Spend, StepId, TenantId, Timestamp, Words, Workflow,
+    AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
+    Words, Workflow,
 };
 use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
 use serde::Serialize;
@@ -21,6 +23,13 @@ enum Purpose {
     Plan(usize),
     Step(usize, StepId, AgentId),
     Verify(usize, &'static str),
+}
+
+/// A task of a step that has reported.
+struct Tried {
+    task: u32,
+    spend: Spend,
+    incidents: Vec<Incident>,
 }
 
 /// A report in the making.
@@ -125,13 +134,18 @@ impl Builder<'_> {
     }
 
     async fn hear(&mut self, input: Input) -> Result<(), FoldError> {
-        let (task, outcome, spend, estimated) = match input {
-            Input::Outcome { task, outcome, spend, estimated } => (task, outcome, spend, estimated),
+        let (task, outcome, spend, estimated, incidents) = match input {
+            Input::Outcome { task, outcome, spend, estimated, incidents } => {
+                (task, outcome, spend, estimated, incidents)
+            }
             Input::Lost { task, spend } => {
                 let message = "every process that held the task died".into();
-                (task, Outcome::Failed { code: "lost".into(), message }, spend, true)
+                let outcome = Outcome::Failed { code: FailureCode::Lost.into(), message };
+                (task, outcome, spend, true, Vec::new())
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } => return Ok(()),
+            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+                return Ok(());
+            }
         };
         // Heard of before: on the bill already.
         let Some(purpose) = self.tasks.remove(&task) else { return Ok(()) };
@@ -140,15 +154,15 @@ impl Builder<'_> {
         match purpose {
             Purpose::Plan(round) => {
                 self.orchestration = self.orchestration.plus(spend);
-                self.planned(round, &outcome, spend).await
+                self.planned(round, &outcome, spend, incidents).await
             }
             Purpose::Verify(round, kind) => {
                 self.orchestration = self.orchestration.plus(spend);
-                self.checked(round, kind, outcome, spend);
+                self.checked(round, kind, outcome, spend, incidents);
                 Ok(())
             }
             Purpose::Step(round, step, agent) => {
-                self.worked(round, step, agent, task, &outcome, spend).await
+                self.worked(round, step, agent, Tried { task, spend, incidents }, &outcome).await
             }
         }
     }
@@ -158,12 +172,14 @@ impl Builder<'_> {
         round: usize,
         outcome: &Outcome,
         spend: Spend,
+        incidents: Vec<Incident>,
     ) -> Result<(), FoldError> {
         let mut report = PlanningReport {
             status: status_of(outcome),
             repairs: 0,
             complaints: Vec::new(),
             failure: failure_of(outcome),
+            incidents,
             ms: 0,
             cost: spend.into(),
         };
@@ -177,6 +193,7 @@ impl Builder<'_> {
             }
             Outcome::Stands
             | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Verified { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
@@ -186,7 +203,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn checked(&mut self, round: usize, kind: &'static str, outcome: Outcome, spend: Spend) {
+    fn checked(
+        &mut self,
+        round: usize,
+        kind: &'static str,
+        outcome: Outcome,
+        spend: Spend,
+        incidents: Vec<Incident>,
+    ) {
         let failure = failure_of(&outcome);
         let (verdict, ms) = match outcome {
             Outcome::Verified { verdict, ms } => (Some(verdict), ms),
@@ -194,11 +218,12 @@ impl Builder<'_> {
             | Outcome::Stands
             | Outcome::Unreadable { .. }
             | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
             | Outcome::Abandoned => (None, 0),
         };
-        let report = CheckReport { kind, verdict, failure, ms, cost: spend.into() };
+        let report = CheckReport { kind, verdict, failure, incidents, ms, cost: spend.into() };
         self.rounds[round].checks.push(report);
     }
 
@@ -207,35 +232,42 @@ impl Builder<'_> {
         round: usize,
         step: StepId,
         agent: AgentId,
-        task: u32,
+        tried: Tried,
         outcome: &Outcome,
-        spend: Spend,
     ) -> Result<(), FoldError> {
-        let text = match outcome {
-            Outcome::Worked { output, ms, .. } => Some((self.text(output).await?, *ms)),
+        let Tried { task, spend, incidents } = tried;
+        let (mut worked, mut instead) = (None, None);
+        match outcome {
+            Outcome::Worked { output, truncated, ms, tool_calls } => {
+                let calls = self.calls(tool_calls.as_ref()).await?;
+                worked = Some((self.text(output).await?, *truncated, *ms, calls));
+            }
+            Outcome::FellShort { text, .. } => instead = Some(self.text(text).await?),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
             | Outcome::Verified { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
-            | Outcome::Abandoned => None,
-        };
+            | Outcome::Abandoned => {}
+        }
         let Some(report) = self.rounds[round].steps.get_mut(step.index()) else { return Ok(()) };
         report.status = status_of(outcome);
         report.cost.tokens_in += spend.tokens_in;
         report.cost.tokens_out += spend.tokens_out;
         report.cost.calls += spend.calls;
         report.cost.usd += spend.usd.dollars();
-        if let Some((text, ms)) = text {
+        if let Some((text, truncated, ms, calls)) = worked {
             report.output = Some(text);
-            report.ms = ms;
+            (report.truncated, report.ms, report.tool_calls) = (truncated, ms, calls);
         }
         report.attempts.push(AttemptReport {
             task,
             agent,
             status: status_of(outcome).into(),
             failure: failure_of(outcome),
+            incidents,
+            instead: instead.filter(|text| !text.is_empty()),
             cost: spend.into(),
         });
         Ok(())
@@ -258,6 +290,8 @@ impl Builder<'_> {
             sees: shape.sees.clone(),
             status: "waiting",
             output: None,
+            tool_calls: Vec::new(),
+            truncated: false,
             ms: 0,
             cost: Cost::default(),
             attempts: Vec::new(),
@@ -265,6 +299,12 @@ impl Builder<'_> {
         self.rounds[round].steps = steps.collect();
         self.rounds[round].selection = Some(plan.selection);
         Ok(())
+    }
+
+    /// Calls of tools that were stored; none where nothing readable was.
+    async fn calls(&self, body: Option<&BodyRef>) -> Result<Vec<ToolCall>, FoldError> {
+        let Some(body) = body else { return Ok(Vec::new()) };
+        Ok(serde_json::from_str(&self.text(body).await?).unwrap_or_default())
     }
 
     async fn text(&self, body: &BodyRef) -> Result<String, FoldError> {
@@ -284,6 +324,10 @@ impl Builder<'_> {
             Some(answer) => Some(self.text(&answer.output).await?),
             None => None,
         };
+        let calls = answered.and_then(|answer| answer.tool_calls.as_ref());
+        let tool_calls = self.calls(calls).await?;
+        let shortfall = answered.and_then(|answer| answer.shortfall.as_ref());
+        let shortfall = shortfall.map(Shortfall::code);
         let truncated = answered.is_some_and(|answer| answer.truncated);
         let status = self.end.as_ref().map_or("running", |(end, _)| status_name(end.status));
         let reason = self.end.as_ref().map(|(end, _)| end.reason.clone());
@@ -307,6 +351,8 @@ impl Builder<'_> {
             submitted_at,
             ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
             answer: answer.clone(),
+            tool_calls: tool_calls.clone(),
+            shortfall,
             rounds: self.rounds,
             usage: self.total.into(),
             orchestration: self.orchestration.into(),
@@ -333,6 +379,8 @@ impl Builder<'_> {
             report_json: crate::decide::encode(&report),
             reason,
             reason_code,
+            tool_calls: tool_calls.into_iter().map(Into::into).collect(),
+            shortfall: shortfall.map(str::to_owned),
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     report,
 };
 use baton_call::Purse;
+use baton_codes::ApiCode;
 use baton_engine::{Event, Run};
 use baton_ledger::{
     Cancelled, END, JournalEntry, LedgerError, NewTimer, Observation, Submission, Submitted,
@@ -74,6 +75,7 @@ impl v1::conductor_server::Conductor for Conductor {
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
         let question = Question {
+            tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
             pool: &ask.pool,
@@ -83,6 +85,7 @@ impl v1::conductor_server::Conductor for Conductor {
             deadline: None,
             key: format!("plan/{}", ask.digest),
             seed: ask.conversation.seed,
+            share: None,
         };
         let stop = CancellationToken::new();
         let asked = self.ask_policy(&question, &Purse::Open, &stop).await;
@@ -147,6 +150,18 @@ impl v1::conductor_server::Conductor for Conductor {
         Ok(Response::new(Box::pin(replies)))
     }
 
+    async fn status(
+        &self,
+        request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusReply>, Status> {
+        let asked = request.into_inner();
+        let tenant =
+            TenantId::new(&asked.tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let status = self.status_json(&tenant, asked.everything, asked.runs as usize).await;
+        let status_json = status.map_err(unread)?;
+        Ok(Response::new(v1::StatusReply { status_json }))
+    }
+
     async fn cancel(
         &self,
         request: Request<v1::CancelRequest>,
@@ -180,8 +195,9 @@ impl Conductor {
 fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
     let tenant = TenantId::new(tenant).map_err(|e| Status::invalid_argument(e.to_string()))?;
     // A malformed id names no run.
-    let run = RunId::new(run)
-        .map_err(|e| status(Code::NotFound, e.to_string(), detail("run_not_found", Some("run"))))?;
+    let run = RunId::new(run).map_err(|e| {
+        status(Code::NotFound, e.to_string(), detail(ApiCode::RunNotFound, Some("run")))
+    })?;
     Ok((tenant, run))
 }
 
@@ -204,7 +220,7 @@ fn submission(
         return Err(status(
             Code::InvalidArgument,
             message,
-            detail("budget_too_small", Some("baton.budget")),
+            detail(ApiCode::BudgetTooSmall, Some("baton.budget")),
         ));
     }
     let tasks = tasks(&decision);
@@ -249,16 +265,16 @@ fn no_plan(unplanned: &Unplanned) -> Status {
         Unplanned::Complaints(complaints) => {
             let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();
             let message = format!("the policy's plan cannot be read: {}", complaints.join("; "));
-            status(Code::FailedPrecondition, message, detail("plan_invalid", None))
+            status(Code::FailedPrecondition, message, detail(ApiCode::PlanInvalid, None))
         }
         Unplanned::Failure(failure) => {
             let message = format!("the policy cannot be asked: {failure}");
-            status(Code::Unavailable, message, detail("policy_unavailable", None))
+            status(Code::Unavailable, message, detail(ApiCode::PolicyUnavailable, None))
         }
     }
 }
 
-fn detail(code: &str, param: Option<&str>) -> v1::ErrorDetail {
+fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
     v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
 }
 
@@ -274,27 +290,27 @@ fn refused(error: LedgerError) -> Status {
     let message = error.to_string();
     match error {
         LedgerError::NoSuchRun(_) => {
-            status(Code::NotFound, message, detail("run_not_found", Some("run")))
+            status(Code::NotFound, message, detail(ApiCode::RunNotFound, Some("run")))
         }
         LedgerError::QueueFull { retry_after_ms, .. } => {
-            let mut detail = detail("queue_full", None);
+            let mut detail = detail(ApiCode::QueueFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)
         }
         LedgerError::StorageFull { retry_after_ms, .. } => {
-            let mut detail = detail("storage_full", None);
+            let mut detail = detail(ApiCode::StorageFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)
         }
         LedgerError::KeyReused(_) => {
-            let detail = detail("idempotency_key_reused", Some("Idempotency-Key"));
+            let detail = detail(ApiCode::IdempotencyKeyReused, Some("Idempotency-Key"));
             status(Code::InvalidArgument, message, detail)
         }
         LedgerError::Invalid(_) => {
-            status(Code::InvalidArgument, message, detail("invalid_request", None))
+            status(Code::InvalidArgument, message, detail(ApiCode::InvalidRequest, None))
         }
         LedgerError::Unavailable(_) => {
-            status(Code::Unavailable, message, detail("ledger_unavailable", None))
+            status(Code::Unavailable, message, detail(ApiCode::LedgerUnavailable, None))
         }
         LedgerError::LeaseLost
         | LedgerError::JournalMoved { .. }

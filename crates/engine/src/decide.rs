@@ -3,10 +3,10 @@
 use crate::afford::{Grant, tokens_in_max};
 use crate::run::{Closing, PlanningState, Work};
 use crate::{
-    AgentTerms, Check, End, Event, Plan, PlanSource, Planning, Reason, Run, Stage, Status,
-    StepShape, StepState,
+    AgentTerms, Answer, Check, End, Event, Failure, Instead, Plan, PlanSource, Planning, Reason,
+    Run, Stage, Status, StepShape, StepState,
 };
-use baton_workflow::{AgentId, BodyRef, Resource, Selection, Spend, StepId, Timestamp};
+use baton_workflow::{Abilities, AgentId, BodyRef, Resource, Selection, Spend, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What a Conductor commits.
@@ -110,6 +110,9 @@ pub struct VerifyAssignment {
     pub request: BodyRef,
     /// The candidates, in order.
     pub candidates: Vec<BodyRef>,
+    /// The places of those that are calls of tools, as JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<u16>,
     /// How to check; none for a vote.
     pub check: Option<Check>,
     /// Tokens that a judge may write.
@@ -215,11 +218,16 @@ impl Run {
         for (place, (shape, state)) in plan.steps.iter().zip(steps).enumerate() {
             let StepState::Waiting { failed, last } = state else { continue };
             let step = StepId(place as u16);
-            let Some(agent) = self.agent_for(&shape.agent, failed) else {
+            let needs = match plan.may_answer(step) {
+                true => self.spec.needs,
+                false => Abilities::NONE,
+            };
+            // First this: as long as what it needs is under way, an agent may come back.
+            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
+            let Some(agent) = self.agent_for(&shape.agent, needs, failed) else {
                 dead.push((step, last.clone()));
                 continue;
             };
-            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
             // All the words of the workflow are more than those of the steps that are shown.
             let shown = inputs.iter().map(|(_, body)| u64::from(body.len)).sum::<u64>();
             let bytes = u64::from(self.spec.request.len)
@@ -255,7 +263,7 @@ impl Run {
         &self,
         plan: &Plan,
         steps: &[StepState],
-        dead: &[(StepId, Option<(String, String)>)],
+        dead: &[(StepId, Option<Failure>)],
         unaffordable: Option<Resource>,
     ) -> Option<Event> {
         let votes = plan.selection == Selection::Majority;
@@ -271,13 +279,36 @@ impl Run {
             return Some(self.ask_for_vote(done));
         }
         if let Some((step, last)) = dead.first() {
-            let (failure, message) = last.clone().unwrap_or_else(|| {
-                ("no_agent".into(), "no agent of the run's pool is suitable for this step".into())
-            });
-            let reason = Reason::StepFailed { step: *step, failure, message };
-            return Some(self.close_with_best(reason));
+            return Some(self.close_for_dead(*step, last.clone()));
         }
         unaffordable.map(|resource| self.close_with_best(Reason::BudgetSpent { resource }))
+    }
+
+    /// A step has failed for good. What its last agent gave instead of an answer is better
+    /// than what was never meant as one, and worse than an answer of an earlier round.
+    fn close_for_dead(&self, step: StepId, last: Option<Failure>) -> Event {
+        let Failure { code, message, instead } = last.unwrap_or_else(|| Failure {
+            code: "no_agent".into(),
+            message: "no agent of the run's pool is suitable for this step".into(),
+            instead: None,
+        });
+        let Some(Instead { agent, shortfall, text }) = instead else {
+            return self.close_with_best(Reason::StepFailed { step, failure: code, message });
+        };
+        let reason = Reason::FellShort { step, shortfall: shortfall.clone() };
+        if self.best.is_some() {
+            return self.close_with_best(reason);
+        }
+        let answer = Answer {
+            output: text,
+            round: self.current_round(),
+            step,
+            agent,
+            truncated: false,
+            tool_calls: None,
+            shortfall: Some(shortfall),
+        };
+        self.close(Closing::With(reason, answer))
     }
 
     fn ask_for_vote(&self, candidates: Vec<StepId>) -> Event {
@@ -322,13 +353,24 @@ impl Run {
 
     /// The agent for a step: the planned one, then, as agents fail, the untried one whose
     /// list price is nearest to the planned one's (ties: the pool's order), because price
-    /// is the best-known proxy of strength. None when the step has failed for good.
-    fn agent_for(&self, planned: &AgentId, failed: &[AgentId]) -> Option<&AgentTerms> {
-        if failed.len() > usize::from(self.spec.limits.failovers_max) {
+    /// is the best-known proxy of strength. None when the step has failed for good. An agent
+    /// that was removed is passed over, and is no failure: the operator's change must not
+    /// use up the step's failovers.
+    fn agent_for(
+        &self,
+        planned: &AgentId,
+        needs: Abilities,
+        failed: &[AgentId],
+    ) -> Option<&AgentTerms> {
+        let there = |id: &&AgentId| !self.removed.contains(*id);
+        if failed.iter().filter(there).count() > usize::from(self.spec.limits.failovers_max) {
             return None;
         }
         let suitable = |agent: &&AgentTerms| {
-            !failed.contains(&agent.id) && (agent.images || !self.spec.images)
+            !failed.contains(&agent.id)
+                && there(&&agent.id)
+                && (agent.images || !self.spec.images)
+                && agent.abilities.cover(needs)
         };
         let price = self.terms(planned).map_or(0, |agent| agent.price.output);
         let first = self.terms(planned).filter(suitable);
@@ -354,12 +396,16 @@ impl Run {
         let status = match (&reason, &answer) {
             (Reason::Cancelled { .. }, _) => Status::Cancelled,
             (_, None) => Status::Failed,
-            (Reason::Accepted | Reason::Unchecked | Reason::Stands, Some(_)) => Status::Completed,
+            (
+                Reason::Accepted | Reason::Unchecked | Reason::Stands | Reason::ToolCalls,
+                Some(_),
+            ) => Status::Completed,
             (
                 Reason::NotAccepted { .. }
                 | Reason::BudgetSpent { .. }
                 | Reason::DeadlinePassed
-                | Reason::StepFailed { .. },
+                | Reason::StepFailed { .. }
+                | Reason::FellShort { .. },
                 Some(_),
             ) => Status::Incomplete,
         };
@@ -400,10 +446,6 @@ impl Run {
             Event::StepDispatched { task, round, step, agent, output_tokens_max, .. } => {
                 let (plan, steps) = self.round(*round)?;
                 let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
-                let is_answer = match plan.selection {
-                    Selection::Last => step.index() + 1 == plan.steps.len(),
-                    Selection::Majority => plan.leaves().any(|leaf| leaf == *step),
-                };
                 let work = WorkAssignment {
                     round: *round,
                     step: *step,
@@ -413,17 +455,23 @@ impl Run {
                     inputs: inputs_of(sees, steps)?,
                     previous: sees_rounds.then(|| self.previous_answer(*round)).flatten(),
                     output_tokens_max: *output_tokens_max,
-                    is_answer,
+                    is_answer: plan.may_answer(*step),
                     deadline,
                 };
                 Some((*task, Assignment::Work(work)))
             }
             Event::VerifyAsked { task, round, candidates, output_tokens_max, .. } => {
-                let outputs = candidates.iter().filter_map(|step| self.answer_of(*round, *step));
+                let answers = candidates.iter().filter_map(|step| self.answer_of(*round, *step));
+                let answers: Vec<_> = answers.collect();
+                let places = (0_u16..).zip(&answers);
+                let calls = places.filter(|(_, answer)| answer.tool_calls.is_some());
+                let calls = calls.map(|(place, _)| place).collect();
+                let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
                 let verify = VerifyAssignment {
                     round: *round,
                     request,
-                    candidates: outputs.map(|answer| answer.output).collect(),
+                    candidates: answers.into_iter().map(looked_at).collect(),
+                    calls,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
                         Stage::Planning(_) | Stage::Working | Stage::Voting(_) | Stage::Over(_) => {

@@ -1,5 +1,7 @@
 //! How a run ends: exactly once, with an answer or with a name for what went wrong.
 
+use crate::Shortfall;
+use baton_codes::EndCode;
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,8 @@ pub enum Reason {
     Accepted,
     /// Nothing checks this run, or the check abstained or could not be had.
     Unchecked,
+    /// The answer calls tools: there is nothing to check before they have been called.
+    ToolCalls,
     /// The policy looked at the answer and let it stand.
     Stands,
     /// The check failed and no round is left, or no better workflow could be had.
@@ -64,11 +68,37 @@ pub enum Reason {
         /// The last failure in words.
         message: String,
     },
+    /// Every agent that a step was given to failed, and the last one gave something that
+    /// is no answer.
+    FellShort {
+        /// Which step.
+        step: StepId,
+        /// In which way.
+        shortfall: Shortfall,
+    },
     /// Somebody asked for it.
     Cancelled {
         /// Why, in words.
         reason: String,
     },
+}
+
+impl Reason {
+    /// Its stable name, as in its JSON form.
+    pub fn code(&self) -> EndCode {
+        match self {
+            Self::Accepted => EndCode::Accepted,
+            Self::Unchecked => EndCode::Unchecked,
+            Self::ToolCalls => EndCode::ToolCalls,
+            Self::Stands => EndCode::Stands,
+            Self::NotAccepted { .. } => EndCode::NotAccepted,
+            Self::BudgetSpent { .. } => EndCode::BudgetSpent,
+            Self::DeadlinePassed => EndCode::DeadlinePassed,
+            Self::StepFailed { .. } => EndCode::StepFailed,
+            Self::FellShort { .. } => EndCode::FellShort,
+            Self::Cancelled { .. } => EndCode::Cancelled,
+        }
+    }
 }
 
 /// An answer, by the step that gave it.
@@ -84,4 +114,41 @@ pub struct Answer {
     pub agent: AgentId,
     /// Whether the agent ran into its limit of tokens.
     pub truncated: bool,
+    /// The calls of tools that it asks for, as a body of JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<BodyRef>,
+    /// In which way it falls short of an answer, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<Shortfall>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_name() {
+        let text = String::new;
+        let reasons = [
+            Reason::Accepted,
+            Reason::Unchecked,
+            Reason::ToolCalls,
+            Reason::Stands,
+            Reason::NotAccepted { feedback: text() },
+            Reason::BudgetSpent { resource: Resource::Calls },
+            Reason::DeadlinePassed,
+            Reason::StepFailed { step: StepId(0), failure: text(), message: text() },
+            Reason::FellShort { step: StepId(0), shortfall: Shortfall::Refused },
+            Reason::Cancelled { reason: text() },
+        ];
+        let named: Vec<_> = reasons.iter().map(|reason| reason.code().as_str()).collect();
+        for (reason, name) in reasons.iter().zip(&named) {
+            assert_eq!(serde_json::to_value(reason).unwrap()["code"], *name);
+        }
+        let mut all: Vec<_> = EndCode::ALL.iter().map(|code| code.as_str()).collect();
+        let mut named = named;
+        all.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(named, all);
+    }
 }

@@ -1,7 +1,7 @@
 //! What stands in a journal: what came in, and what was decided.
 
-use crate::{End, Plan, RunSpec};
-use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId, Verdict};
+use crate::{End, Plan, RunSpec, Shortfall};
+use baton_workflow::{AgentId, BodyRef, Incident, Resource, Spend, StepId, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One entry of a run's journal. Adding a variant or an optional field keeps old
@@ -111,6 +111,9 @@ pub enum Input {
         spend: Spend,
         /// Whether a part of `spend` is an upper bound.
         estimated: bool,
+        /// What happened in the attempt that completed it. For readers: decides nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        incidents: Vec<Incident>,
     },
     /// A task was never completed: its holders died, or it was dropped unworked.
     Lost {
@@ -125,6 +128,12 @@ pub enum Input {
     CancelAsked {
         /// Why, in words.
         reason: String,
+    },
+    /// The configuration changed: these of the run's agents are not in the pool any more,
+    /// and all others are (again).
+    AgentsRemoved {
+        /// Who, in the order of the run's agents.
+        agents: Vec<AgentId>,
     },
 }
 
@@ -159,6 +168,18 @@ pub enum Outcome {
         truncated: bool,
         /// From the call to the last token, in milliseconds.
         ms: u64,
+        /// The calls of tools that it asks for, as a body of JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<BodyRef>,
+    },
+    /// A step's call went well and gave no answer.
+    FellShort {
+        /// In which way.
+        shortfall: Shortfall,
+        /// The text there is.
+        text: BodyRef,
+        /// From the call to the last token, in milliseconds.
+        ms: u64,
     },
     /// A vote or a check is done.
     Verified {
@@ -181,4 +202,15 @@ pub enum Outcome {
     },
     /// The holder was told to stop.
     Abandoned,
+}
+
+/// An outcome as a service reports it: with what happened on the way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The outcome.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What happened to its calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
 }

@@ -13,7 +13,7 @@
 //! | | the policy says that the answer stands, or fails in a later round | `Over` |
 //! | `Working` | every step is done and the workflow votes | `Voting` |
 //! | | every step is done and the run is checked | `Checking` |
-//! | | every step is done and nothing checks | `Over` |
+//! | | every step is done and nothing checks, or the answer calls tools | `Over` |
 //! | | a step failed for good (and no other can answer in its place) | `Over` |
 //! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
 //! | | the vote is known or cannot be had, and nothing checks | `Over` |
@@ -28,6 +28,7 @@ mod decide;
 mod end;
 mod event;
 mod run;
+mod shortfall;
 mod spec;
 pub mod version;
 
@@ -36,6 +37,7 @@ pub use decide::{
     WorkAssignment,
 };
 pub use end::{Answer, End, Reason, Status};
-pub use event::{Event, Input, Outcome, PlanSource};
+pub use event::{Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
+pub use shortfall::{Failure, Instead, Shortfall};
 pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};

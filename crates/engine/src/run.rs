@@ -1,6 +1,6 @@
 //! A run's state, as the fold of its journal.
 
-use crate::{Answer, Event, Input, Outcome, Plan, Planning, RunSpec};
+use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Planning, RunSpec};
 use baton_workflow::{AgentId, BodyRef, Resource, Selection, Spend, StepId, Timestamp, Verdict};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub struct Run {
     pub(crate) broke: Option<Resource>,
     pub(crate) late: bool,
     pub(crate) cancel: Option<String>,
+    /// Agents of the run that are not in the pool any more.
+    pub(crate) removed: Vec<AgentId>,
     pub(crate) best: Option<Scored>,
     pub(crate) end: Option<crate::End>,
 }
@@ -71,8 +73,8 @@ pub enum StepState {
     Waiting {
         /// Agents that failed at it.
         failed: Vec<AgentId>,
-        /// The last failure: stable name, words.
-        last: Option<(String, String)>,
+        /// The last failure.
+        last: Option<Failure>,
     },
     /// Given to an agent.
     Running {
@@ -91,6 +93,8 @@ pub enum StepState {
         output: BodyRef,
         /// Whether the agent ran into its limit of tokens.
         truncated: bool,
+        /// The calls of tools that it asks for.
+        tool_calls: Option<BodyRef>,
     },
 }
 
@@ -131,6 +135,7 @@ impl Run {
             broke: None,
             late: false,
             cancel: None,
+            removed: Vec::new(),
             best: None,
             end: None,
         })
@@ -159,6 +164,11 @@ impl Run {
     /// The most that the unfinished tasks may consume.
     pub fn reserved(&self) -> Spend {
         self.open.values().map(|open| open.bound).sum()
+    }
+
+    /// Its agents that are not in the pool any more, as far as it has heard.
+    pub fn removed(&self) -> &[AgentId] {
+        &self.removed
     }
 
     /// When its time is over.
@@ -250,6 +260,7 @@ impl Run {
             Input::CancelAsked { reason } => {
                 self.cancel.get_or_insert_with(|| reason.clone());
             }
+            Input::AgentsRemoved { agents } => self.removed.clone_from(agents),
         }
     }
 
@@ -283,23 +294,28 @@ impl Run {
             | Outcome::Abandoned
             | Outcome::BudgetSpent { .. }
             | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Verified { .. } => self.stage = Stage::Planning(PlanningState::Unplanned),
         }
     }
 
     fn conclude_step(&mut self, round: u16, step: StepId, outcome: &Outcome) {
         let failure = match outcome {
-            Outcome::Worked { output, truncated, .. } => {
+            Outcome::Worked { output, truncated, tool_calls, .. } => {
                 if let Some(state) = self.step_mut(round, step)
                     && let StepState::Running { agent, .. } = state
                 {
                     let (agent, output) = (agent.clone(), output.clone());
-                    *state = StepState::Done { agent, output, truncated: *truncated };
+                    let (truncated, tool_calls) = (*truncated, tool_calls.clone());
+                    *state = StepState::Done { agent, output, truncated, tool_calls };
                 }
                 self.after_step();
                 return;
             }
             Outcome::Failed { code, message } => (code.clone(), message.clone()),
+            Outcome::FellShort { shortfall, .. } => {
+                (shortfall.code().into(), shortfall.to_string())
+            }
             Outcome::BudgetSpent { resource } => {
                 ("budget_spent".into(), format!("the budget of {resource} holds no further call"))
             }
@@ -316,7 +332,10 @@ impl Run {
         {
             let mut failed = std::mem::take(failed);
             failed.push(agent.clone());
-            *state = StepState::Waiting { failed, last: Some(failure) };
+            let instead = instead(agent, outcome);
+            let (code, message) = failure;
+            let last = Some(Failure { code, message, instead });
+            *state = StepState::Waiting { failed, last };
         }
     }
 
@@ -342,6 +361,10 @@ impl Run {
 
     fn check_or_close(&mut self, answer: Answer) {
         self.stage = match &self.spec.check {
+            // What the tools will say is not known yet: the answer comes in another run.
+            Some(_) | None if answer.tool_calls.is_some() => {
+                Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
+            }
             Some(_) => Stage::Checking(answer),
             None => Stage::Over(Closing::With(crate::Reason::Unchecked, answer)),
         };
@@ -356,6 +379,7 @@ impl Run {
             | Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
+            | Outcome::FellShort { .. }
             | Outcome::Worked { .. } => None,
         };
         match self.stage.clone() {
@@ -404,15 +428,35 @@ impl Run {
     /// The output of a step that is done, as an answer.
     pub(crate) fn answer_of(&self, round: u16, step: StepId) -> Option<Answer> {
         match self.rounds.get(usize::from(round))?.steps.get(step.index())? {
-            StepState::Done { agent, output, truncated } => Some(Answer {
+            StepState::Done { agent, output, truncated, tool_calls } => Some(Answer {
                 output: output.clone(),
                 round,
                 step,
                 agent: agent.clone(),
                 truncated: *truncated,
+                tool_calls: tool_calls.clone(),
+                shortfall: None,
             }),
             StepState::Waiting { .. } | StepState::Running { .. } => None,
         }
+    }
+}
+
+/// What an outcome gave instead of an answer, if it did.
+fn instead(agent: &AgentId, outcome: &Outcome) -> Option<Instead> {
+    match outcome {
+        Outcome::FellShort { shortfall, text, .. } => {
+            let (agent, shortfall, text) = (agent.clone(), shortfall.clone(), text.clone());
+            Some(Instead { agent, shortfall, text })
+        }
+        Outcome::Planned { .. }
+        | Outcome::Stands
+        | Outcome::Unreadable { .. }
+        | Outcome::Worked { .. }
+        | Outcome::Verified { .. }
+        | Outcome::Failed { .. }
+        | Outcome::BudgetSpent { .. }
+        | Outcome::Abandoned => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a run is asked to do, fixed at its submission.
 
 use baton_workflow::{
-    Access, AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId, Workflow,
+    Abilities, Access, AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId,
+    Workflow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,13 @@ pub struct RunSpec {
     pub check: Option<Check>,
     /// Whether agents must take images.
     pub images: bool,
+    /// What whoever writes the answer must be able to do.
+    #[serde(default = "text_alone", skip_serializing_if = "Abilities::is_nothing")]
+    pub needs: Abilities,
+}
+
+fn text_alone() -> Abilities {
+    Abilities::NONE
 }
 
 /// What the state machine knows of an agent.
@@ -37,6 +45,9 @@ pub struct AgentTerms {
     pub output_tokens: u32,
     /// Whether it can be shown images.
     pub images: bool,
+    /// What else it can do.
+    #[serde(default, skip_serializing_if = "Abilities::is_everything")]
+    pub abilities: Abilities,
 }
 
 impl From<&AgentCard> for AgentTerms {
@@ -47,6 +58,7 @@ impl From<&AgentCard> for AgentTerms {
             context_tokens: card.context_tokens,
             output_tokens: card.output_tokens,
             images: card.images,
+            abilities: card.abilities,
         }
     }
 }
@@ -112,6 +124,14 @@ impl Plan {
             pool_version: flow.pool_version().to_owned(),
             steps: flow.steps().iter().enumerate().map(shape).collect(),
             selection: flow.selection(),
+        }
+    }
+
+    /// Whether a step's output may be the answer.
+    pub fn may_answer(&self, step: StepId) -> bool {
+        match self.selection {
+            Selection::Last => step.index() + 1 == self.steps.len(),
+            Selection::Majority => self.leaves().any(|leaf| leaf == step),
         }
     }
 

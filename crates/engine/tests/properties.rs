@@ -10,11 +10,11 @@
 
 use baton_engine::{
     AgentTerms, Assignment, Check, Decision, End, Event, Input, Outcome, Plan, Planning, Run,
-    RunSpec, Status, StepShape,
+    RunSpec, Shortfall, Status, StepShape,
 };
 use baton_workflow::{
-    AgentId, BodyRef, Budget, Limits, Price, Selection, Spend, StepId, Timestamp, Usd, Verdict,
-    VerdictKind,
+    Abilities, AgentId, BodyRef, Budget, Limits, Price, Selection, Spend, StepId, Timestamp, Usd,
+    Verdict, VerdictKind,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +26,11 @@ fn body(name: &str, len: u32) -> BodyRef {
 fn agent(name: &str, price: u64) -> AgentTerms {
     AgentTerms {
         id: AgentId::new(name).unwrap(),
-        price: Price { input: price, output: price * 4 },
+        price: Price { input: price, output: price * 4, ..Price::default() },
         context_tokens: 32_768,
         output_tokens: 4096,
         images: false,
+        abilities: Abilities { tools: name != "a", ..Abilities::default() },
     }
 }
 
@@ -65,6 +66,7 @@ prop_compose! {
         tokens in 3_000..200_000_u64,
         cents in 1..40_u64,
         rounds_max in 1..4_u16,
+        tools in any::<bool>(),
     ) -> RunSpec {
         let planning = if by_policy {
             Planning::Policy { model: agent("p", 500_000), fallback: plan, fallback_name: "direct".into() }
@@ -83,6 +85,7 @@ prop_compose! {
                 _ => Some(Check::Judge { model: agent("j", 200_000) }),
             },
             images: false,
+            needs: Abilities { tools, structured_output: false },
         }
     }
 }
@@ -236,7 +239,13 @@ impl World {
                     tokens_out: part(bound.tokens_out),
                     calls: bound.calls,
                 };
-                self.hear(Input::Outcome { task, outcome, spend, estimated: false });
+                self.hear(Input::Outcome {
+                    task,
+                    outcome,
+                    spend,
+                    estimated: false,
+                    incidents: vec![],
+                });
             }
             Act::Repeat { pick } => {
                 let Some(input) = self.heard.get(pick % self.heard.len().max(1)).cloned() else {
@@ -248,7 +257,9 @@ impl World {
                     Input::Outcome { task, .. } | Input::Lost { task, .. } => {
                         self.pending.contains_key(task)
                     }
-                    Input::DeadlinePassed | Input::CancelAsked { .. } => false,
+                    Input::DeadlinePassed
+                    | Input::CancelAsked { .. }
+                    | Input::AgentsRemoved { .. } => false,
                 };
                 if !open {
                     self.hear(input);
@@ -265,6 +276,7 @@ impl World {
                     outcome: Outcome::Stands,
                     spend: Spend { calls: 99, ..Spend::ZERO },
                     estimated: true,
+                    incidents: vec![],
                 });
             }
             Act::Nonsense { .. } => {}
@@ -288,10 +300,14 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             Outcome::Unreadable { complaints: vec!["no lists".into()], repairs: 2 }
         }
         (Assignment::Plan(_), _) => Outcome::Planned { plan, repairs: 0, ms: 5 },
-        (Assignment::Work(work), _) => Outcome::Worked {
+        (Assignment::Work(_), 2) => {
+            Outcome::FellShort { shortfall: Shortfall::Refused, text: body("no", 20), ms: 5 }
+        }
+        (Assignment::Work(work), luck) => Outcome::Worked {
             output: body(&format!("out-{}-{}", work.round, work.step), 80),
             truncated: false,
             ms: 5,
+            tool_calls: (luck == 3 && work.is_answer).then(|| body("calls", 40)),
         },
         (Assignment::Verify(verify), luck) => {
             let kind = match luck {

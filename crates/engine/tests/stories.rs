@@ -8,11 +8,12 @@
 )]
 
 use baton_engine::{
-    AgentTerms, Assignment, Check, Event, Input, Outcome, Plan, Planning, Run, RunSpec, StepShape,
+    AgentTerms, Assignment, Check, Event, Input, Outcome, Plan, Planning, Run, RunSpec, Shortfall,
+    StepShape,
 };
 use baton_workflow::{
-    AgentId, BodyRef, Budget, Limits, Price, Resource, Selection, Spend, StepId, Timestamp, Usd,
-    Verdict, VerdictKind,
+    Abilities, AgentId, BodyRef, Budget, Limits, Price, Resource, Selection, Spend, StepId,
+    Timestamp, Usd, Verdict, VerdictKind,
 };
 
 #[path = "golden/mod.rs"]
@@ -21,10 +22,11 @@ mod golden;
 fn agent(name: &str, price: u64) -> AgentTerms {
     AgentTerms {
         id: AgentId::new(name).unwrap(),
-        price: Price { input: price, output: price },
+        price: Price { input: price, output: price, ..Price::default() },
         context_tokens: 32_768,
         output_tokens: 1_000,
         images: false,
+        abilities: Abilities::default(),
     }
 }
 
@@ -58,6 +60,7 @@ fn spec(planning: Planning) -> RunSpec {
         planning,
         check: None,
         images: false,
+        needs: Abilities::NONE,
     }
 }
 
@@ -73,12 +76,16 @@ fn policy(fallback: &str) -> RunSpec {
 
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK pass|reject|abstain`, `TASK choose N`,
-/// `cancel`, `late`, `wait MS`.
+/// `cancel`, `late`, `wait MS`, `removed AGENT AGENT`.
 fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
         "cancel" => return Some(Input::CancelAsked { reason: "asked".into() }),
         "late" => return Some(Input::DeadlinePassed),
+        "removed" => {
+            let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
+            return Some(Input::AgentsRemoved { agents });
+        }
         "wait" => {
             *now = now.plus_ms(rest.parse().unwrap());
             return None;
@@ -98,6 +105,18 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
             output: BodyRef { hash: format!("out{task}").into(), len: 5 },
             truncated: false,
             ms: 1,
+            tool_calls: None,
+        },
+        "calls" => Outcome::Worked {
+            output: BodyRef { hash: format!("out{task}").into(), len: 5 },
+            truncated: false,
+            ms: 1,
+            tool_calls: Some(BodyRef { hash: format!("calls{task}").into(), len: 5 }),
+        },
+        "refuses" => Outcome::FellShort {
+            shortfall: Shortfall::Refused,
+            text: BodyRef { hash: format!("no{task}").into(), len: 5 },
+            ms: 1,
         },
         "fail" => Outcome::Failed { code: "server_error".into(), message: "503".into() },
         "plan" => Outcome::Planned { plan: plan(argument, Selection::Last), repairs: 0, ms: 1 },
@@ -112,7 +131,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         other => panic!("{other}?"),
     };
     let spend = Spend { calls: 1, tokens_out: 10, ..Spend::ZERO };
-    Some(Input::Outcome { task, outcome, spend, estimated: false })
+    Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
 fn told(run: &mut Run, now: Timestamp) -> String {
@@ -193,6 +212,91 @@ fn a_failed_step_goes_to_the_agent_nearest_in_price_until_none_is_left() {
 }
 
 #[test]
+fn a_refusal_goes_to_another_agent_and_is_told_if_all_refuse() {
+    check(
+        strategy("a"),
+        "begin     | adopt; 1=0→a
+         1 refuses | 2=0→b
+         2 done    | end completed unchecked out2",
+    );
+    check(
+        strategy("b c:0"),
+        "begin     | adopt; 1=0→b
+         1 done    | 2=1→c
+         2 refuses | 3=1→b
+         3 fail    | 4=1→a
+         4 refuses | end incomplete fell_short no4",
+    );
+    // Whose last agent merely failed has nothing to say.
+    check(
+        strategy("a"),
+        "begin     | adopt; 1=0→a
+         1 refuses | 2=0→b
+         2 refuses | 3=0→c
+         3 fail    | end failed step_failed no answer",
+    );
+    // An answer that was checked, and not accepted, is still one.
+    let checked = RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..policy("a") };
+    let once = Limits { failovers_max: 0, ..checked.limits };
+    check(
+        RunSpec { limits: once, ..checked },
+        "begin     | 1=plan round 0
+         1 plan a  | 2=0→a
+         2 done    | 3=verify 0
+         3 reject  | 4=plan round 1
+         4 plan b  | 5=0→b
+         5 refuses | end incomplete fell_short out2",
+    );
+}
+
+#[test]
+fn an_answer_that_calls_tools_is_not_checked() {
+    let checked = RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..strategy("a") };
+    check(
+        checked,
+        "begin   | adopt; 1=0→a
+         1 calls | end completed tool_calls out1",
+    );
+    let mut votes = strategy("a b");
+    let Planning::Strategy { plan, .. } = &mut votes.planning else { panic!() };
+    plan.selection = Selection::Majority;
+    check(
+        votes,
+        "begin    | adopt; 1=0→a; 2=1→b
+         1 done   |
+         2 calls  | 3=verify 0,1
+         3 choose 1 | end completed tool_calls out2",
+    );
+}
+
+#[test]
+fn the_answer_is_left_to_an_agent_that_can_call_tools() {
+    let mut spec = strategy("a a:0");
+    spec.needs = Abilities { tools: true, structured_output: false };
+    spec.agents[0].abilities = Abilities::NONE;
+    check(
+        spec,
+        "begin  | adopt; 1=0→a
+         1 done | 2=1→b
+         2 done | end completed unchecked out2",
+    );
+}
+
+#[test]
+fn what_was_written_before_there_were_tools_is_read() {
+    let first = serde_json::to_value(Event::Submitted { spec: Box::new(strategy("a")) }).unwrap();
+    assert!(first["spec"].get("needs").is_none(), "nothing new in what needs nothing new");
+    let worked = r#"{"event":"heard","input":{"input":"outcome","task":1,"outcome":
+        {"outcome":"worked","output":{"hash":"o","len":1},"truncated":false,"ms":1},
+        "spend":{"usd":0,"tokens_in":0,"tokens_out":0,"calls":1},"estimated":false}}"#;
+    let event: Event = serde_json::from_str(worked).unwrap();
+    assert_eq!(
+        serde_json::to_value(&event).unwrap(),
+        serde_json::from_str::<serde_json::Value>(worked).unwrap()
+    );
+}
+
+#[test]
 fn an_unreadable_plan_gives_way_to_the_fallback() {
     check(
         policy("c"),
@@ -232,6 +336,42 @@ fn a_rejected_answer_is_planned_again_and_the_best_is_kept() {
          1 plan a   | 2=0→a
          2 done     | 3=verify 0
          3 abstain  | end completed unchecked out2",
+    );
+}
+
+#[test]
+fn steps_of_a_removed_agent_go_to_others_and_use_up_no_failover() {
+    let mut spec = strategy("a b:0");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin     | adopt; 1=0→a
+         removed b |
+         1 done    | 2=1→a
+         2 done    | end completed unchecked out2",
+    );
+    let mut spec = strategy("a");
+    spec.limits.failovers_max = 0;
+    check(
+        spec,
+        "begin       | adopt; 1=0→a
+         removed a b |
+         1 fail      | 2=0→c
+         2 done      | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin     | adopt; 1=0→a
+         removed b |
+         removed   |
+         1 done    | 2=1→b
+         2 done    | end completed unchecked out2",
+    );
+    check(
+        strategy("a b:0"),
+        "begin         | adopt; 1=0→a
+         removed a b c |
+         1 done        | end incomplete step_failed out1",
     );
 }
 

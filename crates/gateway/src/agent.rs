@@ -4,9 +4,9 @@ use crate::{
     edge::{Caller, event_stream},
     error::{ApiError, Retry},
     gateway::Shared,
-    limits::KEEP_ALIVE_EVERY,
-    peers::{is_away, plain},
-    reply::{DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
+    limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, KEEP_ALIVE_EVERY},
+    peers::{WorkerAgent, is_away, plain},
+    reply::{Answer, DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
     run::traced,
 };
@@ -15,8 +15,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use baton_proto::v1::{DirectChatEnd, DirectChatReply, DirectChatRequest, direct_chat_reply::What};
-use baton_workflow::AgentId;
+use baton_codes::ApiCode;
+use baton_proto::v1::{
+    DirectChatEnd, DirectChatReply, DirectChatRequest, ToolPiece, direct_chat_reply::What,
+};
+use baton_workflow::{AgentId, ToolCall};
 use bytes::Bytes;
 use futures::Stream;
 use std::sync::Arc;
@@ -36,18 +39,36 @@ pub(crate) async fn chat(
     if call.stream {
         return Ok(event_stream(stream(talk, head, call.include_usage)));
     }
-    let (mut text, mut reasoning) = (String::new(), String::new());
+    let mut answer = Answer {
+        text: String::new(),
+        reasoning: String::new(),
+        refusal: String::new(),
+        tool_calls: Vec::new(),
+        finish: Finish::Stop,
+    };
     let end = loop {
         match talk.next().await? {
-            What::Text(more) => text.push_str(&more),
-            What::Reasoning(more) => reasoning.push_str(&more),
+            What::Text(more) => answer.text.push_str(&more),
+            What::Reasoning(more) => answer.reasoning.push_str(&more),
+            What::Refusal(more) => answer.refusal.push_str(&more),
+            What::Tool(piece) => add(&mut answer.tool_calls, piece),
             What::End(end) => break end,
         }
     };
     let report = talk.report(&end);
     let usage = end.usage.unwrap_or_default();
-    let finish = finish_of(&end.finish);
-    Ok(Json(head.completion(&text, &reasoning, finish, &usage, report)).into_response())
+    answer.finish = finish_of(&end.finish);
+    Ok(Json(head.completion(&answer, &usage, report)).into_response())
+}
+
+/// Adds a piece to its call; the first piece of a call names it.
+fn add(calls: &mut Vec<ToolCall>, piece: ToolPiece) {
+    let ToolPiece { id, name, arguments, .. } = piece;
+    match (id, name, calls.last_mut()) {
+        (Some(id), Some(name), _) => calls.push(ToolCall { id, name, arguments }),
+        (_, _, Some(last)) => last.arguments.push_str(&arguments),
+        (_, _, None) => {}
+    }
 }
 
 /// Begins the call at a worker-agent that hosts the agent; the next one where it is away.
@@ -59,7 +80,7 @@ async fn open(
 ) -> Result<Streaming<DirectChatReply>, ApiError> {
     let message = format!("no worker-agent that hosts {agent} is running: try again");
     let mut last = ApiError::unavailable(message);
-    for mut worker in shared.peers.hosting(agent) {
+    for mut worker in hosting(shared, agent).await {
         let request = DirectChatRequest {
             tenant: caller.tenant.to_string(),
             agent: agent.to_string(),
@@ -72,6 +93,18 @@ async fn open(
         }
     }
     Err(last)
+}
+
+/// Who hosts the agent. One that was configured a moment ago is hosted a moment later.
+async fn hosting(shared: &Shared, agent: &AgentId) -> Vec<WorkerAgent> {
+    for _ in 1..CALL_TRIES_MAX {
+        let workers = shared.peers.hosting(agent);
+        if !workers.is_empty() {
+            return workers;
+        }
+        tokio::time::sleep(CALL_RETRY_PAUSE).await;
+    }
+    shared.peers.hosting(agent)
 }
 
 /// A call under way.
@@ -105,8 +138,8 @@ impl Talk {
             None if is_away(&status) => self.broken(),
             Some(detail) if matches!(status.code(), Code::Unavailable | Code::Aborted) => {
                 tracing::warn!(agent = %self.agent, code = detail.code, "an agent failed");
-                ApiError::new(StatusCode::BAD_GATEWAY, detail.code, status.message())
-                    .retry(Retry::Perhaps)
+                let code = ApiCode::parse(&detail.code).unwrap_or(ApiCode::AgentFailed);
+                ApiError::new(StatusCode::BAD_GATEWAY, code, status.message()).retry(Retry::Perhaps)
             }
             None | Some(_) => status.into(),
         }
@@ -115,11 +148,14 @@ impl Talk {
     /// A part may have been paid for: whether to pay again is the client's decision.
     fn broken(&self) -> ApiError {
         let message = format!("the call to {} broke off: send the request again", self.agent);
-        ApiError::new(StatusCode::BAD_GATEWAY, "agent_failed", message).retry(Retry::Perhaps)
+        ApiError::new(StatusCode::BAD_GATEWAY, ApiCode::AgentFailed, message).retry(Retry::Perhaps)
     }
 
     fn report(&self, end: &DirectChatEnd) -> Option<Report> {
-        let json = serde_json::json!({ "agent": self.agent, "estimated": end.estimated });
+        let mut json = serde_json::json!({ "agent": self.agent, "estimated": end.estimated });
+        if let Some(fault) = &end.form_fault {
+            json["form_fault"] = fault.as_str().into();
+        }
         report(json.to_string().as_bytes())
     }
 }
@@ -136,6 +172,8 @@ fn stream(mut talk: Talk, head: Head, include_usage: bool) -> impl Stream<Item =
             match said {
                 Ok(What::Text(text)) => yield chunk(Delta::Text(&text)),
                 Ok(What::Reasoning(text)) => yield chunk(Delta::Reasoning(&text)),
+                Ok(What::Refusal(text)) => yield chunk(Delta::Refusal(&text)),
+                Ok(What::Tool(piece)) => yield chunk(Delta::Tool(&piece)),
                 Ok(What::End(end)) => {
                     let report = talk.report(&end);
                     let usage = end.usage.unwrap_or_default();
@@ -163,6 +201,8 @@ fn finish_of(name: &str) -> Finish {
     match name {
         "length" => Finish::Length,
         "content_filter" => Finish::ContentFilter,
+        "tool_calls" => Finish::ToolCalls,
+        // A refusal is a normal end that has words of its own.
         _another_way_to_be_done => Finish::Stop,
     }
 }

@@ -1,10 +1,12 @@
 //! Whose request it is, by the key it shows.
 
 use axum::http::{HeaderMap, StatusCode, header};
-use baton_registry::{Auth, SecretRef};
+use baton_codes::ApiCode;
+use baton_registry::{Auth, Configuration, SecretRef};
 use baton_workflow::TenantId;
 
 use crate::error::ApiError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who may call, with keys as hashes: a key is read once and kept nowhere.
 #[derive(Debug)]
@@ -12,7 +14,55 @@ pub(crate) enum Doors {
     /// Anybody, as this tenant.
     Open(TenantId),
     /// Whoever shows a key of this hash.
-    Keyed(Vec<(blake3::Hash, TenantId)>),
+    Keyed(Vec<(blake3::Hash, Visitor)>),
+}
+
+/// Who was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visitor {
+    pub(crate) tenant: TenantId,
+    /// Whether what concerns all tenants is open to them.
+    pub(crate) operator: bool,
+}
+
+/// Keeps the doors of the configuration in force.
+#[derive(Debug)]
+pub(crate) struct Doorkeeper {
+    /// With the version of the configuration that they are of.
+    doors: Mutex<(u64, Arc<Doors>)>,
+}
+
+impl Doorkeeper {
+    /// Reads every key; tells of all that are wrong.
+    pub(crate) fn new(configuration: &Configuration) -> Result<Self, Vec<KeyError>> {
+        let doors = Arc::new(Doors::of(&configuration.settings.auth)?);
+        Ok(Self { doors: Mutex::new((configuration.version, doors)) })
+    }
+
+    /// The doors of this configuration. Its keys are read with its first request. Should
+    /// one of them be gone since it was checked, the doors stay as they were.
+    pub(crate) fn doors(&self, configuration: &Configuration) -> Arc<Doors> {
+        // A pair is only ever replaced as a whole, whoever panicked.
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        if doors.0 != configuration.version {
+            doors.0 = configuration.version;
+            match Doors::of(&configuration.settings.auth) {
+                Ok(new) => doors.1 = Arc::new(new),
+                Err(errors) => {
+                    errors.iter().for_each(|error| tracing::error!(%error, "a key is not read"));
+                }
+            }
+        }
+        doors.1.clone()
+    }
+}
+
+/// Whether every key can be used; else what is wrong with each that cannot.
+///
+/// # Errors
+/// All that is wrong.
+pub fn check_keys(auth: &Auth) -> Result<(), Vec<KeyError>> {
+    Doors::of(auth).map(drop)
 }
 
 /// Why a configured key cannot be used.
@@ -61,7 +111,7 @@ impl Doors {
             Auth::Open(tenant) => return Ok(Self::Open(tenant.clone())),
             Auth::Keys(keys) => keys,
         };
-        let mut known: Vec<(blake3::Hash, TenantId)> = Vec::new();
+        let mut known: Vec<(blake3::Hash, Visitor)> = Vec::new();
         let mut wrong = Vec::new();
         for key in keys {
             let hash = match hash_of(&key.key, &key.tenant) {
@@ -72,25 +122,28 @@ impl Doors {
                 }
             };
             match known.iter().find(|(other, _)| *other == hash) {
-                Some((_, first)) if *first != key.tenant => {
-                    let (first, second) = (first.clone(), key.tenant.clone());
+                Some((_, first)) if first.tenant != key.tenant => {
+                    let (first, second) = (first.tenant.clone(), key.tenant.clone());
                     wrong.push(KeyError::Shared { first, second });
                 }
                 Some(_) => {}
-                None => known.push((hash, key.tenant.clone())),
+                None => {
+                    let (tenant, operator) = (key.tenant.clone(), key.operator);
+                    known.push((hash, Visitor { tenant, operator }));
+                }
             }
         }
         if wrong.is_empty() { Ok(Self::Keyed(known)) } else { Err(wrong) }
     }
 
-    /// The tenant that the headers speak for.
-    pub(crate) fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, ApiError> {
+    /// Whom the headers speak for. Where the doors are open, everybody is the operator.
+    pub(crate) fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, ApiError> {
         let known = match self {
-            Self::Open(tenant) => return Ok(tenant.clone()),
+            Self::Open(tenant) => return Ok(Visitor { tenant: tenant.clone(), operator: true }),
             Self::Keyed(known) => known,
         };
         let refused =
-            |message| Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
+            |message| Err(ApiError::new(StatusCode::UNAUTHORIZED, ApiCode::InvalidApiKey, message));
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(key) = shown.and_then(bearer) else {
             return refused("no API key: send it as `Authorization: Bearer KEY`");
@@ -98,7 +151,7 @@ impl Doors {
         // Hashes compare in constant time, and no key is compared with another.
         let hash = blake3::hash(key.as_bytes());
         match known.iter().find(|(other, _)| *other == hash) {
-            Some((_, tenant)) => Ok(tenant.clone()),
+            Some((_, visitor)) => Ok(visitor.clone()),
             None => refused("this API key is not known: check it, or ask the operator for one"),
         }
     }
@@ -137,7 +190,11 @@ mod tests {
     use baton_registry::KeySettings;
 
     fn key(file: &std::path::Path, tenant: &str) -> KeySettings {
-        KeySettings { key: SecretRef::File(file.into()), tenant: TenantId::new(tenant).unwrap() }
+        KeySettings {
+            key: SecretRef::File(file.into()),
+            tenant: TenantId::new(tenant).unwrap(),
+            operator: false,
+        }
     }
 
     #[test]
@@ -150,7 +207,7 @@ mod tests {
         let shown = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("authorization", HeaderValue::from_str(value).unwrap());
-            doors.tenant(&headers)
+            doors.visitor(&headers).map(|visitor| visitor.tenant)
         };
         assert_eq!(shown("Bearer sk-b").unwrap().as_str(), "bob");
         assert_eq!(shown("bearer  sk-a ").unwrap().as_str(), "ann");
@@ -158,7 +215,7 @@ mod tests {
             let answer = shown(wrong);
             assert_eq!(answer.is_ok(), wrong == "Bearer sk-a", "{wrong:?}");
         }
-        assert_eq!(doors.tenant(&HeaderMap::new()).unwrap_err().code, "invalid_api_key");
+        assert_eq!(doors.visitor(&HeaderMap::new()).unwrap_err().code, "invalid_api_key");
         assert!(!format!("{doors:?}").contains("sk-"));
     }
 

@@ -1,6 +1,7 @@
 //! What happens to every request before and after its handler.
 
 use crate::{
+    auth::Visitor,
     error::{ApiError, Retry},
     gateway::Shared,
     limits::{
@@ -14,6 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use baton_codes::ApiCode;
 use baton_workflow::TenantId;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -28,6 +30,8 @@ const TRACEPARENT_BYTES: usize = 55;
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
+    /// Whether what concerns all tenants is open to them.
+    pub(crate) operator: bool,
     /// `req_…`, unique.
     pub(crate) request: String,
     /// The caller's trace, if it has a well-formed one.
@@ -80,19 +84,21 @@ pub(crate) async fn admitted(
 }
 
 fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit, ApiError> {
-    let tenant = shared.doors.tenant(request.headers())?;
+    let doors = shared.doors.doors(&shared.registry.configuration());
+    let Visitor { tenant, operator } = doors.visitor(request.headers())?;
     if shared.stopping.is_cancelled() {
         return Err(ApiError::stopping());
     }
     let room = shared.room.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{REQUESTS_MAX} requests are under way here: try again");
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "gateway_full", message)
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, ApiCode::GatewayFull, message)
             .retry(Retry::After(REQUESTS_RETRY))
     })?;
     tracing::Span::current().record("tenant", tenant.as_str());
     let id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone());
     let caller = Caller {
         tenant,
+        operator,
         request: id.unwrap_or_default(),
         traceparent: traceparent(request.headers()),
     };
@@ -141,7 +147,7 @@ pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
     read.unwrap_or_else(|_elapsed| {
         let seconds = BODY_TIMEOUT.as_secs();
         let message = format!("the body did not arrive within {seconds} s");
-        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, ApiCode::BodyTimeout, message))
     })
 }
 
@@ -179,7 +185,7 @@ async fn collect(mut body: BodyDataStream) -> Result<Bytes, ApiError> {
         return Ok(whole.freeze());
     }
     let message = format!("the body has more than {BODY_BYTES_MAX} bytes: send less");
-    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message))
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ApiCode::BodyTooLarge, message))
 }
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -207,12 +213,12 @@ pub(crate) fn panicked(_what: Box<dyn Any + Send + 'static>) -> Response {
 pub(crate) async fn no_route(request: Request) -> ApiError {
     let message = format!("there is no {} here", request.uri().path());
     discard(request.into_body()).await;
-    ApiError::new(StatusCode::NOT_FOUND, "unknown_url", message)
+    ApiError::new(StatusCode::NOT_FOUND, ApiCode::UnknownUrl, message)
 }
 
 /// The answer where there is something else to be done.
 pub(crate) async fn no_method(request: Request) -> ApiError {
     let message = format!("{} does not take {}", request.uri().path(), request.method());
     discard(request.into_body()).await;
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ApiCode::MethodNotAllowed, message)
 }

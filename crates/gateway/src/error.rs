@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use baton_codes::ApiCode;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tonic::Code;
@@ -13,7 +14,7 @@ use tonic::Code;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
-    pub(crate) code: String,
+    pub(crate) code: ApiCode,
     pub(crate) message: String,
     pub(crate) param: Option<String>,
     pub(crate) retry: Retry,
@@ -33,19 +34,14 @@ pub(crate) enum Retry {
 }
 
 impl ApiError {
-    pub(crate) fn new(
-        status: StatusCode,
-        code: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, code: ApiCode, message: impl Into<String>) -> Self {
         let retry = if status.is_client_error() { Retry::Never } else { Retry::Perhaps };
-        let (code, message) = (code.into(), message.into());
-        Self { status, code, message, param: None, retry, run: None }
+        Self { status, code, message: message.into(), param: None, retry, run: None }
     }
 
     /// A request that is wrong in itself.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_value", message)
+        Self::new(StatusCode::BAD_REQUEST, ApiCode::InvalidValue, message)
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
@@ -66,12 +62,12 @@ impl ApiError {
     /// A failure that is nobody's business but the operator's.
     pub(crate) fn internal() -> Self {
         let message = "the gateway failed: report it with this response's x-request-id";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ApiCode::InternalError, message)
     }
 
     /// No process of a service is there to answer.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ApiCode::Unavailable, message)
             .retry(Retry::After(Duration::from_secs(1)))
     }
 
@@ -96,7 +92,7 @@ impl ApiError {
             "message": self.message,
             "type": self.kind(),
             "param": self.param,
-            "code": self.code,
+            "code": self.code.as_str(),
         }})
     }
 }
@@ -106,14 +102,18 @@ impl From<tonic::Status> for ApiError {
     fn from(status: tonic::Status) -> Self {
         let detail = baton_proto::detail_of(&status);
         let (http, code) = match status.code() {
-            Code::InvalidArgument | Code::OutOfRange => (StatusCode::BAD_REQUEST, "invalid_value"),
-            Code::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
-            Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Code::FailedPrecondition | Code::AlreadyExists => (StatusCode::CONFLICT, "conflict"),
-            Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
-            Code::PermissionDenied => (StatusCode::FORBIDDEN, "forbidden"),
-            Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
+            Code::InvalidArgument | Code::OutOfRange => {
+                (StatusCode::BAD_REQUEST, ApiCode::InvalidValue)
+            }
+            Code::NotFound => (StatusCode::NOT_FOUND, ApiCode::NotFound),
+            Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, ApiCode::RateLimitExceeded),
+            Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, ApiCode::Unavailable),
+            Code::FailedPrecondition | Code::AlreadyExists => {
+                (StatusCode::CONFLICT, ApiCode::Conflict)
+            }
+            Code::Unauthenticated => (StatusCode::UNAUTHORIZED, ApiCode::InvalidApiKey),
+            Code::PermissionDenied => (StatusCode::FORBIDDEN, ApiCode::Forbidden),
+            Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, ApiCode::DeadlineExceeded),
             Code::Ok
             | Code::Cancelled
             | Code::Unknown
@@ -125,7 +125,8 @@ impl From<tonic::Status> for ApiError {
                 return Self::internal();
             }
         };
-        let is_full = detail.as_ref().is_some_and(|detail| detail.code == "storage_full");
+        let is_full =
+            detail.as_ref().is_some_and(|detail| ApiCode::StorageFull == detail.code.as_str());
         let http = if is_full { StatusCode::INSUFFICIENT_STORAGE } else { http };
         let busy = is_full
             || matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
@@ -142,9 +143,9 @@ impl From<tonic::Status> for ApiError {
         if let Some(detail) = detail {
             error.param = detail.param;
             wait = detail.retry_after_ms.map_or(wait, Duration::from_millis);
-            if !detail.code.is_empty() {
-                error.code = detail.code;
-            }
+            // A name that this gateway does not know comes from another version: what the
+            // status says is true all the same.
+            error.code = ApiCode::parse(&detail.code).unwrap_or(error.code);
         }
         if busy { error.retry(Retry::After(wait)) } else { error }
     }

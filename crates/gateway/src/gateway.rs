@@ -2,7 +2,8 @@
 
 use crate::{
     agent,
-    auth::{Doors, KeyError},
+    auth::{Doorkeeper, KeyError},
+    configuration,
     edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
     error::ApiError,
     limits::{DRAIN, PLAN_TIMEOUT, REQUESTS_MAX},
@@ -11,6 +12,7 @@ use crate::{
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
+    status,
 };
 use axum::{
     Extension, Json, Router,
@@ -38,7 +40,7 @@ pub struct Gateway {
 pub(crate) struct Shared {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) strategies: Vec<&'static str>,
-    pub(crate) doors: Doors,
+    pub(crate) doors: Doorkeeper,
     pub(crate) peers: Arc<Peers>,
     pub(crate) attendance: Arc<Attendance>,
     pub(crate) room: Arc<Semaphore>,
@@ -52,12 +54,13 @@ pub(crate) struct Shared {
 
 impl Gateway {
     /// For the services that the registry knows of. `strategies` are the names behind
-    /// `baton/`. Keys are read here, once: changing them takes a restart.
+    /// `baton/`. Keys are read here, and again with every other
+    /// configuration.
     pub fn new(
         registry: Arc<dyn Registry>,
         strategies: &[&'static str],
     ) -> Result<Self, Vec<KeyError>> {
-        let doors = Doors::of(&registry.settings().auth)?;
+        let doors = Doorkeeper::new(&registry.configuration())?;
         let peers = Arc::new(Peers::new(registry.clone()));
         let tasks = TaskTracker::new();
         let shared = Shared {
@@ -90,10 +93,12 @@ impl Gateway {
             .route("/v1/models", get(models::list))
             // Names of models have slashes.
             .route("/v1/models/{*id}", get(models::get))
+            .route("/v1/config", get(configuration::get))
             .route("/v1/runs", get(runs::list))
             .route("/v1/runs/{id}", get(runs::get))
             .route("/v1/runs/{id}/events", get(runs::events))
             .route("/v1/runs/{id}/cancel", post(runs::cancel))
+            .route("/v1/status", get(status::get))
             .route_layer(from_fn_with_state(shared.clone(), admitted))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -148,9 +153,10 @@ async fn plan(
     Ok(json_response(shared.peers.ask(PLAN_TIMEOUT, plan).await?.plan_json))
 }
 
-/// The process is there.
-async fn healthz() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+/// The process is there; by which configuration, and whether a later one was refused.
+async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
+    let configuration = configuration::summary(&shared.registry.configuration());
+    Json(json!({ "status": "ok", "configuration": configuration })).into_response()
 }
 
 /// Requests can be taken.

@@ -13,6 +13,7 @@
 
 mod agent;
 mod auth;
+mod configuration;
 mod edge;
 mod error;
 mod gateway;
@@ -26,6 +27,7 @@ mod runs;
 #[cfg(test)]
 mod sample;
 mod serve;
+mod status;
 
-pub use auth::KeyError;
+pub use auth::{KeyError, check_keys};
 pub use gateway::Gateway;

@@ -16,6 +16,12 @@ pub(crate) const MESSAGES_MAX: usize = 4096;
 pub(crate) const PARTS_MAX: usize = 256;
 /// Texts that end the answer: OpenAI's limit.
 pub(crate) const STOPS_MAX: usize = 4;
+/// Tools that can be offered: OpenAI's limit.
+pub(crate) const TOOLS_MAX: usize = 128;
+/// Characters of a tool's or a schema's name: OpenAI's limit.
+pub(crate) const TOOL_NAME_CHARS_MAX: usize = 64;
+/// Bytes of a tool's or an answer's schema: it is read with every answer.
+pub(crate) const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Entries of `metadata`, then characters of a key, then of a value: OpenAI's limits.
 pub(crate) const METADATA_ENTRIES_MAX: usize = 16;
 /// See [`METADATA_ENTRIES_MAX`].
@@ -84,6 +90,12 @@ pub(crate) const KEYED_LEAVE_GRACE: Duration = Duration::from_secs(30);
 pub(crate) const PAGE_RUNS_MAX: u32 = 100;
 /// See [`PAGE_RUNS_MAX`].
 pub(crate) const PAGE_RUNS: u32 = 20;
+/// Runs in one status, and where nothing is asked for: what fits on a screen.
+pub(crate) const STATUS_RUNS_MAX: u32 = 100;
+/// See [`STATUS_RUNS_MAX`].
+pub(crate) const STATUS_RUNS: u32 = 50;
+/// Time for a worker-agent to tell its figures: whoever looks on does not wait longer.
+pub(crate) const STATUS_WORKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a reason for cancelling.
 pub(crate) const REASON_CHARS_MAX: usize = 512;
 

@@ -7,6 +7,7 @@ use crate::{
     request::{ALIASES, Offer, STRATEGY_PREFIX},
 };
 use axum::{Json, extract::State, http::StatusCode};
+use baton_codes::ApiCode;
 use baton_workflow::AgentCard;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -30,7 +31,8 @@ pub(crate) async fn get(
     let offer = Offer { strategies: &shared.strategies, settings: &settings };
     let found = all(&offer).into_iter().find(|model| model["id"] == id.as_str());
     found.map(Json).ok_or_else(|| {
-        ApiError::new(StatusCode::NOT_FOUND, "model_not_found", offer.no_model(&id)).param("model")
+        ApiError::new(StatusCode::NOT_FOUND, ApiCode::ModelNotFound, offer.no_model(&id))
+            .param("model")
     })
 }
 

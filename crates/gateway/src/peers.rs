@@ -98,6 +98,13 @@ impl Peers {
         self.in_turn(members).into_iter().map(worker_agent).collect()
     }
 
+    /// All worker-agents.
+    pub(crate) fn workers(&self) -> Vec<WorkerAgent> {
+        let members = self.registry.members(Kind::WorkerAgent);
+        let channels = members.iter().filter_map(|member| self.channel(&member.address));
+        channels.map(worker_agent).collect()
+    }
+
     fn in_turn(&self, mut members: Vec<Member>) -> Vec<Channel> {
         if !members.is_empty() {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % members.len();

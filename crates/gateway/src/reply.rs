@@ -1,7 +1,8 @@
 //! Writes answers as OpenAI's clients read them.
 
-use baton_proto::v1::Usage;
+use baton_proto::v1::{ToolPiece, Usage};
 use baton_registry::{PolicySettings, Settings};
+use baton_workflow::ToolCall;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -25,6 +26,7 @@ pub(crate) enum Finish {
     Stop,
     Length,
     ContentFilter,
+    ToolCalls,
 }
 
 impl Finish {
@@ -33,8 +35,20 @@ impl Finish {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
         }
     }
+}
+
+/// What a whole answer says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
+    /// The words in which the agent refuses; empty unless it does.
+    pub(crate) refusal: String,
+    pub(crate) tool_calls: Vec<ToolCall>,
+    pub(crate) finish: Finish,
 }
 
 /// What stands in a chunk.
@@ -45,6 +59,8 @@ pub(crate) enum Delta<'a> {
     Text(&'a str),
     /// Under both names that clients know it by.
     Reasoning(&'a str),
+    Refusal(&'a str),
+    Tool(&'a ToolPiece),
     /// The last one.
     Finish(Finish),
 }
@@ -73,16 +89,27 @@ impl Head {
     /// A whole answer.
     pub(crate) fn completion(
         &self,
-        text: &str,
-        reasoning: &str,
-        finish: Finish,
+        answer: &Answer,
         usage: &Usage,
         report: Option<Report>,
     ) -> Document {
+        let Answer { text, reasoning, refusal, tool_calls, finish } = answer;
         let mut message = json!({ "role": "assistant", "content": text, "refusal": null });
+        if !refusal.is_empty() {
+            message["refusal"] = refusal.as_str().into();
+        }
+        // Nothing said is not the same as an empty text; and what was begun before a
+        // refusal is not to be used.
+        if !refusal.is_empty() || (text.is_empty() && !tool_calls.is_empty()) {
+            message["content"] = Value::Null;
+        }
+        // An empty list makes clients wait for calls: there is a list only if there are any.
+        if !tool_calls.is_empty() {
+            message["tool_calls"] = json!(tool_calls);
+        }
         if !reasoning.is_empty() {
-            message["reasoning_content"] = reasoning.into();
-            message["reasoning"] = reasoning.into();
+            message["reasoning_content"] = reasoning.as_str().into();
+            message["reasoning"] = reasoning.as_str().into();
         }
         let body = json!({
             "id": self.id,
@@ -109,6 +136,8 @@ impl Head {
             Delta::Reasoning(text) => {
                 (json!({ "reasoning_content": text, "reasoning": text }), None)
             }
+            Delta::Refusal(text) => (json!({ "refusal": text }), None),
+            Delta::Tool(piece) => (json!({ "tool_calls": [tool_delta(piece)] }), None),
             Delta::Finish(finish) => (json!({}), Some(finish.name())),
         };
         let choice =
@@ -137,6 +166,19 @@ impl Head {
             "choices": choices,
         })
     }
+}
+
+/// A piece of a call: its first piece says what it is, the others add to its arguments.
+fn tool_delta(piece: &ToolPiece) -> Value {
+    let mut delta = json!({ "index": piece.index, "function": { "arguments": piece.arguments } });
+    if let Some(id) = &piece.id {
+        delta["id"] = id.as_str().into();
+        delta["type"] = "function".into();
+    }
+    if let Some(name) = &piece.name {
+        delta["function"]["name"] = name.as_str().into();
+    }
+    delta
 }
 
 /// A body with the report under a name that OpenAI does not use.

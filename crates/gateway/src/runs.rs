@@ -219,10 +219,10 @@ fn parse<T: FromStr>(text: &str, param: &str) -> Result<T, ApiError> {
 }
 
 /// The parameters of a URL. None of ours has a character that must be escaped.
-struct Query<'a>(Vec<(&'a str, &'a str)>);
+pub(crate) struct Query<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Query<'a> {
-    fn of(query: Option<&'a str>, known: &[&str]) -> Result<Self, ApiError> {
+    pub(crate) fn of(query: Option<&'a str>, known: &[&str]) -> Result<Self, ApiError> {
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let pairs: Vec<_> = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect();
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !known.contains(name)) {
@@ -238,7 +238,7 @@ impl<'a> Query<'a> {
         found.map(|(_, value)| *value).filter(|value| !value.is_empty())
     }
 
-    fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+    pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         self.text(name).map(|text| parse(text, name)).transpose()
     }
 }

@@ -1,6 +1,8 @@
 //! A configuration for tests.
 
-use baton_registry::{Auth, PolicySettings, RetentionSettings, Settings, StrategySettings};
+use baton_registry::{
+    Auth, PolicySettings, RetentionSettings, ServerSettings, Settings, StrategySettings,
+};
 use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, Price, TenantId, Usd};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +13,25 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         provider: "sim".into(),
         model: (*id).into(),
         strengths: String::new(),
-        price: Price { input: 1, output: 2 },
+        price: Price { input: 1, output: 2, ..Price::default() },
         context_tokens: 8192,
         output_tokens: 1024,
         concurrency: 1,
         images: false,
+        abilities: Default::default(),
         tags: BTreeSet::new(),
     };
     let direct =
         StrategySettings { name: "direct".into(), parameters: serde_json::Value::default() };
     Settings {
+        server: ServerSettings::default(),
         providers: BTreeMap::new(),
         pool: Pool::new("pool-1", agents.iter().map(card).collect()).unwrap(),
         policy: PolicySettings::Strategy(direct.clone()),
         fallback: direct,
         judge: None,
+        hedge: None,
+        single_flight: false,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),
@@ -35,6 +41,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             depth: 1,
         },
         retention: RetentionSettings::default(),
+        tenants: BTreeMap::new(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }
 }

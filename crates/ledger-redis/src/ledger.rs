@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions, housekeeping,
+    RedisOptions, account, housekeeping,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -12,9 +12,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, LeaseRequest, Leased,
-    Ledger, LedgerError, READ_MAX, Reconciled, Recorded, Retained, Retention, RunSummary, RunView,
-    Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Reconciled, Recorded, Release,
+    Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -150,6 +151,23 @@ impl Ledger for RedisLedger {
         self.write(Name::SetTenant, arguments).await.map(|_| ())
     }
 
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        let mut reply = match self.store.call(Name::Inventory, Arguments::new()).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+        };
+        let mut waiting = reply.list(|reply| reply.text().map(|class| Class::from_text(&class)))?;
+        let mut terms = reply.list(|reply| {
+            let tenant = reply.tenant()?;
+            let (weight, leased_max) = (reply.parse("a weight")?, reply.parse("a cap")?);
+            let runs_max = reply.parse("a cap")?;
+            Ok((tenant, TenantTerms { weight, leased_max, runs_max }))
+        })?;
+        waiting.sort();
+        terms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(Inventory { waiting, terms })
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
         let Submission { tenant, run, key, digest, budget, .. } = &submission;
@@ -222,14 +240,23 @@ impl Ledger for RedisLedger {
         held.iter().map(|_| heard()).collect()
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        let arguments = Arguments::new().held(&held.task, &held.token).spend(&amount);
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        let arguments = Arguments::new().held(&held.task, &held.token).number(call).spend(&amount);
         self.write(Name::Reserve, arguments).await.map(|_| ())
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        let arguments =
-            Arguments::new().held(&held.task, &held.token).spend(&reserved).spend(&spent);
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        let arguments = Arguments::new()
+            .held(&held.task, &held.token)
+            .number(call)
+            .spend(&reserved)
+            .spend(&spent);
         self.write(Name::Settle, arguments).await.map(|_| ())
     }
 
@@ -321,6 +348,16 @@ impl Ledger for RedisLedger {
             runs.push(summary(&mut reply)?);
         }
         Ok(runs)
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        account::admit(&self.store, &ask).await
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        account::release(&self.store, &release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

@@ -5,6 +5,7 @@
 //! No script is sent to a server that was not adopted first (see `store`), and nothing
 //! here keeps state that a restart of this process could lose.
 
+mod account;
 mod housekeeping;
 mod ledger;
 mod options;

@@ -7,12 +7,14 @@ const QUEUE: &str = include_str!("lua/queue.lua");
 const CREATE: &str = include_str!("lua/create.lua");
 const ASK_TO_END: &str = include_str!("lua/ask_to_end.lua");
 const READING: &str = include_str!("lua/reading.lua");
+const ACCOUNT: &str = include_str!("lua/account.lua");
 const ADOPT: &str = include_str!("lua/adopt.lua");
 
 /// What each script does is said in its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     SetTenant,
+    Inventory,
     Submit,
     Lease,
     Heartbeat,
@@ -28,10 +30,13 @@ pub(crate) enum Name {
     Reconcile,
     Retain,
     Stats,
+    Admit,
+    Release,
 }
 
-const ALL: [Name; 16] = [
+const ALL: [Name; 19] = [
     Name::SetTenant,
+    Name::Inventory,
     Name::Submit,
     Name::Lease,
     Name::Heartbeat,
@@ -47,12 +52,20 @@ const ALL: [Name; 16] = [
     Name::Reconcile,
     Name::Retain,
     Name::Stats,
+    Name::Admit,
+    Name::Release,
 ];
 
 impl Name {
+    /// Whether it works on an account's keys, outside the frame and the queues of a shard.
+    fn is_of_an_account(self) -> bool {
+        matches!(self, Self::Admit | Self::Release)
+    }
+
     fn parts(self) -> &'static [&'static str] {
         match self {
             Self::SetTenant => &[include_str!("lua/set_tenant.lua")],
+            Self::Inventory => &[include_str!("lua/inventory.lua")],
             Self::Submit => &[CREATE, include_str!("lua/submit.lua")],
             Self::Lease => &[READING, include_str!("lua/lease.lua")],
             Self::Heartbeat => &[include_str!("lua/heartbeat.lua")],
@@ -64,6 +77,8 @@ impl Name {
             Self::Cancel => &[ASK_TO_END, include_str!("lua/cancel.lua")],
             Self::Read => &[READING, include_str!("lua/read.lua")],
             Self::Watch => &[READING, include_str!("lua/watch.lua")],
+            Self::Admit => &[ACCOUNT, include_str!("lua/admit.lua")],
+            Self::Release => &[ACCOUNT, include_str!("lua/release.lua")],
             Self::List => &[READING, include_str!("lua/list.lua")],
             Self::Reconcile => &[include_str!("lua/reconcile.lua")],
             Self::Retain => &[include_str!("lua/retain.lua")],
@@ -83,8 +98,10 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new(base: &str) -> Self {
         let loaded = ALL.iter().map(|&name| {
-            let mut text = format!("{FRAME}\n{QUEUE}\n{}", name.parts().join("\n"));
-            text = text.replace("@BASE@", base);
+            let mut text = name.parts().join("\n");
+            if !name.is_of_an_account() {
+                text = format!("{FRAME}\n{QUEUE}\n{text}").replace("@BASE@", base);
+            }
             let digest = Digest::new(&text).get_hash().to_owned();
             (name, digest, text)
         });

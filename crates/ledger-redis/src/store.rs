@@ -32,6 +32,7 @@ const RECONNECT_MS: (u64, u64) = (10, 250);
 pub(crate) struct Store {
     connection: ConnectionManager,
     base: String,
+    prefix: String,
     scripts: Scripts,
     timeout: Duration,
     /// The highest epoch that this process knows of.
@@ -67,6 +68,7 @@ impl Store {
             connection,
             scripts: Scripts::new(&base),
             base,
+            prefix: options.prefix.clone(),
             timeout: limit,
             epoch: AtomicU64::new(0),
             adoptions: AtomicU64::new(0),
@@ -79,15 +81,30 @@ impl Store {
         &self.base
     }
 
+    /// What every key of the ledger begins with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Sends one plain command.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, LedgerError> {
         let mut connection = self.connection.clone();
         within(self.timeout, command.query_async(&mut connection)).await
     }
 
-    /// Has one script run. After `Unavailable` it may have run or not.
+    /// Has one script of the shard run. After `Unavailable` it may have run or not.
     pub(crate) async fn call(
         &self,
+        name: Name,
+        arguments: Arguments,
+    ) -> Result<Answer, LedgerError> {
+        self.call_on(&[format!("{}meta", self.base)], name, arguments).await
+    }
+
+    /// The same on these keys, which are all in one slot.
+    pub(crate) async fn call_on(
+        &self,
+        keys: &[String],
         name: Name,
         arguments: Arguments,
     ) -> Result<Answer, LedgerError> {
@@ -95,7 +112,7 @@ impl Store {
             let adoptions = self.adoptions.load(Ordering::Acquire);
             let epoch = self.epoch.load(Ordering::Acquire);
             let mut command = redis::cmd("EVALSHA");
-            command.arg(self.scripts.digest(name)).arg(1).arg(format!("{}meta", self.base));
+            command.arg(self.scripts.digest(name)).arg(keys.len()).arg(keys);
             command.arg(epoch).arg(&arguments.0);
             let mut connection = self.connection.clone();
             let running = command.query_async::<Value>(&mut connection);

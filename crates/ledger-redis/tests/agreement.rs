@@ -277,12 +277,14 @@ impl Pair {
         let (first, second) = (self.spend(), self.spend());
         let held = |leased: Leased| Held { task: leased.task, token: leased.token };
         let (embedded, redis) = (held(embedded), held(redis));
+        // Some repeat an earlier one, and some come late.
+        let call = self.random.random_range(1..9);
         if self.one_in(2) {
-            let answer = self.embedded.reserve(&embedded, first).await;
-            same("reserve", answer, self.redis.reserve(&redis, first).await);
+            let answer = self.embedded.reserve(&embedded, call, first).await;
+            same("reserve", answer, self.redis.reserve(&redis, call, first).await);
         } else {
-            let answer = self.embedded.settle(&embedded, first, second).await;
-            same("settle", answer, self.redis.settle(&redis, first, second).await);
+            let answer = self.embedded.settle(&embedded, call, first, second).await;
+            same("settle", answer, self.redis.settle(&redis, call, first, second).await);
         }
     }
 
@@ -355,8 +357,8 @@ impl Pair {
         same("stats", embedded, self.redis.stats().await.map(counts));
         let task = TaskId { run: RunId::new("r0").unwrap(), number: 1 };
         let made_up = Held { task, token: no_token() };
-        let embedded = self.embedded.reserve(&made_up, Spend::ZERO).await;
-        same("made up", embedded, self.redis.reserve(&made_up, Spend::ZERO).await);
+        let embedded = self.embedded.reserve(&made_up, 1, Spend::ZERO).await;
+        same("made up", embedded, self.redis.reserve(&made_up, 1, Spend::ZERO).await);
     }
 }
 

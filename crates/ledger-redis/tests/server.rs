@@ -12,6 +12,7 @@ use baton_testkit::redis::RedisServer;
 use baton_workflow::{Budget, Resource, RunId, Spend, TenantId, Usd};
 use bytes::Bytes;
 use redis::AsyncCommands;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 async fn connect(server: &RedisServer) -> RedisLedger {
     RedisLedger::connect(RedisOptions::new(server.url())).await.unwrap()
@@ -78,6 +79,12 @@ async fn lease(ledger: &RedisLedger, wait_ms: u64) -> Option<Leased> {
 
 fn held(leased: &Leased) -> Held {
     Held { task: leased.task.clone(), token: leased.token }
+}
+
+/// The number of a reservation or settlement: above all before.
+fn next_call() -> u64 {
+    static CALLS: AtomicU64 = AtomicU64::new(1);
+    CALLS.fetch_add(1, Ordering::Relaxed)
 }
 
 async fn refusal(server: &RedisServer, durability: Durability) -> Option<String> {
@@ -173,15 +180,18 @@ async fn amounts_are_exact_to_the_last_bit() {
         (spend(u64::MAX - 1, 9, 0), spend(10_000_000_000, 0, 0)),
     ] {
         let before = ledger.read(&root, 0).await.unwrap();
-        ledger.reserve(&task, set_aside).await.unwrap();
+        ledger.reserve(&task, next_call(), set_aside).await.unwrap();
         let between = ledger.read(&root, 0).await.unwrap();
         assert_eq!(between.root_reserved, before.root_reserved.plus(set_aside));
-        ledger.settle(&task, set_aside, spent).await.unwrap();
+        ledger.settle(&task, next_call(), set_aside, spent).await.unwrap();
         let after = ledger.read(&root, 0).await.unwrap();
         assert_eq!(after.root_reserved, before.root_reserved);
         assert_eq!(after.root_spent, before.root_spent.plus(spent));
     }
-    ledger.settle(&task, Spend::ZERO, spend(u64::MAX, u64::MAX, u32::MAX)).await.unwrap();
+    ledger
+        .settle(&task, next_call(), Spend::ZERO, spend(u64::MAX, u64::MAX, u32::MAX))
+        .await
+        .unwrap();
     let full = ledger.read(&root, 0).await.unwrap().root_spent;
     assert_eq!(full, spend(u64::MAX, u64::MAX, u32::MAX));
 }
@@ -196,10 +206,10 @@ async fn a_budget_is_kept_to_the_last_picodollar() {
     ledger.submit(run).await.unwrap();
     let task = held(&lease(&ledger, 0).await.unwrap());
     let spend = |pico| Spend { usd: Usd::from_pico(pico), ..Spend::ZERO };
-    ledger.reserve(&task, spend(most - 1)).await.unwrap();
-    let refused = ledger.reserve(&task, spend(2)).await;
+    ledger.reserve(&task, next_call(), spend(most - 1)).await.unwrap();
+    let refused = ledger.reserve(&task, next_call(), spend(2)).await;
     assert_eq!(refused, Err(LedgerError::BudgetSpent(Resource::Usd)));
-    ledger.reserve(&task, spend(1)).await.unwrap();
+    ledger.reserve(&task, next_call(), spend(1)).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
     reason = "cases are tests that live outside a test target, and their names say what they show"
 )]
 
+pub mod accounts;
 pub mod bodies;
 pub mod budgets;
 pub mod cancels;
@@ -79,6 +80,7 @@ macro_rules! contract_tests {
                 decisions_do_not_count_against_the_cap,
                 a_wait_ends_when_a_cap_is_lifted,
                 terms_have_bounds,
+                what_stands_is_told,
             }
             completions {
                 an_outcome_becomes_mail_and_a_decision,
@@ -137,6 +139,8 @@ macro_rules! contract_tests {
                 settling_turns_reserved_into_spent,
                 completing_settles_the_rest,
                 a_lost_attempt_is_booked_in_full,
+                a_repeated_booking_counts_once,
+                the_next_attempt_counts_its_calls_anew,
                 a_stale_holder_books_nothing,
                 a_tree_has_one_budget,
                 more_spent_than_reserved_is_recorded,
@@ -158,6 +162,20 @@ macro_rules! contract_tests {
                 a_list_goes_on_from_a_run,
                 a_list_is_one_tenants,
                 a_list_shows_how_runs_ended,
+            }
+            accounts {
+                an_account_without_terms_has_room,
+                quotas_hold_a_call_back,
+                calls_at_a_time_are_counted,
+                an_agent_takes_so_many_calls,
+                a_permit_that_is_not_extended_runs_out,
+                asking_again_is_the_same_call,
+                releasing_twice_is_once,
+                a_pause_holds_for_everybody,
+                a_failing_account_is_left_alone,
+                a_probe_opens_or_closes,
+                accounts_are_apart,
+                questions_have_bounds,
             }
             bodies {
                 bodies_come_with_every_write,

@@ -17,9 +17,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
-    Submitted, TenantTerms, Ticked, Watched, check,
+    Accounts, Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention,
+    RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -61,6 +61,8 @@ pub fn backup_of(path: &Path, to: impl std::io::Write) -> Result<Archived, Ledge
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
+    /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
+    accounts: Accounts,
     meter: Meter,
     room: Arc<Room>,
     /// None where it is in memory alone.
@@ -85,6 +87,18 @@ impl EmbeddedLedger {
         let room = Arc::new(Room::new(None, 0));
         let store = Box::new(store::Memory::default());
         Self::start(State::new(1), store, broken, room, Place::default())
+    }
+
+    /// The format of the ledgers that this program reads and writes.
+    pub const FORMAT: u32 = row::FORMAT;
+
+    /// The format of the ledger in this file, which is not changed. None where it was not
+    /// closed, so that only opening it can tell.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn format_of(path: impl AsRef<Path>) -> Result<Option<u32>, LedgerError> {
+        file::format_of(path.as_ref())
     }
 
     /// The ledger in this file, made where there is none, with its logs beside it. What was under way when the
@@ -131,7 +145,7 @@ impl EmbeddedLedger {
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
         let Place { path, meter } = place;
-        Ok(Self { asks, broken, room, path, meter })
+        Ok(Self { asks, broken, room, path, accounts: Accounts::default(), meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
@@ -185,6 +199,10 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::SetTenant(tenant.clone(), terms, reply)).await
     }
 
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        self.ask(Ask::Inventory).await
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
         self.room.admit()?;
@@ -201,12 +219,18 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Heartbeat(held.to_vec(), ttl_ms, reply)).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Reserve(held.clone(), amount, reply)).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Reserve(held.clone(), call, amount, reply)).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ask(|reply| Ask::Settle(held.clone(), reserved, spent, reply)).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ask(|reply| Ask::Settle(held.clone(), call, reserved, spent, reply)).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
@@ -249,6 +273,17 @@ impl Ledger for EmbeddedLedger {
     ) -> Result<Vec<RunSummary>, LedgerError> {
         check::check_list(limit)?;
         self.ask(|reply| Ask::List(tenant.clone(), limit, before.cloned(), reply)).await
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        ask.check()?;
+        Ok(self.accounts.admit(&ask))
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        release.check()?;
+        self.accounts.release(&release);
+        Ok(())
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

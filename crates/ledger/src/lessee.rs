@@ -5,7 +5,7 @@
 //! wanted. When the process stops, handlers may finish for a while; what is not done by
 //! then is dropped where it stands: its lease ends, and another process takes it up.
 
-use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError};
+use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError, Room};
 use async_trait::async_trait;
 use baton_workflow::TaskId;
 use std::{
@@ -17,7 +17,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a lease lasts without a heartbeat. Long against a pause of the process,
@@ -49,8 +49,8 @@ pub struct Lessee {
     pub holder: String,
     /// Queues to take from.
     pub classes: Vec<Class>,
-    /// Tasks held at the same time.
-    pub held_max: usize,
+    /// For the tasks that are held at the same time.
+    pub room: Room,
 }
 
 #[derive(Default)]
@@ -100,11 +100,10 @@ impl Lessee {
         tracker: &TaskTracker,
         stop: &CancellationToken,
     ) {
-        let room = Arc::new(Semaphore::new(self.held_max.max(1)));
         let mut pause = PAUSE_MS.0;
         let mut request = self.request();
         loop {
-            let permits = stop.run_until_cancelled(permits(&room)).await;
+            let permits = stop.run_until_cancelled(self.room.permits()).await;
             let Some(mut permits) = permits.flatten() else { return };
             request.max = permits.num_permits();
             // What is granted in the very moment of a stop is taken up when its lease ends.
@@ -151,13 +150,6 @@ impl Lessee {
             request: u64::from_le_bytes(id),
         }
     }
-}
-
-/// One permit at least, and as many more as are free, in one.
-async fn permits(room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    let free = room.available_permits().clamp(1, BATCH_MAX);
-    // The semaphore is never closed, and `free` is far below the largest count.
-    room.clone().acquire_many_owned(u32::try_from(free).unwrap_or(1)).await.ok()
 }
 
 fn start(

@@ -5,6 +5,7 @@
 //! It never looks inside a payload: journal events, outcomes and task payloads
 //! are bytes whose meaning belongs to the engine and the services.
 
+mod account;
 mod check;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -14,9 +15,13 @@ mod housekeeping;
 mod lessee;
 mod port;
 mod remembered;
+mod room;
 mod stats;
 mod types;
 
+pub use account::{
+    Accounts, Admission, Admit, Bound, Health, PAUSE_MS_MAX, PERMIT_MS_MAX, PERMIT_WAIT_MS, Release,
+};
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
 pub use embedded::{
@@ -28,5 +33,6 @@ pub use housekeeping::{Reconciled, Retained, Retention};
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
+pub use room::Room;
 pub use stats::*;
 pub use types::*;

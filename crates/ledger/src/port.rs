@@ -1,9 +1,9 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, LedgerError, Reconciled,
-    Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms,
-    Ticked, Watched,
+    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased,
+    LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -27,6 +27,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Sets what a tenant is entitled to. Tenants never set have [`TenantTerms::default`].
     async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError>;
 
+    /// What earlier processes left standing: see [`Inventory`]. For a process that starts, and
+    /// for a sweep now and then; not for every task.
+    async fn inventory(&self) -> Result<Inventory, LedgerError>;
+
     /// Records a new root run with its first tasks. After the answer it will be carried
     /// out, whoever dies. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
     /// large, a task number twice, a run id in use).
@@ -47,11 +51,21 @@ pub trait Ledger: Send + Sync + 'static {
     /// Sets `amount` aside from the root's budget for a call that this attempt is about to
     /// make, beyond what its lease has set aside. Several reservations of one attempt add up. `BudgetSpent` if what was spent
     /// and what is reserved would exceed the budget together.
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError>;
+    ///
+    /// `call` numbers the attempt's reservations, from 1 and rising: one whose number is not
+    /// above that of the last one that was made is a repetition, and does nothing.
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError>;
 
     /// Turns `reserved` (part of this attempt's reservation) into `spent`, before the
     /// attempt is complete. Spending more than was reserved is recorded as it is.
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError>;
+    /// `call` numbers the attempt's settlements, as in [`Ledger::reserve`].
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError>;
 
     /// Records a task's outcome once, settles what the attempt still has reserved by
     /// `completion.spend`, puts the outcome into the run's mail, and sees to it that
@@ -95,6 +109,15 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
         before: Option<&RunId>,
     ) -> Result<Vec<RunSummary>, LedgerError>;
+
+    /// Asks for room for a call on a provider's account: its quotas, calls under way and
+    /// breaker are those of all processes together. Room that is given is set aside until
+    /// it is released, or not extended for `ttl_ms` by asking again. Not a part of the
+    /// durable record: after a restart an account may begin afresh.
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError>;
+
+    /// Gives room back, with what the call says of its account. Repeating it does nothing.
+    async fn release(&self, release: Release) -> Result<(), LedgerError>;
 
     /// A stored text of this tenant.
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError>;

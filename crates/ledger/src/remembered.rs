@@ -4,9 +4,9 @@
 //! remembered per tenant, because a name is no permission.
 
 use crate::{
-    Body, Cancelled, Commit, Completion, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted,
-    TenantTerms, Ticked, Watched,
+    Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
+    Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary,
+    RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -72,6 +72,10 @@ impl<L: Ledger> Ledger for Remembered<L> {
         self.ledger.set_tenant(tenant, terms).await
     }
 
+    async fn inventory(&self) -> Result<Inventory, LedgerError> {
+        self.ledger.inventory().await
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         let (tenant, bodies) = (submission.tenant.clone(), submission.bodies.clone());
         let submitted = self.ledger.submit(submission).await?;
@@ -89,12 +93,18 @@ impl<L: Ledger> Ledger for Remembered<L> {
         self.ledger.heartbeat(held, ttl_ms).await
     }
 
-    async fn reserve(&self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
-        self.ledger.reserve(held, amount).await
+    async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
+        self.ledger.reserve(held, call, amount).await
     }
 
-    async fn settle(&self, held: &Held, reserved: Spend, spent: Spend) -> Result<(), LedgerError> {
-        self.ledger.settle(held, reserved, spent).await
+    async fn settle(
+        &self,
+        held: &Held,
+        call: u64,
+        reserved: Spend,
+        spent: Spend,
+    ) -> Result<(), LedgerError> {
+        self.ledger.settle(held, call, reserved, spent).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
@@ -132,6 +142,14 @@ impl<L: Ledger> Ledger for Remembered<L> {
         before: Option<&RunId>,
     ) -> Result<Vec<RunSummary>, LedgerError> {
         self.ledger.list(tenant, limit, before).await
+    }
+
+    async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
+        self.ledger.admit(ask).await
+    }
+
+    async fn release(&self, release: Release) -> Result<(), LedgerError> {
+        self.ledger.release(release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {

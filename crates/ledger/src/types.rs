@@ -42,6 +42,11 @@ impl Class {
     pub fn work(agent: &baton_workflow::AgentId) -> Self {
         Self(format!("work/{agent}").into())
     }
+    /// Whose steps wait in it; nobody's where it is of another kind.
+    pub fn agent(&self) -> Option<baton_workflow::AgentId> {
+        let agent = self.0.strip_prefix("work/")?;
+        baton_workflow::AgentId::new(agent).ok()
+    }
     /// From its text, as kept in a store. Any text is a class.
     pub fn from_text(text: &str) -> Self {
         Self(text.into())
@@ -466,6 +471,16 @@ pub enum Watched {
     Observed(Observation),
     /// The run's end, after its last entry; the stream closes.
     Ended(Bytes),
+}
+
+/// What stands in a ledger, whoever put it there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Classes in which tasks wait, in order: somebody has to lease them. Those of tenants
+    /// at their cap may be missing until they may be leased.
+    pub waiting: Vec<Class>,
+    /// Tenants whose terms were set, in order, with their terms.
+    pub terms: Vec<(TenantId, TenantTerms)>,
 }
 
 /// What a tenant is entitled to.

@@ -114,7 +114,7 @@ async fn work(ledger: &dyn Ledger, notes: &Notes) -> usize {
     for Leased { task, token, .. } in &leased {
         let outcome = format!("{}.{}.{}", token.epoch, token.attempt, token.nonce);
         let held = Held { task: task.clone(), token: *token };
-        ledger.reserve(&held, spend()).await.unwrap();
+        ledger.reserve(&held, 1, spend()).await.unwrap();
         let (bodies, estimated) = (Vec::new(), false);
         let done = Completion { outcome: text(&outcome), spend: spend(), estimated, bodies };
         ledger.complete(&held, done).await.unwrap();

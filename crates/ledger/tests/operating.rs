@@ -3,7 +3,7 @@
 
 use baton_ledger::{
     Body, Class, Commit, Damage, EmbeddedLedger, LeaseRequest, Leased, Ledger, LedgerError,
-    NewTask, Retention, Submission, Submitted, backup_of, fsck, repair, restore_backup,
+    NewChild, NewTask, Retention, Submission, Submitted, backup_of, fsck, repair, restore_backup,
     verify_backup,
 };
 use baton_workflow::{Budget, RunId, Spend, TenantId, Usd};
@@ -38,7 +38,7 @@ fn submission(number: usize, bytes: usize) -> Submission {
         run: run(number),
         key: Some(number.to_string()),
         digest: String::new(),
-        budget: Budget { usd, tokens: 1000, calls: 100, seconds: 60, depth: 0 },
+        budget: Budget { usd, tokens: 1000, calls: 100, seconds: 60, depth: 1 },
         events: vec![Bytes::from_static(b"submitted")],
         tasks: Vec::new(),
         timers: Vec::new(),
@@ -198,10 +198,26 @@ async fn fsck_finds_what_is_wrong_and_repairs_what_stands_still() {
     assert_eq!((looked.runs, looked.unfinished, looked.bodies), (3, 2, 3), "{looked:?}");
     assert_eq!(looked.found, []);
 
-    // A decision that leaves its run with nothing to wait for.
+    // A decision that leaves its run with nothing to wait for: opening the ledger has it
+    // decide again.
     let ledger = EmbeddedLedger::open(&path).unwrap();
     let leased = lease(&ledger).await;
     ledger.commit(decision(&leased[0], None)).await.unwrap();
+    ledger.close().await;
+    assert_eq!(damages(&path), []);
+
+    // One that leaves its run with nothing but a child that has ended.
+    let ledger = EmbeddedLedger::open(&path).unwrap();
+    let leased = lease(&ledger).await;
+    let events = vec![Bytes::from_static(b"submitted")];
+    let child = NewChild { number: 1, events, tasks: Vec::new(), timers: Vec::new() };
+    let commit = Commit { children: vec![child], ..decision(&leased[0], None) };
+    ledger.commit(commit).await.unwrap();
+    let below = lease(&ledger).await;
+    assert_eq!(below.len(), 1);
+    ledger.commit(decision(&below[0], Some("end"))).await.unwrap();
+    let above = lease(&ledger).await;
+    ledger.commit(Commit { mail_seen: 1, ..decision(&above[0], None) }).await.unwrap();
     ledger.close().await;
     assert_eq!(damages(&path), [Damage::Stuck]);
     assert_eq!(repair(&path).await.unwrap(), 1);

@@ -10,7 +10,7 @@
 //! #     let card = |id: &str| AgentCard {
 //! #         id: AgentId::new(id).unwrap(), provider: "p".into(), model: id.into(),
 //! #         strengths: String::new(), price: Price::default(), context_tokens: 8192,
-//! #         output_tokens: 1024, concurrency: 1, images: false, tags: Default::default(),
+//! #         output_tokens: 1024, concurrency: 1, images: false, abilities: Default::default(), tags: Default::default(),
 //! #     };
 //! #     Pool::new("v1", vec![card("small"), card("large")]).unwrap()
 //! # }

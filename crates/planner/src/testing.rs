@@ -15,6 +15,7 @@ pub(crate) fn card(id: &str, dollars: f64) -> AgentCard {
         output_tokens: 1000,
         concurrency: 1,
         images: false,
+        abilities: Default::default(),
         tags: BTreeSet::new(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod chat;
 mod detail;
+mod tools;
 
 pub use chat::WireError;
 pub use detail::{detail_of, status};

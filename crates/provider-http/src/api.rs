@@ -98,7 +98,8 @@ impl Api {
         }))
     }
 
-    fn url(&self, path: &str) -> String {
+    /// The whole address of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 

@@ -1,7 +1,7 @@
 //! The bytes of a reply: counted against the limits, timed, read into events.
 
 use crate::{
-    ReplyLimits,
+    Protocol, ReplyLimits,
     clock::{Clock, Wait},
     failure,
     reader::Reader,
@@ -87,6 +87,7 @@ pub(crate) fn streamed(
     response: reqwest::Response,
     clock: Clock,
     limits: ReplyLimits,
+    protocol: Protocol,
 ) -> impl Stream<Item = Result<ChatEvent, ProviderError>> + Send {
     try_stream! {
         let mut size = EventSize::default();
@@ -96,25 +97,21 @@ pub(crate) fn streamed(
             Ok::<_, BytesError>(bytes)
         });
         let mut frames = Box::pin(bytes.eventsource());
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(protocol);
         let mut last = Instant::now();
-        while !reader.finished() {
-            let wait = if reader.spoke() { Wait::NextToken(last) } else { Wait::FirstToken };
+        while !reader.said().finished() && !reader.said().is_done() {
+            let wait = if reader.said().spoke() { Wait::NextToken(last) } else { Wait::FirstToken };
             let Some(frame) = clock.within(wait, frames.next()).await? else { break };
-            let frame = frame.map_err(|error| of_frame(error, reader.text_bytes()))?;
+            let frame = frame.map_err(|error| of_frame(error, reader.said().text_bytes()))?;
             last = Instant::now();
-            if frame.data == "[DONE]" {
-                reader.done();
-                break;
-            }
             for event in reader.read(&frame.data)? {
                 yield event;
             }
         }
-        if reader.finished() {
+        if reader.said().finished() {
             read_usage(&mut reader, &mut frames).await;
         }
-        yield reader.end()?;
+        yield reader.end(false)?;
     }
 }
 
@@ -124,8 +121,10 @@ async fn read_usage<E>(
     frames: &mut (impl Stream<Item = Result<eventsource_stream::Event, E>> + Unpin),
 ) {
     let read = async {
-        while let Some(Ok(frame)) = frames.next().await {
-            if frame.data == "[DONE]" || reader.read(&frame.data).is_err() {
+        while !reader.said().is_done()
+            && let Some(Ok(frame)) = frames.next().await
+        {
+            if reader.read(&frame.data).is_err() {
                 break;
             }
         }
@@ -148,6 +147,7 @@ pub(crate) async fn whole(
     response: reqwest::Response,
     clock: Clock,
     limits: ReplyLimits,
+    protocol: Protocol,
 ) -> Result<Vec<ChatEvent>, ProviderError> {
     let mut bytes = Box::pin(limited(response, limits));
     let mut body = Vec::new();
@@ -156,10 +156,9 @@ pub(crate) async fn whole(
     }
     let body = String::from_utf8(body)
         .map_err(|error| ProviderError::Malformed(format!("the reply is no text: {error}")))?;
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(protocol);
     let mut events = reader.read(&body)?;
-    reader.done();
-    events.push(reader.end()?);
+    events.push(reader.end(true)?);
     Ok(events)
 }
 

@@ -88,11 +88,27 @@ pub(crate) fn of_error_object(error: &Value, received: usize) -> ProviderError {
     }
     let status = error.get("code").or(error.get("status")).and_then(Value::as_u64);
     let status = status.and_then(|s| StatusCode::from_u16(u16::try_from(s).ok()?).ok());
-    let limited = code.as_deref().is_some_and(|code| code.contains("rate_limit"));
-    let fallback =
-        if limited { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let named = code.as_deref().map_or(500, status_of_kind);
+    let named = StatusCode::from_u16(named).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let complaint = Complaint { message, code };
-    of_status(status.unwrap_or(fallback), &HeaderMap::new(), complaint)
+    of_status(status.unwrap_or(named), &HeaderMap::new(), complaint)
+}
+
+/// The HTTP status that an error would have had, had the reply not begun already: by the
+/// kinds of errors that Anthropic documents; OpenAI's are among them.
+fn status_of_kind(kind: &str) -> u16 {
+    match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        limited if limited.contains("rate_limit") => 429,
+        _api_error_or_unknown => 500,
+    }
 }
 
 /// The same failure without the key, which a reply may quote in its own errors.

@@ -55,14 +55,27 @@ pub enum MaxTokensField {
     MaxCompletionTokens,
 }
 
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// OpenAI's Chat Completions.
+    #[default]
+    ChatCompletions,
+    /// Anthropic's Messages.
+    Messages,
+}
+
 /// What a provider is told once, when it is made.
 #[derive(Debug, Clone)]
 pub struct HttpProviderOptions {
     /// Name of the provider in the configuration; used in errors.
     pub name: String,
-    /// Where its API begins, such as `https://api.openai.com/v1`.
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where its API begins, such as `https://api.openai.com/v1`. Of an address that
+    /// speaks Messages the `/v1` may be missing, as Anthropic's own clients leave it out.
     pub base_url: String,
-    /// Sent as a bearer token.
+    /// Sent as a bearer token; as `x-api-key` to whoever speaks Messages.
     pub key: Option<Secret>,
     /// How long a call may wait.
     pub timeouts: Timeouts,
@@ -82,6 +95,7 @@ impl HttpProviderOptions {
     pub fn new(name: impl Into<String>, base_url: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            protocol: Protocol::default(),
             base_url: base_url.into(),
             key: None,
             timeouts: Timeouts::default(),

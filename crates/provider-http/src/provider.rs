@@ -1,11 +1,11 @@
-//! One account at one service that speaks Chat Completions.
+//! One account at one service that runs models.
 
 use crate::{
-    HttpProviderOptions, OptionsError,
+    HttpProviderOptions, OptionsError, Protocol,
     body::{streamed, whole},
+    chat,
     clock::{Clock, Wait},
-    failure,
-    wire::RequestBody,
+    failure, messages,
 };
 use async_trait::async_trait;
 use baton_provider::{ChatRequest, ChatStream, Provider, ProviderError};
@@ -21,7 +21,7 @@ use std::{fmt, time::Duration};
 /// load balancers keep, so that no call is sent into a connection they are closing.
 const IDLE_MS: u64 = 30_000;
 
-/// One account at one service that speaks Chat Completions.
+/// One account at one service that runs models.
 pub struct HttpProvider {
     options: HttpProviderOptions,
     endpoint: Url,
@@ -57,9 +57,14 @@ impl HttpProvider {
 
     async fn send(&self, request: &ChatRequest, clock: Clock) -> Result<Response, ProviderError> {
         let stream = self.options.stream;
-        let body = RequestBody::new(request, stream, self.options.max_tokens_field);
         let accept = if stream { "text/event-stream" } else { "application/json" };
-        let mut call = self.client.post(self.endpoint.clone()).header(ACCEPT, accept).json(&body);
+        let call = self.client.post(self.endpoint.clone()).header(ACCEPT, accept);
+        let mut call = match self.options.protocol {
+            Protocol::ChatCompletions => {
+                call.json(&chat::RequestBody::new(request, stream, self.options.max_tokens_field))
+            }
+            Protocol::Messages => call.json(&messages::RequestBody::new(request, stream)),
+        };
         if let Some(key) = &request.idempotency_key {
             call = call.header("idempotency-key", key);
         }
@@ -98,12 +103,13 @@ impl Provider for HttpProvider {
             return Err(failure::of_response(response, self.options.key.as_ref()).await);
         }
         let (limits, key) = (self.options.limits, self.options.key.clone());
+        let protocol = self.options.protocol;
         if self.is_streamed(&response)? {
-            let events = streamed(response, clock, limits);
+            let events = streamed(response, clock, limits, protocol);
             let scrubbed = move |error| failure::scrubbed(error, key.as_ref());
             return Ok(events.map(move |event| event.map_err(&scrubbed)).boxed());
         }
-        let events = whole(response, clock, limits).await;
+        let events = whole(response, clock, limits, protocol).await;
         let events = events.map_err(|error| failure::scrubbed(error, key.as_ref()))?;
         Ok(stream::iter(events.into_iter().map(Ok)).boxed())
     }
@@ -134,15 +140,30 @@ fn endpoint(options: &HttpProviderOptions) -> Result<Url, OptionsError> {
     if has_user || url.query().is_some() || url.fragment().is_some() {
         return Err(wrong(&shown, "it has a user, a query or a fragment"));
     }
-    let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
+    let base = url.path().trim_end_matches('/');
+    let path = match options.protocol {
+        Protocol::ChatCompletions => format!("{base}/chat/completions"),
+        Protocol::Messages if base.ends_with("/v1") => format!("{base}/messages"),
+        Protocol::Messages => format!("{base}/v1/messages"),
+    };
     url.set_path(&path);
     Ok(url)
 }
 
 fn headers(options: &HttpProviderOptions) -> Result<HeaderMap, OptionsError> {
     let mut headers = HeaderMap::new();
-    if let Some(key) = &options.key {
-        headers.insert(AUTHORIZATION, secret_value(options, &format!("Bearer {}", key.reveal()))?);
+    if options.protocol == Protocol::Messages {
+        headers.insert("anthropic-version", HeaderValue::from_static(messages::VERSION));
+    }
+    match (&options.key, options.protocol) {
+        (None, Protocol::ChatCompletions | Protocol::Messages) => {}
+        (Some(key), Protocol::ChatCompletions) => {
+            let value = secret_value(options, &format!("Bearer {}", key.reveal()))?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        (Some(key), Protocol::Messages) => {
+            headers.insert("x-api-key", secret_value(options, key.reveal())?);
+        }
     }
     for (header, value) in &options.headers {
         let name = HeaderName::try_from(header).map_err(|_| OptionsError::HeaderName {

@@ -10,7 +10,7 @@ mod server;
 
 use baton_provider::{ChatEvent, ChatRequest, Message, Provider, ProviderError, Role};
 use baton_provider_http::{
-    HttpProvider, HttpProviderOptions, OptionsError, ReplyLimits, Secret, Timeouts,
+    HttpProvider, HttpProviderOptions, OptionsError, Protocol, ReplyLimits, Secret, Timeouts,
 };
 use futures::StreamExt;
 use server::{Act, Server, serve};
@@ -26,10 +26,9 @@ fn request() -> ChatRequest {
         messages: vec![Message::text(Role::User, "Say hello")],
         output_tokens_max: 16,
         temperature: Some(0.5),
-        top_p: None,
-        stop: vec![],
         seed: Some(7),
         idempotency_key: Some("step-1".into()),
+        ..ChatRequest::default()
     }
 }
 
@@ -54,6 +53,8 @@ async fn call(options: HttpProviderOptions) -> (String, Option<ProviderError>) {
         match event {
             Ok(ChatEvent::Text(text)) => said.push(text),
             Ok(ChatEvent::Reasoning(text)) => said.push(format!("({text})")),
+            Ok(ChatEvent::Refusal(text)) => said.push(format!("<{text}>")),
+            Ok(ChatEvent::Tool(piece)) => said.push(format!("{piece:?}")),
             Ok(ChatEvent::Finished(end)) => {
                 let usage = end.usage.map(|u| (u.tokens_in, u.tokens_out));
                 said.push(format!("{:?} {usage:?}", end.finish));
@@ -332,4 +333,71 @@ async fn options_that_cannot_work_are_refused_at_the_start() {
     let headers = BTreeMap::from([("no name".into(), Secret::new("x", "a test").unwrap())]);
     let options = HttpProviderOptions { headers, ..HttpProviderOptions::new("p", "http://x/v1") };
     assert!(matches!(HttpProvider::new(options), Err(OptionsError::HeaderName { .. })));
+}
+
+const BEGIN: &str = r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":4,"cache_read_input_tokens":5,"output_tokens":1}}}"#;
+const SAID: &str =
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#;
+const DELTA: &str =
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}"#;
+
+fn named(event: &str, json: &str) -> Act {
+    Act::Send(format!("event: {event}\ndata: {json}\n\n").into_bytes())
+}
+
+#[tokio::test]
+async fn messages_are_asked_for_as_their_protocol_says() {
+    let script = vec![
+        sse(),
+        named("message_start", BEGIN),
+        named("ping", r#"{"type":"ping"}"#),
+        named("content_block_delta", SAID),
+        named("message_delta", DELTA),
+        named("message_stop", r#"{"type":"message_stop"}"#),
+        // Some servers keep the connection open: the protocol's own end has to do.
+        Act::Wait,
+    ];
+    let mut server = serve(script).await;
+    let key = Secret::new("sk-test", "a test").unwrap();
+    let protocol = Protocol::Messages;
+    let with_version = HttpProviderOptions { protocol, key: Some(key), ..options(&server) };
+    let without = format!("http://{}", server.address);
+    let without = HttpProviderOptions { base_url: without, key: None, ..with_version.clone() };
+    for (options, header) in [(with_version, "x-api-key: sk-test"), (without, "anthropic-version")]
+    {
+        assert_eq!(call(options).await.0, "Hello | Stop Some((9, 2))");
+        let sent = server.requests.recv().await.unwrap();
+        for part in ["POST /v1/messages HTTP/1.1", "anthropic-version: 2023-06-01", header] {
+            assert!(sent.contains(part), "{part} is not in {sent}");
+        }
+        assert!(!sent.contains("authorization"), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_messages_are_told_apart() {
+    let check = async |script: Vec<Act>| {
+        let server = serve(script).await;
+        let protocol = Protocol::Messages;
+        call(HttpProviderOptions { protocol, ..options(&server) }).await.1.unwrap()
+    };
+    let body = |kind: &str| {
+        raw(&format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"so"}}}}"#))
+    };
+    let json = |status: &str, headers: &str| head(status, "application/json", headers);
+    let overloaded = check(vec![json("529 Overloaded", ""), body("overloaded_error")]).await;
+    assert_eq!(overloaded.code(), "server_error");
+    assert!(overloaded.is_retryable() && !overloaded.may_have_cost());
+    let limited = json("429 Too Many Requests", "retry-after: 3\r\n");
+    let limited = check(vec![limited, body("rate_limit_error")]).await;
+    assert_eq!((limited.code(), limited.retry_after_ms()), ("rate_limited", Some(3_000)));
+    let refused = check(vec![json("400 Bad Request", ""), body("invalid_request_error")]).await;
+    assert_eq!(refused.code(), "refused");
+    let inside = r#"{"type":"error","error":{"type":"overloaded_error","message":"so"}}"#;
+    let early = check(vec![sse(), named("message_start", BEGIN), named("error", inside)]).await;
+    assert_eq!(early.code(), "server_error");
+    let late = check(vec![sse(), named("x", SAID), named("error", inside)]).await;
+    assert_eq!(late.code(), "cut_stream");
+    let unfinished = check(vec![sse(), named("x", BEGIN), named("x", SAID)]).await;
+    assert_eq!(unfinished.code(), "cut_stream");
 }

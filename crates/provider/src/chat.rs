@@ -1,10 +1,10 @@
 //! A call to a model, in the terms of OpenAI's Chat Completions.
 
-use baton_workflow::{Message, Price, Spend};
+use baton_workflow::{AnswerForm, Message, Price, Spend, TokensIn, Tools};
 use serde::{Deserialize, Serialize};
 
 /// One call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChatRequest {
     /// The model's name at the provider.
     pub model: String,
@@ -22,6 +22,10 @@ pub struct ChatRequest {
     pub seed: Option<i64>,
     /// The same for every attempt at the same work, so that a provider can join them.
     pub idempotency_key: Option<String>,
+    /// What the model may ask to be called.
+    pub tools: Tools,
+    /// The form that the answer must have; text where not given.
+    pub form: Option<AnswerForm>,
 }
 
 /// Why a model stopped.
@@ -34,6 +38,10 @@ pub enum Finish {
     Length,
     /// The provider's filter stopped it.
     ContentFilter,
+    /// It asks for tools to be called.
+    ToolCalls,
+    /// It refused to answer.
+    Refusal,
 }
 
 /// Tokens of one call.
@@ -43,6 +51,9 @@ pub struct Usage {
     pub tokens_in: u64,
     /// Of those, read from the provider's cache.
     pub cached_in: u64,
+    /// Of those, put into the provider's cache.
+    #[serde(default)]
+    pub cache_written_in: u64,
     /// Written, reasoning included.
     pub tokens_out: u64,
     /// Of those, reasoning.
@@ -53,7 +64,9 @@ impl Usage {
     /// What the call spent at this price.
     pub fn spend(&self, price: Price) -> Spend {
         let (tokens_in, tokens_out) = (self.tokens_in, self.tokens_out);
-        Spend { usd: price.cost(tokens_in, tokens_out), tokens_in, tokens_out, calls: 1 }
+        let read =
+            TokensIn { all: tokens_in, cached: self.cached_in, written: self.cache_written_in };
+        Spend { usd: price.cost_of(read, tokens_out), tokens_in, tokens_out, calls: 1 }
     }
 }
 
@@ -68,6 +81,20 @@ pub struct Finished {
     pub model: String,
 }
 
+/// More of a call that the model asks for. The first piece of each says all but the
+/// arguments, which then come in pieces; calls do not come one inside the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolPiece {
+    /// Which of the answer's calls, from 0.
+    pub index: u32,
+    /// Names the call; on the first piece.
+    pub id: Option<String>,
+    /// The tool; on the first piece.
+    pub name: Option<String>,
+    /// More of the arguments.
+    pub arguments: String,
+}
+
 /// One thing that happens in a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatEvent {
@@ -75,6 +102,10 @@ pub enum ChatEvent {
     Text(String),
     /// More of the reasoning; never empty.
     Reasoning(String),
+    /// More of the words in which the model refuses; never empty.
+    Refusal(String),
+    /// More of a tool's call.
+    Tool(ToolPiece),
     /// The end.
     Finished(Finished),
 }

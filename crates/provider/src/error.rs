@@ -1,5 +1,7 @@
 //! How a call to a model can fail without being an answer.
 
+use baton_codes::FailureCode;
+
 /// Which wait ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -128,21 +130,22 @@ impl ProviderError {
 
     /// A stable name for metrics and events.
     pub fn code(&self) -> &'static str {
-        match self {
-            Self::Connect { .. } => "connect",
+        let code = match self {
+            Self::Connect { .. } => FailureCode::Connect,
             Self::Timeout { phase, .. } => match phase {
-                Phase::Connect => "timeout_connect",
-                Phase::FirstToken => "timeout_first_token",
-                Phase::BetweenTokens => "timeout_between_tokens",
-                Phase::Total => "timeout_total",
+                Phase::Connect => FailureCode::TimeoutConnect,
+                Phase::FirstToken => FailureCode::TimeoutFirstToken,
+                Phase::BetweenTokens => FailureCode::TimeoutBetweenTokens,
+                Phase::Total => FailureCode::TimeoutTotal,
             },
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Server { .. } => "server_error",
-            Self::Cut { .. } => "cut_stream",
-            Self::Malformed(_) => "malformed",
-            Self::Empty => "empty",
-            Self::Auth { .. } => "auth",
-            Self::Refused { .. } => "refused",
-        }
+            Self::RateLimited { .. } => FailureCode::RateLimited,
+            Self::Server { .. } => FailureCode::ServerError,
+            Self::Cut { .. } => FailureCode::CutStream,
+            Self::Malformed(_) => FailureCode::Malformed,
+            Self::Empty => FailureCode::Empty,
+            Self::Auth { .. } => FailureCode::Auth,
+            Self::Refused { .. } => FailureCode::Refused,
+        };
+        code.as_str()
     }
 }

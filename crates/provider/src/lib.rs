@@ -4,8 +4,11 @@ mod chat;
 mod error;
 mod retry;
 
-pub use baton_workflow::{Content, Conversation, ImageUrl, Message, Part, Role};
-pub use chat::{ChatEvent, ChatRequest, Finish, Finished, Usage};
+pub use baton_workflow::{
+    AnswerForm, Content, Conversation, ImageUrl, Message, Part, Role, Tool, ToolCall, ToolChoice,
+    Tools, in_words,
+};
+pub use chat::{ChatEvent, ChatRequest, Finish, Finished, ToolPiece, Usage};
 pub use error::{Phase, ProviderError};
 pub use retry::{RETRY_AFTER_MS_MAX, RetryPolicy};
 

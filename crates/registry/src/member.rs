@@ -1,12 +1,13 @@
 //! Who is alive: processes that announce themselves, and whoever looks for them.
 
-use crate::Settings;
+use crate::{Configuration, Refusal, Settings};
 use async_trait::async_trait;
 use baton_workflow::AgentId;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::watch;
 
 /// What a process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,21 +64,52 @@ pub trait Registry: Send + Sync + 'static {
     /// The processes of one kind that are alive, in a stable order.
     fn members(&self, kind: Kind) -> Vec<Member>;
 
-    /// The configuration in force.
-    fn settings(&self) -> Arc<Settings>;
+    /// The configuration in force, with what was refused since. Whoever decides something
+    /// takes it once and decides by that: it may be another one a moment later.
+    fn configuration(&self) -> Arc<Configuration>;
+
+    /// Tells of every other configuration that comes into force, and of refusals.
+    fn watch(&self) -> watch::Receiver<Arc<Configuration>>;
+
+    /// The settings in force.
+    fn settings(&self) -> Arc<Settings> {
+        self.configuration().settings.clone()
+    }
 }
 
 /// The registry of a single process: membership in memory, configuration given.
 #[derive(Debug)]
 pub struct InProcess {
     members: Mutex<BTreeMap<String, Member>>,
-    settings: Arc<Settings>,
+    configuration: watch::Sender<Arc<Configuration>>,
 }
 
 impl InProcess {
-    /// Nobody yet, and this configuration.
+    /// Nobody yet, and these settings as version 1.
     pub fn new(settings: Settings) -> Self {
-        Self { members: Mutex::default(), settings: Arc::new(settings) }
+        let configuration = watch::Sender::new(Arc::new(Configuration::first(settings)));
+        Self { members: Mutex::default(), configuration }
+    }
+
+    /// Puts other settings into force; what was refused before is forgotten. `restart` names
+    /// what differs and waits for a restart. Gives the new version.
+    pub fn accept(&self, settings: Settings, restart: Vec<String>) -> u64 {
+        let mut version = 0;
+        self.configuration.send_modify(|configuration| {
+            let next = configuration.followed_by(settings, restart);
+            version = next.version;
+            *configuration = Arc::new(next);
+        });
+        version
+    }
+
+    /// Notes that other settings were refused, or with nothing that there is nothing to
+    /// refuse any more. What is in force stays in force.
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        self.configuration.send_modify(|configuration| {
+            let next = Configuration { refusal, ..configuration.as_ref().clone() };
+            *configuration = Arc::new(next);
+        });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Member>> {
@@ -102,8 +134,12 @@ impl Registry for InProcess {
         self.lock().values().filter(|member| member.kind == kind).cloned().collect()
     }
 
-    fn settings(&self) -> Arc<Settings> {
-        self.settings.clone()
+    fn configuration(&self) -> Arc<Configuration> {
+        self.configuration.borrow().clone()
+    }
+
+    fn watch(&self) -> watch::Receiver<Arc<Configuration>> {
+        self.configuration.subscribe()
     }
 }
 
@@ -125,6 +161,7 @@ mod tests {
             output_tokens: 8,
             concurrency: 1,
             images: false,
+            abilities: Default::default(),
             tags: Default::default(),
         };
         let policy = PolicySettings::Strategy(StrategySettings::direct());

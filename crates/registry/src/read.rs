@@ -2,6 +2,7 @@
 //!
 //! `docs/guides/configuration.md` describes the format.
 
+mod account;
 mod agent;
 mod bounds;
 mod faults;
@@ -10,14 +11,16 @@ mod policy;
 mod provider;
 mod retention;
 mod secret;
+mod server;
 mod strategy;
 mod table;
+mod tenants;
 
 pub use faults::{Complaint, SettingsFaults};
 
 pub(crate) use agent::{CONCURRENCY, POLICY_AGENT};
 pub(crate) use faults::Faults;
-pub(crate) use provider::check_base_url;
+pub(crate) use provider::{ANTHROPIC_KEY, ANTHROPIC_URL, check_base_url};
 
 use crate::{PolicySettings, Settings, StrategySettings};
 use agent::Agents;
@@ -31,7 +34,17 @@ const SETTINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const ROOT: Shape = Shape {
     required: &[],
-    optional: &["providers", "agents", "policy", "limits", "budget", "keys", "retention"],
+    optional: &[
+        "server",
+        "providers",
+        "agents",
+        "policy",
+        "limits",
+        "budget",
+        "retention",
+        "tenants",
+        "keys",
+    ],
 };
 
 /// What reading needs from outside the text.
@@ -121,14 +134,30 @@ fn read_text(
     };
     let limits = bounds::limits(root, faults);
     let budget = bounds::budget(root, faults);
+    let server = server::server(root, context, faults);
+    let tenants = tenants::tenants(root, faults);
     let retention = retention::retention(root, faults);
     let auth = keys::auth(root, context, faults);
-    let Policy { policy, fallback, judge } =
+    let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
     let pool = agents.pool?;
-    Some(Settings { providers, pool, policy, fallback, judge, limits, budget, retention, auth })
+    Some(Settings {
+        server,
+        providers,
+        pool,
+        policy,
+        fallback,
+        judge,
+        hedge,
+        single_flight,
+        limits,
+        budget,
+        retention,
+        tenants,
+        auth,
+    })
 }
 
 #[cfg(test)]

@@ -1,15 +1,27 @@
 //! Everything an operator decides, as values that were checked.
 
-use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, PoolError, TenantId, Usd};
+use baton_workflow::{
+    AccountTerms, AgentCard, AgentId, BreakerTerms, Budget, HedgeTerms, Limits, Pool, PoolError,
+    TenantId, Usd,
+};
+use serde::Serialize;
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-/// The configuration in force.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything an operator decides. Serialised, it has the names of the configuration file;
+/// [`Settings::document`] gives it the file's shape.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
+    /// Where the process listens and keeps its data: what only a restart can change.
+    pub server: ServerSettings,
     /// Where models are served, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// The agents that steps can be given to.
+    #[serde(rename = "agents", serialize_with = "crate::document::agents")]
     pub pool: Pool,
     /// Who plans.
     pub policy: PolicySettings,
@@ -17,22 +29,69 @@ pub struct Settings {
     pub fallback: StrategySettings,
     /// The agent that judges answers where a request asks for a judge and names none.
     pub judge: Option<AgentId>,
+    /// When a slow call gets a second one beside it, if it does.
+    pub hedge: Option<HedgeTerms>,
+    /// Whether identical calls of a tenant to the policy, under way at the same time in
+    /// one process, are made once.
+    pub single_flight: bool,
     /// Bounds on plans.
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
     pub budget: Budget,
     /// How long finished runs are kept.
     pub retention: RetentionSettings,
+    /// What tenants are entitled to, where it is not the default.
+    pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// Who may call.
+    #[serde(rename = "keys", serialize_with = "crate::document::keys")]
     pub auth: Auth,
 }
 
+/// What only a restart can change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerSettings {
+    /// Address of the HTTP endpoint.
+    pub listen: SocketAddr,
+    /// Folder of the ledger.
+    pub data: PathBuf,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        // Loopback: whoever opens it further has to say so.
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8484)),
+            data: PathBuf::from("baton-data"),
+        }
+    }
+}
+
+/// What a tenant is entitled to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TenantSettings {
+    /// Share of the cluster in relation to other tenants, 1 to 1000.
+    pub weight: u32,
+    /// Tasks worked on at the same time; above it the tenant waits.
+    pub leased_max: u32,
+    /// Runs that have not ended; above it requests are refused.
+    pub runs_max: u64,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        // What the ledger gives to tenants of whom it was told nothing.
+        Self { weight: 100, leased_max: 1024, runs_max: 100_000 }
+    }
+}
+
 /// How long finished runs are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RetentionSettings {
     /// Days after its end; none: for ever.
+    #[serde(serialize_with = "crate::document::or_zero")]
     pub days: Option<u32>,
     /// Finished runs of one tenant, above which its oldest go; none: any number.
+    #[serde(serialize_with = "crate::document::or_zero")]
     pub runs_max: Option<u64>,
     /// Hours after its end for which a run that has an idempotency key is kept anyway.
     pub keys_hours: u32,
@@ -45,7 +104,8 @@ impl Default for RetentionSettings {
 }
 
 /// Who plans.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum PolicySettings {
     /// A language model. Its card is not part of the pool.
     Model(AgentCard),
@@ -54,29 +114,65 @@ pub enum PolicySettings {
 }
 
 /// A named strategy with its parameters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StrategySettings {
     /// One of the planner's names.
+    #[serde(rename = "strategy")]
     pub name: String,
     /// A JSON object.
     pub parameters: Value,
 }
 
-/// One account at one OpenAI-compatible endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// OpenAI's Chat Completions, as most servers do.
+    #[default]
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+/// One account at one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProviderSettings {
+    /// What it speaks.
+    pub kind: ProviderKind,
     /// Up to and including the version, such as `https://api.openai.com/v1`.
     pub base_url: String,
     /// Where the key is, if it takes one.
+    #[serde(flatten, serialize_with = "crate::document::provider_key")]
     pub key: Option<SecretRef>,
     /// How long to wait for what.
     pub timeouts: TimeoutSettings,
     /// Whether to ask for streams.
     pub stream: bool,
+    /// What its account allows.
+    #[serde(flatten, serialize_with = "crate::document::account")]
+    pub account: AccountSettings,
+}
+
+/// What one account allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// The quotas, and when it is left alone.
+    pub terms: AccountTerms,
+    /// Whether all processes share it, by way of the ledger: where anything of it is
+    /// configured. Else each process looks after it by itself, which costs nothing.
+    pub shared: bool,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        let breaker = Some(BreakerTerms::default());
+        Self { terms: AccountTerms { breaker, ..AccountTerms::default() }, shared: false }
+    }
 }
 
 /// Where a secret is: never the secret itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretRef {
     /// In this environment variable.
     Env(String),
@@ -85,7 +181,7 @@ pub enum SecretRef {
 }
 
 /// How long to wait, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TimeoutSettings {
     /// For a connection.
     pub connect_ms: u64,
@@ -119,12 +215,15 @@ pub enum Auth {
 }
 
 /// A key and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeySettings {
     /// Where it is.
+    #[serde(flatten)]
     pub key: SecretRef,
     /// Whose it is.
     pub tenant: TenantId,
+    /// Whether it opens what concerns all tenants, such as the configuration in force.
+    pub operator: bool,
 }
 
 /// What a run may consume where the configuration says nothing: enough for a handful of
@@ -159,14 +258,18 @@ pub fn settings_for(
     policy: PolicySettings,
 ) -> Result<Settings, PoolError> {
     Ok(Settings {
+        server: ServerSettings::default(),
         providers,
         pool: Pool::new(pool_version(&cards), cards)?,
         policy,
         fallback: StrategySettings::direct(),
         judge: None,
+        hedge: None,
+        single_flight: false,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),
+        tenants: BTreeMap::new(),
         auth: open_auth(),
     })
 }
@@ -217,6 +320,7 @@ mod tests {
             output_tokens: 8,
             concurrency: 1,
             images: false,
+            abilities: Default::default(),
             tags: ["b".to_owned(), "a".to_owned()].into(),
         }
     }

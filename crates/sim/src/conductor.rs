@@ -85,7 +85,15 @@ impl Brief {
         malformed_rate: Option<f64>,
         draws: &mut Draws,
     ) -> String {
-        if self.round == Round::Again && draws.chance(parameters.stands_rate) {
+        let rate = if self.repair {
+            malformed_rate.unwrap_or(parameters.malformed_again_rate)
+        } else {
+            malformed_rate.unwrap_or(parameters.malformed_rate)
+        };
+        let malformed = draws.chance(rate);
+        let stands = self.round == Round::Again && draws.chance(parameters.stands_rate);
+        // That nothing need be done cannot be written down badly: who would, plans instead.
+        if stands && !malformed {
             return Lists::new(Vec::new(), Shape::NONE, self.form).clean();
         }
         let length = self.question_bytes as f64 + LENGTH_NOISE_BYTES * draws.normal();
@@ -94,12 +102,7 @@ impl Brief {
         let shape = Shape::draw(hard, draws);
         let agents = shape.steps().iter().map(|_| self.agent(parameters.reads_strengths, draws));
         let lists = Lists::new(agents.collect(), shape, self.form);
-        let rate = if self.repair {
-            parameters.malformed_again_rate.min(malformed_rate.unwrap_or(1.0))
-        } else {
-            malformed_rate.unwrap_or(parameters.malformed_rate)
-        };
-        if !draws.chance(rate) {
+        if !malformed {
             return lists.clean();
         }
         if draws.chance(0.5) { lists.dirty(draws) } else { lists.wrong(draws) }
@@ -121,6 +124,10 @@ impl Brief {
             crate::Family::Modular => &["modular", "math", "everything"],
             crate::Family::Countdown => &["countdown", "search", "puzzle", "everything"],
             crate::Family::Program => &["programming in", "python", "code", "everything"],
+            crate::Family::Numbers => &["number theory", "math", "everything"],
+            crate::Family::Strings => &["strings", "everything"],
+            crate::Family::Lists => &["lists", "everything"],
+            crate::Family::Choice => &["facts", "easy questions", "everything"],
         };
         words.iter().any(|word| agent.description.contains(word))
     }

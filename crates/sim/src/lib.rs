@@ -7,24 +7,33 @@
 //! costs nothing, repeats exactly, and is spoken to over HTTP exactly as a provider is. A
 //! score measured on it says something about Baton and nothing about any model.
 
+mod answering;
+mod call;
+mod calls;
 mod conductor;
 mod draw;
 mod expr;
 mod family;
 mod faults;
+mod occasions;
+mod openai;
+mod pace;
 mod parameters;
+mod prefixes;
 mod reading;
-mod reply;
+mod refused;
 mod server;
+mod sight;
 mod simulator;
 pub mod tasks;
 mod tokens;
 mod wire;
+mod words;
 mod worker;
 mod workflows;
 
 pub use family::{Family, FamilyError, Output};
-pub use faults::{Faults, FaultsError};
+pub use faults::{Fault, Faults, FaultsError};
 pub use parameters::{Parameters, ParametersError};
 pub use reading::{Said, Speaker};
 pub use server::serve;

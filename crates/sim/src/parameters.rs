@@ -1,166 +1,40 @@
 //! The parameters file: every number that decides how the simulated models behave.
 
+mod form;
+mod sense;
+pub(crate) mod skill;
+
 use crate::{Difficulty, Family};
-use baton_workflow::{AgentCard, AgentId, Price};
-use serde::Deserialize;
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, LazyLock},
+use baton_workflow::AgentCard;
+use std::sync::{Arc, LazyLock};
+
+use form::Form;
+pub(crate) use form::{
+    Cache, Conductor, Echo, FamilyForm, Help, Lasting, Mistakes, Model, Role, Roles,
 };
+use skill::Skills;
 
 /// The file that is compiled in.
-const BUILT_IN: &str = include_str!("parameters.toml");
+const BUILT_IN: &str = include_str!("../parameters.toml");
 /// Version of the file's form that this code reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The provider's name on the cards.
 const PROVIDER: &str = "sim";
+/// How much of the hash stands in reports, in characters.
+const SHORT_CHARS: usize = 12;
 
 /// Everything that decides how the simulated models behave.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     form: Arc<Form>,
+    skills: Arc<Skills>,
     hash: String,
 }
 
-/// Why a text is not a parameters file.
-#[derive(Debug, thiserror::Error)]
-pub enum ParametersError {
-    /// It does not have the form.
-    #[error("the parameters of the simulation cannot be read: compare them with parameters.toml")]
-    Form(#[from] toml::de::Error),
-    /// It has the form and makes no sense.
-    #[error("the parameters of the simulation make no sense: {0}")]
-    Sense(String),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form {
-    version: u32,
-    draws: Lots,
-    effects: Effects,
-    conductor: Conductor,
-    echo: Echo,
-    model: Vec<Model>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Lots {
-    pub(crate) fresh_share: f64,
-    pub(crate) task_spread: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Effects {
-    pub(crate) plan_good: f64,
-    pub(crate) plan_bad: f64,
-    pub(crate) herd_right: f64,
-    pub(crate) herd_wrong: f64,
-    pub(crate) herd_max: f64,
-    pub(crate) feedback: f64,
-    pub(crate) own_answer: f64,
-    pub(crate) difficulty: f64,
-    pub(crate) copy_wrong: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Conductor {
-    pub(crate) model: String,
-    pub(crate) malformed_rate: f64,
-    pub(crate) malformed_again_rate: f64,
-    pub(crate) reads_strengths: f64,
-    pub(crate) hard_bytes: usize,
-    pub(crate) stands_rate: f64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Echo {
-    pub(crate) model: String,
-    pub(crate) text: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Model {
-    pub(crate) name: String,
-    worker: bool,
-    pub(crate) strengths: String,
-    usd_in: f64,
-    usd_out: f64,
-    pub(crate) context_tokens: u32,
-    pub(crate) output_tokens: u32,
-    concurrency: u32,
-    pub(crate) first_token_ms: u64,
-    pub(crate) tokens_per_second: u32,
-    skill: Skill,
-    pub(crate) role: Role,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Skill {
-    arithmetic: [f64; 5],
-    modular: [f64; 5],
-    countdown: [f64; 5],
-    program: [f64; 5],
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Role {
-    pub(crate) plan: f64,
-    pub(crate) check: f64,
-    pub(crate) false_alarm: f64,
-    pub(crate) correct: f64,
-    pub(crate) merge: f64,
-}
-
-impl Model {
-    /// Chance to solve such a task alone.
-    pub(crate) fn skill(&self, family: Family, difficulty: Difficulty) -> f64 {
-        let skills = match family {
-            Family::Arithmetic => &self.skill.arithmetic,
-            Family::Modular => &self.skill.modular,
-            Family::Countdown => &self.skill.countdown,
-            Family::Program => &self.skill.program,
-        };
-        skills[difficulty.index()]
-    }
-
-    fn complaint(&self) -> Option<String> {
-        let skills = [
-            &self.skill.arithmetic,
-            &self.skill.modular,
-            &self.skill.countdown,
-            &self.skill.program,
-        ];
-        let chances = skills.into_iter().flatten().copied();
-        let roles = [self.role.plan, self.role.check, self.role.false_alarm];
-        let wrong = chances.chain(roles).find(|chance| !(0.0..=1.0).contains(chance));
-        wrong.map(|chance| format!("{}: {chance} is no chance from 0 to 1", self.name))
-    }
-
-    fn card(&self) -> Result<AgentCard, ParametersError> {
-        let sense = |error: String| ParametersError::Sense(format!("{}: {error}", self.name));
-        Ok(AgentCard {
-            id: AgentId::new(&self.name).map_err(|error| sense(error.to_string()))?,
-            provider: PROVIDER.into(),
-            model: self.name.clone(),
-            strengths: self.strengths.clone(),
-            price: Price::from_dollars(self.usd_in, self.usd_out)
-                .map_err(|error| sense(error.to_string()))?,
-            context_tokens: self.context_tokens,
-            output_tokens: self.output_tokens,
-            concurrency: self.concurrency,
-            images: false,
-            tags: BTreeSet::from(["simulated".to_owned()]),
-        })
-    }
-}
+/// Why a text is not a parameters file: everything that is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the parameters of the simulation cannot be used:\n{}", .0.join("\n"))]
+pub struct ParametersError(pub Vec<String>);
 
 impl Parameters {
     /// The parameters that are compiled in.
@@ -172,31 +46,27 @@ impl Parameters {
         PARAMETERS.clone()
     }
 
-    /// Reads parameters in the form of `parameters.toml`.
+    /// Reads parameters in the form of `parameters.toml`, and complains about all that is
+    /// wrong at once.
     pub fn read(text: &str) -> Result<Self, ParametersError> {
-        let form: Form = toml::from_str(text)?;
-        if form.version != VERSION {
-            let found = form.version;
-            return Err(ParametersError::Sense(format!("version {found}: expected {VERSION}")));
+        let form = form::read(text).map_err(ParametersError)?;
+        let wrong = sense::complaints(&form);
+        if !wrong.is_empty() {
+            return Err(ParametersError(wrong));
         }
-        if let Some(complaint) = form.model.iter().find_map(Model::complaint) {
-            return Err(ParametersError::Sense(complaint));
-        }
-        for named in [&form.conductor.model, &form.echo.model] {
-            if !form.model.iter().any(|model| model.name == *named) {
-                return Err(ParametersError::Sense(format!("there is no model {named}")));
-            }
-        }
-        for model in &form.model {
-            model.card()?;
-        }
+        let skills = Arc::new(Skills::of(&form));
         let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
-        Ok(Self { form: Arc::new(form), hash })
+        Ok(Self { form: Arc::new(form), skills, hash })
     }
 
-    /// BLAKE3 of the file, for reports: results are comparable only where it is the same.
+    /// BLAKE3 of the file: results are comparable only where it is the same.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// The start of the hash, as every report names it.
+    pub fn short_hash(&self) -> &str {
+        self.hash.get(..SHORT_CHARS).unwrap_or(&self.hash)
     }
 
     /// The models that may be given steps, as a pool of the provider `sim`.
@@ -222,19 +92,57 @@ impl Parameters {
         self.form.model.iter().find(|model| model.name == name)
     }
 
-    /// What the workers can do on average: the skill of everybody when skills are flat.
+    /// The logits with which a model solves such a task, so that its mean is the table's.
+    pub(crate) fn skill(&self, model: &str, family: Family, difficulty: Difficulty) -> f64 {
+        self.skills.of_model(model, family, difficulty)
+    }
+
+    /// The same for what workers can do on average: everybody's when skills are flat.
     pub(crate) fn mean_skill(&self, family: Family, difficulty: Difficulty) -> f64 {
-        let workers = self.form.model.iter().filter(|model| model.worker);
-        let skills: Vec<f64> = workers.map(|model| model.skill(family, difficulty)).collect();
-        skills.iter().sum::<f64>() / (skills.len().max(1) as f64)
+        self.skills.mean(family, difficulty)
     }
 
-    pub(crate) fn draws(&self) -> &Lots {
-        &self.form.draws
+    /// What workers are in their roles on average.
+    pub(crate) fn mean_role(&self) -> Role {
+        let workers: Vec<&Role> =
+            self.form.model.iter().filter(|model| model.worker).map(|model| &model.role).collect();
+        let count = workers.len().max(1) as f64;
+        let mean = |of: fn(&Role) -> f64| workers.iter().map(|role| of(role)).sum::<f64>() / count;
+        Role {
+            plan: mean(|role| role.plan),
+            check: mean(|role| role.check),
+            false_alarm: mean(|role| role.false_alarm),
+            correct: mean(|role| role.correct),
+            merge: mean(|role| role.merge),
+        }
     }
 
-    pub(crate) fn effects(&self) -> &Effects {
-        &self.form.effects
+    pub(crate) fn lasting(&self) -> &Lasting {
+        &self.form.lasting
+    }
+
+    pub(crate) fn mistakes(&self) -> &Mistakes {
+        &self.form.mistakes
+    }
+
+    pub(crate) fn help(&self) -> &Help {
+        &self.form.help
+    }
+
+    pub(crate) fn roles(&self) -> &Roles {
+        &self.form.roles
+    }
+
+    pub(crate) fn family(&self, family: Family) -> &FamilyForm {
+        self.form.family.of(family)
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.form.cache
+    }
+
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        self.form.refusals.retry_after_ms
     }
 
     pub(crate) fn conductor(&self) -> &Conductor {
@@ -260,20 +168,68 @@ mod tests {
         );
         assert_eq!(parameters.cards_all().len(), 8);
         assert_eq!(parameters.hash().len(), 64);
+        assert!(parameters.hash().starts_with(parameters.short_hash()));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
-        let check = |from: &str, to: &str| {
-            let changed = BUILT_IN.replacen(from, to, 1);
-            assert_ne!(changed, BUILT_IN);
-            let error = Parameters::read(&changed).unwrap_err();
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error} {}", source.unwrap_or_default())
-        };
-        assert!(check("version = 1", "version = 2").contains("version 2: expected 1"));
-        assert!(check("0.95", "1.95").contains("sim-swift: 1.95 is no chance"));
-        assert!(check("model = \"sim-null\"", "model = \"x\"").contains("there is no model x"));
-        assert!(check("task_spread", "tusk_spread").contains("tusk_spread"));
+    fn the_guides_name_the_hash_of_the_file() {
+        let hash = Parameters::built_in().short_hash().to_owned();
+        let guide = include_str!("../../../docs/guides/simulation.md");
+        let named = format!("Parameters of this version: `{hash}`");
+        assert!(guide.contains(&named), "docs/guides/simulation.md must say: {named}");
+        assert!(BUILT_IN.contains("EVER CHANGED BECAUSE OF WHAT BATON'S OWN POLICIES"));
+    }
+
+    /// The complaints about the built-in file with these changes.
+    fn complaints(changes: &[(&str, &str)]) -> String {
+        let changed = changes.iter().fold(BUILT_IN.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        Parameters::read(&changed).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn all_that_makes_no_sense_is_told_at_once() {
+        let said = complaints(&[
+            ("version = 2", "version = 3"),
+            ("[0.95, 0.85", "[1.95, 0.85"),
+            ("model = \"sim-null\"", "model = \"x\""),
+            ("stray = 0.25", "stray = -1.0"),
+            ("affinity = 2.5", "affinity = 2500.0"),
+            ("skill.choice = [0.95", "skill.choice = [0.20"),
+            ("block_tokens = 64", "block_tokens = 0"),
+            ("first_token_spread = 0.4", "first_token_spread = nan"),
+            ("herd_wrong = -1.2", "herd_wrong = 1.2"),
+        ]);
+        for part in [
+            "version is 3: expected 2",
+            "model sim-swift: skill.arithmetic is 1.95 at difficulty 1: expected 0 to 1",
+            "[echo] there is no model \"x\"",
+            "[mistakes] stray is -1: expected 0 to 1",
+            "[lasting] affinity is 2500: expected 0 to 20",
+            "model sim-swift: skill.choice is 0.2 at difficulty 1: expected more than the guess",
+            "[cache] block_tokens is 0: expected 1 to 65536",
+            "model sim-swift: first_token_spread is NaN: expected 0 to 3",
+            "[help] herd_wrong is 1.2: expected -20 to 0",
+        ] {
+            assert!(said.contains(part), "no {part:?} in\n{said}");
+        }
+        assert_eq!(said.lines().count(), 10, "{said}");
+    }
+
+    #[test]
+    fn all_that_is_unreadable_is_told_at_once() {
+        let said = complaints(&[
+            ("affinity = 2.5", "infinity = 2.5"),
+            ("window_s = 300", "window_s = \"long\""),
+            ("name = \"sim-arith\"\nworker = true", "name = \"sim-arith\"\nworker = 7"),
+            ("[refusals]\n", "[refusals]\nfuel = 1\n"),
+            ("[echo]", "[echos]"),
+        ]);
+        for part in ["infinity", "[cache]", "model 2 (sim-arith)", "fuel", "[echos]", "[echo]"] {
+            assert!(said.contains(part), "no {part:?} in\n{said}");
+        }
+        assert!(Parameters::read("= 1").is_err());
     }
 }

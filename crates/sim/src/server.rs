@@ -1,41 +1,34 @@
-//! The HTTP surface of the simulated models.
+//! The HTTP server of the simulated models, and what it tells about the simulation itself.
 
 use crate::{
-    faults::Fault,
-    reply::{Pace, Reply},
-    simulator::{Ask, AskError, SimOptions, Simulator, Told},
-    wire::{Header, Refusal, Request},
+    call::Service,
+    calls::Record,
+    openai,
+    simulator::{SimOptions, Simulator},
 };
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, State},
-    http::StatusCode,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Query, State},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     future::{Future, IntoFuture},
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::Arc,
+    time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    time::{Instant, sleep},
-};
+use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
 /// Longest body read, in bytes.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest time that calls have to end when the server stops, in milliseconds.
 const DRAIN_MS: u64 = 5_000;
-/// When to come again after a simulated 429, in milliseconds.
-const RETRY_AFTER_MS: u64 = 50;
+/// Calls that are copied from the record at once.
+const PAGE_CALLS: usize = 1_024;
 
 /// Serves the simulated models on `listener` until `shutdown` is done. Calls that have
 /// begun are answered to their end if that comes soon.
@@ -60,111 +53,57 @@ pub async fn serve(
     }
 }
 
-/// The models and the number of the next call.
-struct Served {
-    simulator: Simulator,
-    calls: AtomicU64,
-}
-
 fn router(options: SimOptions) -> Router {
-    let simulator = Simulator::new(options);
-    Router::new()
-        .route("/v1/chat/completions", post(complete))
-        .route("/v1/models", get(models))
+    let service = Service::new(Simulator::new(options));
+    openai::routes()
+        .route("/sim", get(about))
+        .route("/sim/calls", get(calls))
         .route("/health", get(|| async { "ok" }))
-        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(Served { simulator, calls: AtomicU64::new(0) }))
+        .with_state(Arc::new(service))
 }
 
-async fn nowhere() -> Refusal {
-    let message = "there is nothing here: POST /v1/chat/completions or GET /v1/models".into();
-    Refusal { status: StatusCode::NOT_FOUND, ..Refusal::bad(message, None) }
+/// What a report on this simulation has to say.
+async fn about(State(service): State<Arc<Service>>) -> Json<Value> {
+    let options = service.simulator.options();
+    let (calls, kept) = service.calls.count();
+    Json(json!({
+        "simulation": true,
+        "parameters": options.parameters.short_hash(),
+        "seed": options.seed,
+        "control": options.control.name(),
+        "time_scale": options.time_scale,
+        "malformed_rate": options.malformed_rate,
+        "faults": options.faults.to_string(),
+        "calls": calls,
+        "calls_kept": kept,
+    }))
 }
 
-async fn models(State(served): State<Arc<Served>>) -> Json<Value> {
-    let models = served.simulator.parameters().models().iter().map(
-        |model| json!({"id": model.name, "object": "model", "created": 0, "owned_by": "baton-sim"}),
-    );
-    Json(json!({"object": "list", "data": models.collect::<Vec<_>>()}))
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    /// Calls with higher numbers only.
+    #[serde(default)]
+    after: u64,
 }
 
-async fn complete(State(served): State<Arc<Served>>, body: Bytes) -> Result<Response, Refusal> {
-    let started = Instant::now();
-    let request = Request::read(&body)?;
-    let fault = served.simulator.fault(served.calls.fetch_add(1, Ordering::Relaxed));
-    if let Some(refusal) = fault.and_then(refused) {
-        return Err(refusal);
-    }
-    let (stream, wants_usage) = (request.stream, request.wants_usage());
-    let ask = request.ask();
-    let header = header(&served.simulator, &body, &ask.model);
-    let id = [("x-request-id", header.id.replace("chatcmpl", "req"))];
-    // Solvers search: that does not belong on the threads that serve.
-    let told = tokio::task::spawn_blocking(move || tell(&served.simulator, &ask)).await;
-    let (told, pace) = told.map_err(|error| broken(&error.to_string()))??;
-    let reply = Reply { header, told, pace, started, wants_usage };
-    let response = if stream { reply.streamed(fault) } else { reply.whole(fault).await };
-    Ok((id, response).into_response())
+/// One JSON object a line, in the order of arrival.
+async fn calls(State(service): State<Arc<Service>>, Query(wanted): Query<Wanted>) -> Response {
+    let lines = async_stream::stream! {
+        let mut after = wanted.after;
+        // What comes while this is read is left to the next reader.
+        let (until, _) = service.calls.count();
+        while after < until {
+            let page = service.calls.page(after, PAGE_CALLS);
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            let text: Result<String, serde_json::Error> = page.iter().map(line).collect();
+            yield text.map(Bytes::from);
+        }
+    };
+    ([("content-type", "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
-/// Faults that are refusals.
-fn refused(fault: Fault) -> Option<Refusal> {
-    match fault {
-        Fault::RateLimited => Some(Refusal {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            kind: "rate_limit_exceeded",
-            code: Some("rate_limit_exceeded"),
-            retry_after_ms: Some(RETRY_AFTER_MS),
-            ..Refusal::bad("too many calls (simulated)".into(), None)
-        }),
-        Fault::ServerError => Some(Refusal {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            kind: "server_error",
-            ..Refusal::bad("the model is not available (simulated)".into(), None)
-        }),
-        Fault::Stall | Fault::Cut | Fault::Garbage => None,
-    }
-}
-
-fn tell(simulator: &Simulator, ask: &Ask) -> Result<(Told, Pace), Refusal> {
-    let told = simulator.tell(ask).map_err(refusal)?;
-    let model = simulator.parameters().model(&ask.model);
-    let pace = model.map(|model| Pace::of(model, simulator.time_scale())).unwrap_or_default();
-    Ok((told, pace))
-}
-
-fn refusal(error: AskError) -> Refusal {
-    let message = error.to_string();
-    match error {
-        AskError::UnknownModel(_) => Refusal {
-            status: StatusCode::NOT_FOUND,
-            code: Some("model_not_found"),
-            ..Refusal::bad(message, Some("model"))
-        },
-        AskError::Nothing => Refusal::bad(message, Some("messages")),
-        AskError::TooLong { .. } => Refusal {
-            code: Some("context_length_exceeded"),
-            ..Refusal::bad(message, Some("messages"))
-        },
-    }
-}
-
-fn broken(reason: &str) -> Refusal {
-    Refusal {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        kind: "server_error",
-        ..Refusal::bad(format!("the simulation broke: {reason}"), None)
-    }
-}
-
-fn header(simulator: &Simulator, body: &[u8], model: &str) -> Header {
-    let id = blake3::hash(body).to_hex();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Header {
-        id: format!("chatcmpl-{}", &id[..24]),
-        created: now.as_secs(),
-        model: model.to_owned(),
-        fingerprint: format!("sim_{}", &simulator.parameters().hash()[..12]),
-    }
+fn line(record: &Record) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string(record)? + "\n")
 }

@@ -3,7 +3,6 @@
 use crate::{
     Faults, Parameters, conductor,
     draw::Draws,
-    faults::Fault,
     parameters::Model,
     reading::{Reading, Said},
     tokens,
@@ -27,6 +26,17 @@ pub enum Control {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no control: expected off, flat-skills or no-roles")]
 pub struct ControlError(String);
+
+impl Control {
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::FlatSkills => "flat-skills",
+            Self::NoRoles => "no-roles",
+        }
+    }
+}
 
 impl FromStr for Control {
     type Err = ControlError;
@@ -83,6 +93,21 @@ pub struct Ask {
     pub stop: Vec<String>,
     /// The request's own seed: another one is another prompt.
     pub seed: Option<i64>,
+}
+
+impl Ask {
+    /// Hash of everything that is said and of the request's own seed: all lots of one
+    /// prompt hang on it.
+    pub(crate) fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for message in &self.messages {
+            hasher.update(&[message.speaker as u8]);
+            hasher.update(&(message.text.len() as u64).to_le_bytes());
+            hasher.update(message.text.as_bytes());
+        }
+        hasher.update(format!("{:?}", self.seed).as_bytes());
+        hasher.finalize().to_hex().to_string()
+    }
 }
 
 /// Why a simulated model stopped.
@@ -147,13 +172,13 @@ impl Simulator {
         &self.options.parameters
     }
 
-    pub(crate) fn time_scale(&self) -> f64 {
-        self.options.time_scale
+    pub(crate) fn options(&self) -> &SimOptions {
+        &self.options
     }
 
-    /// What goes wrong with the `number`-th call, if anything does.
-    pub(crate) fn fault(&self, number: u64) -> Option<Fault> {
-        self.options.faults.draw(&self.seed, number)
+    /// The seed of all lots, as text.
+    pub(crate) fn seed(&self) -> &str {
+        &self.seed
     }
 
     /// The reply: the same one whenever the same is asked.
@@ -188,7 +213,7 @@ impl Simulator {
         if model.name == parameters.echo().model {
             return parameters.echo().text.clone();
         }
-        let prompt_hash = prompt_hash(ask);
+        let prompt_hash = ask.hash();
         let reading = Reading::of(&ask.messages);
         if model.name == parameters.conductor().model
             && let Some(brief) = conductor::Brief::find(&ask.messages, reading.problem.as_ref())
@@ -212,25 +237,13 @@ impl Simulator {
     }
 }
 
-/// What all lots of one prompt hang on.
-fn prompt_hash(ask: &Ask) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for message in &ask.messages {
-        hasher.update(&[message.speaker as u8]);
-        hasher.update(&(message.text.len() as u64).to_le_bytes());
-        hasher.update(message.text.as_bytes());
-    }
-    hasher.update(format!("{:?}", ask.seed).as_bytes());
-    hasher.finalize().to_hex().to_string()
-}
-
 /// A simulated model says what it is rather than make something up.
 fn no_task(model: &Model, reading: &Reading) -> String {
     if reading.judging {
         return "There is no task here that a simulated model can solve.\nVerdict: fail".into();
     }
     format!(
-        "I am {}, a SIMULATED model. I only solve generated tasks (arithmetic, modular arithmetic, Countdown, small Python functions; see `baton tasks`) and sums such as `What is 2 * (3 + 4)?`.\nAnswer: unknown",
+        "I am {}, a SIMULATED model. I only solve generated tasks (see `baton tasks`) and sums such as `What is 2 * (3 + 4)?`.\nAnswer: unknown",
         model.name
     )
 }

@@ -4,7 +4,7 @@ use crate::{
     Family,
     draw::Draws,
     expr::Expr,
-    family::{Output, Problem, reaches, read_code, run_code},
+    family::{Output, Problem, chosen, last_list, reaches, read_code, run_code, show_list},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -100,6 +100,23 @@ pub enum Check {
         /// The value.
         target: i64,
     },
+    /// The answer is this text.
+    Text {
+        /// The text.
+        value: String,
+    },
+    /// The answer is this list.
+    List {
+        /// Its numbers, in order.
+        values: Vec<i64>,
+    },
+    /// The answer is one of the options.
+    Choice {
+        /// The letter of the right one: `A` for the first.
+        letter: char,
+        /// What can be chosen.
+        options: Vec<String>,
+    },
     /// The answer is a function that passes these tests.
     Program {
         /// Name of the function.
@@ -149,6 +166,21 @@ impl Check {
                 });
                 found.map(|expr| expr.to_string())
             }
+            Self::Text { .. } => {
+                let last = || reply.lines().rev().find(|line| !line.trim().is_empty());
+                let said = answer_line(reply).or_else(|| last().map(str::to_owned))?;
+                let bare = said.trim().trim_matches(['*', '`', '"', '\'', '.', ' ']);
+                Some(bare.to_owned()).filter(|text| !text.is_empty())
+            }
+            Self::List { .. } => {
+                let said = answer_line(reply).and_then(|line| last_list(&line));
+                said.or_else(|| last_list(reply)).map(|list| show_list(&list))
+            }
+            Self::Choice { options, .. } => {
+                let last = || reply.lines().rev().find(|line| !line.trim().is_empty());
+                let said = answer_line(reply).or_else(|| last().map(str::to_owned))?;
+                chosen(&said, options).map(String::from)
+            }
             Self::Program { .. } => read_code(reply),
         }
     }
@@ -160,6 +192,9 @@ impl Check {
             Self::Expression { numbers, target } => {
                 Expr::read(answer).is_some_and(|expr| reaches(&expr, numbers, *target))
             }
+            Self::Text { value } => answer.trim() == value,
+            Self::List { values } => last_list(answer).as_ref() == Some(values),
+            Self::Choice { letter, .. } => answer.trim() == letter.to_string(),
             Self::Program { public, hidden, .. } => public
                 .iter()
                 .chain(hidden)

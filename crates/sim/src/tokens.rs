@@ -10,6 +10,11 @@ pub(crate) fn of(text: &str) -> u64 {
     split(text).count() as u64
 }
 
+/// Bytes in so many tokens.
+pub(crate) fn bytes(tokens: u32) -> usize {
+    (tokens as usize).saturating_mul(TOKEN_BYTES).max(1)
+}
+
 /// Tokens in a message.
 pub(crate) fn of_message(text: &str) -> u64 {
     text.len().div_ceil(TOKEN_BYTES) as u64 + MESSAGE_TOKENS

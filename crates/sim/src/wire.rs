@@ -1,12 +1,13 @@
 //! The JSON of Chat Completions, as a server reads and writes it.
 
 use crate::{
+    answering::{End, Usage},
     reading::{Said, Speaker},
-    simulator::{Ask, Stop, Told},
+    refused::{Reason, Refused},
+    simulator::{Ask, Stop},
 };
 use axum::{
     Json,
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -92,15 +93,19 @@ impl Message {
 
 impl Request {
     /// Reads a body.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Refused> {
         let request: Self = serde_json::from_slice(body).map_err(|error| {
-            Refusal::bad(format!("the body is no request for a chat completion: {error}"), None)
+            let message = format!("the body is no request for a chat completion: {error}");
+            Refused::new(Reason::Invalid, message)
         })?;
+        let unsupported = |param: &'static str, message: &str| {
+            Refused::new(Reason::Unsupported, format!("{param}: {message}")).of(param)
+        };
         if request.n.is_some_and(|n| n != 1) {
-            return Err(Refusal::unsupported("n", "only n = 1 is supported"));
+            return Err(unsupported("n", "only n = 1 is supported"));
         }
         if !request.tools.is_empty() {
-            return Err(Refusal::unsupported("tools", "simulated models call no tools"));
+            return Err(unsupported("tools", "simulated models call no tools"));
         }
         Ok(request)
     }
@@ -127,31 +132,25 @@ impl Request {
 
 /// A refusal in OpenAI's form.
 #[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
-    pub(crate) message: String,
-    pub(crate) kind: &'static str,
-    pub(crate) param: Option<&'static str>,
-    pub(crate) code: Option<&'static str>,
-    /// When to come again, in milliseconds.
-    pub(crate) retry_after_ms: Option<u64>,
-}
+pub(crate) struct Refusal(pub(crate) Refused);
 
-impl Refusal {
-    pub(crate) fn bad(message: String, param: Option<&'static str>) -> Self {
-        let (status, kind) = (StatusCode::BAD_REQUEST, "invalid_request_error");
-        Self { status, message, kind, param, code: None, retry_after_ms: None }
-    }
-
-    fn unsupported(param: &'static str, message: &str) -> Self {
-        let refusal = Self::bad(format!("{param}: {message}"), Some(param));
-        Self { code: Some("unsupported_parameter"), ..refusal }
+/// OpenAI's type and code for a reason.
+fn kind(reason: Reason) -> (&'static str, Option<&'static str>) {
+    const BAD: &str = "invalid_request_error";
+    match reason {
+        Reason::Invalid | Reason::Nowhere => (BAD, None),
+        Reason::Unsupported => (BAD, Some("unsupported_parameter")),
+        Reason::UnknownModel => (BAD, Some("model_not_found")),
+        Reason::TooLong => (BAD, Some("context_length_exceeded")),
+        Reason::RateLimited => ("rate_limit_exceeded", Some("rate_limit_exceeded")),
+        Reason::Internal | Reason::Unavailable => ("server_error", None),
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, message, kind, param, code, retry_after_ms } = self;
+        let Refused { reason, message, param, retry_after_ms } = self.0;
+        let (status, (kind, code)) = (reason.status(), kind(reason));
         let error = json!({"message": message, "type": kind, "param": param, "code": code});
         let body = Json(json!({"error": error}));
         match retry_after_ms {
@@ -183,18 +182,19 @@ pub(crate) fn finish(stop: Stop) -> &'static str {
     }
 }
 
-pub(crate) fn usage(told: &Told) -> Value {
+pub(crate) fn usage(usage: &Usage) -> Value {
     json!({
-        "prompt_tokens": told.tokens_in,
-        "completion_tokens": told.tokens_out,
-        "total_tokens": told.tokens_in + told.tokens_out,
+        "prompt_tokens": usage.tokens_in,
+        "completion_tokens": usage.tokens_out,
+        "total_tokens": usage.tokens_in.saturating_add(usage.tokens_out),
+        "prompt_tokens_details": {"cached_tokens": usage.cached_in},
     })
 }
 
 impl Header {
     /// A reply that comes whole.
-    pub(crate) fn whole(&self, told: &Told) -> Value {
-        json!({
+    pub(crate) fn whole(&self, text: &str, end: End) -> Value {
+        let mut reply = json!({
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
@@ -202,12 +202,15 @@ impl Header {
             "system_fingerprint": self.fingerprint,
             "choices": [{
                 "index": 0,
-                "message": {"role": "assistant", "content": told.text, "refusal": null},
+                "message": {"role": "assistant", "content": text, "refusal": null},
                 "logprobs": null,
-                "finish_reason": finish(told.stop),
+                "finish_reason": finish(end.stop),
             }],
-            "usage": usage(told),
-        })
+        });
+        if let Some(found) = end.usage {
+            reply["usage"] = usage(&found);
+        }
+        reply
     }
 
     /// A chunk of a stream. `usage` is a field only where it was asked for.

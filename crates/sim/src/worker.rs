@@ -1,16 +1,18 @@
 //! How a simulated model works on a task: whether it succeeds, and what it then writes.
 //!
-//! A lot is drawn from (seed, model, task) and compared with a chance; visible help moves
-//! the chance, never the lot. So a model has lasting strengths and blind spots, and asking
-//! it again is not another throw of the dice, except for the share that depends on the
-//! prompt. Truth decides only the moves: no reply carries a label that tells it.
+//! What it can do about a task lasts: how hard the task is, how well it suits the model,
+//! how good a plan or a check of it the model would write, and which mistake it makes, are
+//! drawn from (seed, task, model) and from nothing that can be asked differently. Visible
+//! help moves chances. Truth decides only the moves: no reply carries a label that tells it.
 
 use crate::{
-    Check, Control, Parameters,
+    Control, Parameters,
     draw::Draws,
     family::{Attempt, Problem},
-    parameters::Model,
-    reading::{Kind, Reading, Shown},
+    parameters::{Model, Role, skill::sigmoid},
+    reading::{Kind, Reading},
+    sight::{Seen, Sight},
+    words,
 };
 
 /// One call to a simulated model about a task.
@@ -28,86 +30,58 @@ pub(crate) struct Work<'a> {
     pub(crate) task: &'a str,
 }
 
-/// An answer that the model is shown.
-struct Seen {
-    text: String,
-    right: bool,
-    own: bool,
-}
-
-/// All that helps or misleads.
-#[derive(Default)]
-struct Sight {
-    answers: Vec<Seen>,
-    plan: Option<bool>,
-    /// Whether a check rejected what came before it.
-    rejected: bool,
-}
-
 fn logit(chance: f64) -> f64 {
     let chance = chance.clamp(0.001, 0.999);
     (chance / (1.0 - chance)).ln()
 }
 
-fn chance(logit: f64) -> f64 {
-    1.0 / (1.0 + (-logit).exp())
-}
-
 impl Work<'_> {
     /// The reply.
     pub(crate) fn reply(&self) -> String {
-        let sight = self.sight();
+        let sight = Sight::of(self.reading, self.problem, &self.model.name);
         match self.reading.kind {
-            Kind::Solve | Kind::Correct | Kind::Merge => self.solved(&sight, 0.0),
-            Kind::Plan => self.planned(),
+            Kind::Solve | Kind::Correct | Kind::Merge => {
+                words::solved(self.problem, &self.attempt(&sight, 0.0))
+            }
+            Kind::Plan => words::planned(&self.plan()),
             Kind::Check => self.checked(&sight),
         }
     }
 
-    /// A lot from 0 to 1 that lasts for this model and task, or, for a share of prompts,
-    /// one for this prompt.
-    fn lot(&self, topic: &str) -> Draws {
-        let mut fresh = Draws::of(&[topic, self.seed, &self.model.name, self.prompt_hash]);
-        if fresh.chance(self.parameters.draws().fresh_share) {
-            return fresh;
-        }
+    /// Lots that last for this task and model.
+    fn lasting(&self, topic: &str) -> Draws {
         Draws::of(&[topic, self.seed, &self.model.name, self.task])
+    }
+
+    /// Lots of this call.
+    fn fresh(&self, topic: &str) -> Draws {
+        Draws::of(&[topic, self.seed, &self.model.name, self.prompt_hash])
+    }
+
+    /// How hard the task is beyond its size, in standard deviations: the same for everybody.
+    fn hardness(&self) -> f64 {
+        Draws::of(&["z", self.seed, self.task]).normal()
+    }
+
+    /// How well the task suits the model, in standard deviations.
+    fn affinity(&self) -> f64 {
+        self.lasting("u").normal()
+    }
+
+    fn role(&self) -> Role {
+        match self.control {
+            Control::FlatSkills => self.parameters.mean_role(),
+            Control::Off | Control::NoRoles => self.model.role.clone(),
+        }
     }
 
     fn roles_count(&self) -> bool {
         self.control != Control::NoRoles
     }
 
-    fn sight(&self) -> Sight {
-        let mut sight = Sight::default();
-        for shown in &self.reading.shown {
-            self.look_at(shown, &mut sight);
-        }
-        sight
-    }
-
-    fn look_at(&self, shown: &Shown, sight: &mut Sight) {
-        let puzzle = self.problem.puzzle();
-        if shown.rejected {
-            sight.rejected = true;
-            return;
-        }
-        if shown.kind == Kind::Plan {
-            sight.plan = puzzle.judge_plan(&shown.response).or(sight.plan);
-            return;
-        }
-        let check = puzzle.check();
-        let verdict = verdict_in(&shown.response);
-        if verdict == Some(false) {
-            sight.answers.clear();
-            sight.rejected = true;
-        }
-        // A check that passes repeats an answer that has been counted.
-        let repeats = verdict == Some(true) && !sight.answers.is_empty();
-        if let Some(text) = check.read(&shown.response).filter(|_| !repeats) {
-            let (right, own) = (check.accepts(&text), shown.agent == self.model.name);
-            sight.answers.push(Seen { text, right, own });
-        }
+    /// Levels of difficulty above the third.
+    fn level(&self) -> f64 {
+        f64::from(self.problem.puzzle().difficulty().level()) - 3.0
     }
 
     /// The chance to solve, given all that is seen.
@@ -115,119 +89,134 @@ impl Work<'_> {
         let (family, difficulty) = (self.problem.family(), self.problem.puzzle().difficulty());
         let skill = match self.control {
             Control::FlatSkills => self.parameters.mean_skill(family, difficulty),
-            Control::Off | Control::NoRoles => self.model.skill(family, difficulty),
+            Control::Off | Control::NoRoles => {
+                self.parameters.skill(&self.model.name, family, difficulty)
+            }
         };
-        let ease = Draws::of(&["ease", self.seed, self.task]).normal();
-        let alone = logit(skill) + self.parameters.draws().task_spread * ease;
-        if !self.roles_count() {
-            return chance(alone);
-        }
-        let effects = self.parameters.effects();
-        let plan = match sight.plan {
-            Some(true) => effects.plan_good,
-            Some(false) => effects.plan_bad,
-            None => 0.0,
-        };
-        let right = sight.answers.iter().filter(|answer| answer.right).count() as f64;
-        let wrong = sight.answers.len() as f64 - right;
-        let herd = effects.herd_right * right + effects.herd_wrong * wrong;
-        let herd = herd.clamp(-effects.herd_max, effects.herd_max);
-        let feedback = if sight.rejected { effects.feedback } else { 0.0 };
-        let role = match self.reading.kind {
-            Kind::Correct if sight.rejected || !sight.answers.is_empty() => self.model.role.correct,
-            Kind::Merge if sight.answers.len() > 1 => self.model.role.merge,
-            Kind::Solve | Kind::Plan | Kind::Check | Kind::Correct | Kind::Merge => 0.0,
-        };
-        chance(alone + plan + herd + feedback + role + bonus)
+        let lasting = self.parameters.lasting();
+        let alone =
+            skill - lasting.difficulty * self.hardness() + lasting.affinity * self.affinity();
+        let help = if self.roles_count() { self.help(sight) + bonus } else { 0.0 };
+        let guess = self.parameters.family(family).guess;
+        guess + (1.0 - guess) * sigmoid(alone + help)
     }
 
-    fn solved(&self, sight: &Sight, bonus: f64) -> String {
-        let attempt = self.attempt(sight, bonus);
-        format!("{}\n\n{}", attempt.working.join("\n"), self.final_answer(&attempt.answer))
+    /// What is seen, in logits.
+    fn help(&self, sight: &Sight) -> f64 {
+        let help = self.parameters.help();
+        let gain = self.parameters.family(self.problem.family()).plan;
+        let plan = match sight.plan {
+            Some(true) => gain,
+            Some(false) => -help.plan_harm * gain,
+            None => 0.0,
+        };
+        let feedback = match sight.rejected_right {
+            Some(true) => -help.feedback,
+            Some(false) => help.feedback,
+            None => 0.0,
+        };
+        let role = match self.reading.kind {
+            Kind::Correct if sight.rejected_right.is_some() || !sight.answers.is_empty() => {
+                self.role().correct
+            }
+            Kind::Merge if sight.answers.len() > 1 => self.role().merge,
+            Kind::Solve | Kind::Plan | Kind::Check | Kind::Correct | Kind::Merge => 0.0,
+        };
+        plan + self.herd(sight) + feedback + role
+    }
+
+    /// The pull of the answers that are seen.
+    fn herd(&self, sight: &Sight) -> f64 {
+        let help = self.parameters.help();
+        let right = sight.answers.iter().filter(|answer| answer.right).count() as f64;
+        let wrong = sight.answers.len() as f64 - right;
+        let majority = match sight.majority() {
+            Some(most) if most.right => help.majority,
+            Some(_) => -help.majority,
+            None => 0.0,
+        };
+        let pull = help.herd_right * right + help.herd_wrong * wrong + majority;
+        pull.clamp(-help.herd_max, help.herd_max)
     }
 
     fn attempt(&self, sight: &Sight, bonus: f64) -> Attempt {
-        if self.lot("solve").chance(self.solving(sight, bonus)) {
+        if self.fresh("solve").chance(self.solving(sight, bonus)) {
             return self.problem.puzzle().right();
         }
-        let mut lot = self.lot("mistake");
-        let wrong: Vec<&Seen> = sight.answers.iter().filter(|answer| !answer.right).collect();
-        let copies = self.roles_count() && lot.chance(self.parameters.effects().copy_wrong);
-        if copies && let Some(last) = wrong.last() {
-            return self.problem.reaching(last.text.clone());
+        let mistakes = self.parameters.mistakes();
+        let mut lots = self.fresh("mistake");
+        let seen = sight.wrong_to_copy().filter(|_| self.roles_count());
+        if let Some(wrong) = seen
+            && lots.chance(mistakes.copied)
+        {
+            return self.problem.reaching(wrong.text.clone());
         }
-        self.problem.wrong(&mut lot)
+        if lots.chance(mistakes.stray) {
+            self.problem.wrong(&mut lots)
+        } else {
+            self.usual_mistake()
+        }
     }
 
-    fn planned(&self) -> String {
+    /// The mistake that the model makes on this task; for some models it is the same.
+    fn usual_mistake(&self) -> Attempt {
+        let mut own = self.lasting("usual mistake");
+        if own.chance(self.parameters.mistakes().common) {
+            own = Draws::of(&["common mistake", self.seed, self.task]);
+        }
+        self.problem.wrong(&mut own)
+    }
+
+    /// A plan: the model always has the same one for a task.
+    fn plan(&self) -> Vec<String> {
         let puzzle = self.problem.puzzle();
-        let harder = f64::from(puzzle.difficulty().level()) - 3.0;
-        let good = logit(self.model.role.plan) + self.parameters.effects().difficulty * harder;
-        let lines = if self.lot("plan").chance(chance(good)) {
+        let roles = self.parameters.roles();
+        let moved = roles.level * self.level() + roles.plan_difficulty * self.hardness();
+        if self.lasting("plan").chance(sigmoid(logit(self.role().plan) + moved)) {
             puzzle.plan()
         } else {
-            puzzle.bad_plan(&mut self.lot("bad plan"))
-        };
-        let lines = crate::family::number(&lines).join("\n");
-        format!("Plan:\n{lines}\nGo on from there and keep the form that the question asks for.")
+            puzzle.bad_plan(&mut self.lasting("bad plan"))
+        }
     }
 
     fn checked(&self, sight: &Sight) -> String {
+        let judging = self.reading.judging;
         let Some(last) = sight.answers.last() else {
-            let verdict = if self.reading.judging { "fail" } else { "pass" };
-            let answer = self.solved(sight, 0.0);
-            return self.with_verdict(verdict, "There is no answer to check.", &answer);
+            let own = self.attempt(sight, 0.0);
+            return words::nothing_to_check(self.problem, judging, &own);
         };
         if !self.roles_count() {
-            let own = self.attempt(sight, 0.0).answer;
-            let verdict = if own == last.text { "pass" } else { "fail" };
-            return self.with_verdict(verdict, "I worked it out myself.", &self.final_answer(&own));
+            // It works the question out, and goes by nothing else.
+            let own = self.attempt(sight, 0.0);
+            let agrees = own.answer == last.text;
+            return if agrees {
+                words::passed(self.problem, judging, Some(&own.answer))
+            } else {
+                words::failed(self.problem, judging, &own)
+            };
         }
-        if !self.lot("check").chance(self.flagging(last)) {
-            let answer = self.final_answer(&last.text);
-            return self.with_verdict("pass", "I went through every step: they hold.", &answer);
+        if !self.finds_fault(last) {
+            let omitted = self.lasting("omitted").chance(self.parameters.roles().omitted);
+            let repeated = Some(last.text.as_str()).filter(|_| !omitted);
+            return words::passed(self.problem, judging, repeated);
         }
-        let rest = Sight { answers: Vec::new(), plan: sight.plan, rejected: false };
-        let bonus = if last.right { 0.0 } else { self.parameters.effects().feedback };
-        let again = self.solved(&rest, bonus);
-        self.with_verdict("fail", "One of the steps does not hold; this is my way:", &again)
+        let help = self.parameters.help();
+        let rest = Sight { answers: Vec::new(), plan: sight.plan, rejected_right: None };
+        let bonus = if last.right { -help.feedback } else { help.feedback };
+        words::failed(self.problem, judging, &self.attempt(&rest, bonus))
     }
 
-    /// The chance to call an answer wrong.
-    fn flagging(&self, answer: &Seen) -> f64 {
-        let (role, effects) = (&self.model.role, self.parameters.effects());
+    /// Whether the model calls an answer wrong. It does so every time or never: another
+    /// look at the same thing finds no more.
+    fn finds_fault(&self, answer: &Seen) -> bool {
+        let (role, roles) = (self.role(), self.parameters.roles());
         if answer.right {
-            return role.false_alarm;
+            let moved = roles.alarm_difficulty * self.hardness();
+            return self.lasting("alarm").chance(sigmoid(logit(role.false_alarm) + moved));
         }
-        let harder = f64::from(self.problem.puzzle().difficulty().level()) - 3.0;
-        let own = if answer.own { effects.own_answer } else { 0.0 };
-        chance(logit(role.check) + effects.difficulty * harder + own)
+        let moved = roles.level * self.level() + roles.check_difficulty * self.hardness();
+        let own = answer.own || self.usual_mistake().answer == answer.text;
+        let blind = if own { roles.blindness } else { 0.0 };
+        self.lasting("check").chance(sigmoid(logit(role.check) + moved + blind))
     }
-
-    /// For a step the answer comes last, for a verifier the verdict.
-    fn with_verdict(&self, verdict: &str, reason: &str, answer: &str) -> String {
-        if self.reading.judging {
-            return format!("{reason}\nVerdict: {verdict}");
-        }
-        format!("Verdict: {verdict}\n{reason}\n{answer}")
-    }
-
-    fn final_answer(&self, answer: &str) -> String {
-        match self.problem.puzzle().check() {
-            Check::Number { .. } | Check::Expression { .. } => format!("Answer: {answer}"),
-            Check::Program { .. } => format!("```python\n{answer}\n```"),
-        }
-    }
-}
-
-fn verdict_in(response: &str) -> Option<bool> {
-    response.lines().rev().find_map(|line| {
-        let lower = line.to_ascii_lowercase();
-        let (_, word) = lower.split_once("verdict:")?;
-        match word.trim_matches(|c: char| !c.is_alphabetic()) {
-            "pass" => Some(true),
-            "fail" => Some(false),
-            _ => None,
-        }
-    })
 }

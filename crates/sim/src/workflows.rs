@@ -119,7 +119,7 @@ impl Lists {
             return format!("Here is the plan:\n```json\n{clean}\n```\nGood luck!");
         }
         let (agents, quoted) = (format!("{:?}", self.agents), self.quoted());
-        match draws.below(6) {
+        let written = match draws.below(6) {
             0 => {
                 let smart = self.subtasks.iter().map(|subtask| format!("“{subtask}”"));
                 self.lists(&agents, &smart.collect::<Vec<_>>().join(", "))
@@ -131,7 +131,9 @@ impl Lists {
                 "<think>The first subtask: something like \"solve it\". An access_list of [] would do.</think>\n{clean}"
             ),
             _ => clean.replace("[\"all\"]", "\"all\""),
-        }
+        };
+        // Some of these change nothing in a plan of one step.
+        if written == clean { format!("```\n{clean}\n```\nI hope this helps!") } else { written }
     }
 
     /// Not a workflow: it must be sent back.

@@ -12,8 +12,12 @@ use baton_provider::{
 use baton_provider_http::{HttpProvider, HttpProviderOptions, Timeouts};
 use baton_sim::{Difficulty, Family, Faults, SimOptions, serve, tasks};
 use futures::{StreamExt, TryStreamExt};
+use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// A server without waiting that ends with the test.
 async fn server(options: SimOptions) -> SocketAddr {
@@ -45,6 +49,7 @@ fn request(model: &str, text: &str) -> ChatRequest {
         stop: vec![],
         seed: None,
         idempotency_key: None,
+        ..ChatRequest::default()
     }
 }
 
@@ -57,7 +62,9 @@ async fn ask(
     for event in events {
         match event {
             ChatEvent::Text(more) => text.push_str(&more),
-            ChatEvent::Reasoning(_) => panic!("the simulated models think aloud"),
+            ChatEvent::Reasoning(_) | ChatEvent::Refusal(_) | ChatEvent::Tool(_) => {
+                panic!("{event:?} is not what was asked for")
+            }
             ChatEvent::Finished(finished) => return Ok((text, finished)),
         }
     }
@@ -127,8 +134,8 @@ async fn tokens_come_at_the_models_pace() {
             text += more.len();
         }
     }
-    // 160 tokens a second, twenty times as fast, after a first wait of 4 ms.
-    let least = std::time::Duration::from_secs_f64(f64::from(chunks - 1) / 160.0 * 0.05);
+    // 160 tokens a second, twenty times as fast, and hardly ever twice as fast as that.
+    let least = std::time::Duration::from_secs_f64(f64::from(chunks - 1) / 320.0 * 0.05);
     assert!(started.elapsed() >= least, "{chunks} chunks in {:?}", started.elapsed());
     assert_eq!(chunks as usize, text.div_ceil(4));
 }
@@ -152,8 +159,9 @@ async fn the_server_stops_when_told() {
 #[tokio::test]
 async fn faults_are_what_they_are_in_life() {
     let patient = Timeouts::default();
-    let hurried = Timeouts { between_tokens_ms: 50, total_ms: 400, ..patient };
-    let fault = async |faults: Faults, timeouts: Timeouts, stream: bool| {
+    let hurried = Timeouts { first_token_ms: 50, between_tokens_ms: 50, total_ms: 400, ..patient };
+    let asked = async |faults: &str, timeouts: Timeouts, stream: bool| {
+        let faults = faults.parse().unwrap();
         let address = server(SimOptions { faults, ..quick() }).await;
         let options = HttpProviderOptions {
             stream,
@@ -161,30 +169,183 @@ async fn faults_are_what_they_are_in_life() {
             ..HttpProviderOptions::new("sim", format!("http://{address}/v1"))
         };
         let client = HttpProvider::new(options).unwrap();
-        ask(&client, request("sim-null", "hi")).await.unwrap_err()
+        ask(&client, request("sim-null", "hi")).await
     };
     for stream in [true, false] {
-        let none = Faults::default();
-        let limited = fault(Faults { rate_limited: 1.0, ..none }, patient, stream).await;
+        let fault = async |faults| asked(faults, patient, stream).await.unwrap_err();
+        let limited = fault("429=1").await;
         assert_eq!((limited.code(), limited.retry_after_ms()), ("rate_limited", Some(50)));
-        let broken = fault(Faults { server_error: 1.0, ..none }, patient, stream).await;
-        assert_eq!(broken.code(), "server_error");
-        let cut = fault(Faults { cut: 1.0, ..none }, patient, stream).await;
+        assert_eq!(fault("500=1").await.code(), "server_error");
+        assert_eq!(fault("503=1").await.code(), "server_error");
+        let cut = fault("cut=1").await;
         assert_eq!(cut.code(), "cut_stream", "{cut}");
-        let garbage = fault(Faults { garbage: 1.0, ..none }, patient, stream).await;
+        let garbage = fault("garbage=1").await;
         assert_eq!(garbage.code(), "malformed", "{garbage}");
-        let stalled = fault(Faults { stall: 1.0, ..none }, hurried, stream).await;
-        assert!(stalled.code().starts_with("timeout_"), "{stalled}");
+        let empty = fault("empty=1").await;
+        assert_eq!(empty.code(), "empty", "{empty}");
+        for stall in ["stall=1", "stall-first=1"] {
+            let stalled = asked(stall, hurried, stream).await.unwrap_err();
+            assert!(stalled.code().starts_with("timeout_"), "{stalled}");
+        }
+        let (text, end) = asked("usage=1", patient, stream).await.unwrap();
+        assert!(text.starts_with("This is"), "{text}");
+        let honest = asked("", patient, stream).await.unwrap().1.usage;
+        assert!(end.usage != honest, "{:?}", end.usage);
     }
 }
 
 #[tokio::test]
-async fn a_call_made_again_can_succeed() {
-    let faults = Faults { server_error: 0.5, ..Faults::default() };
-    let client = client(server(SimOptions { faults, ..quick() }).await, true);
-    let mut failed = 0;
-    for _ in 0..40 {
-        failed += u32::from(ask(&client, request("sim-null", "hi")).await.is_err());
+async fn a_call_made_again_can_succeed_and_every_server_fails_alike() {
+    let faults: Faults = "503=0.5".parse().unwrap();
+    let failed = async || {
+        let client = client(server(SimOptions { faults: faults.clone(), ..quick() }).await, true);
+        let mut failed = Vec::new();
+        for _ in 0..40 {
+            failed.push(ask(&client, request("sim-null", "hi")).await.is_err());
+        }
+        failed
+    };
+    let first = failed().await;
+    let count = first.iter().filter(|failed| **failed).count();
+    assert!((5..36).contains(&count), "{count} of 40 failed");
+    assert_eq!(first, failed().await);
+}
+
+/// What a server answers to a request that says so.
+async fn raw(address: SocketAddr, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let text = format!(
+        "{head}\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A connection that is cut on purpose still has said something.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn post(address: SocketAddr, model: &str, text: &str, headers: &str) -> String {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": text}]});
+    let head = format!("POST /v1/chat/completions HTTP/1.1{headers}");
+    raw(address, &head, &body.to_string()).await
+}
+
+async fn recorded(address: SocketAddr) -> Vec<Value> {
+    let said = raw(address, "GET /sim/calls HTTP/1.1", "").await;
+    let lines = said.lines().filter(|line| line.starts_with('{'));
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn one_call_can_be_made_to_fail() {
+    let faults: Faults = "503=1".parse().unwrap();
+    let address = server(SimOptions { faults, ..quick() }).await;
+    let with = async |fault: &str| {
+        post(address, "sim-null", "hi", &format!("\r\nx-sim-fault: {fault}")).await
+    };
+    assert!(with("none").await.starts_with("HTTP/1.1 200"), "it is spared what others meet");
+    let limited = with("429").await;
+    assert!(limited.starts_with("HTTP/1.1 429") && limited.contains("retry-after: 1"), "{limited}");
+    assert!(with("500").await.starts_with("HTTP/1.1 500"));
+    assert!(with("empty").await.contains("\"content\":\"\""));
+    assert!(with("garbage").await.contains("<h1>Bad gateway</h1>"));
+    let unknown = with("fire").await;
+    assert!(unknown.starts_with("HTTP/1.1 400") && unknown.contains("stall-first"), "{unknown}");
+    assert!(post(address, "sim-null", "hi", "").await.starts_with("HTTP/1.1 503"));
+}
+
+#[tokio::test]
+async fn every_call_is_recorded_and_what_came_twice_can_be_counted() {
+    let address = server(quick()).await;
+    for (text, key) in [("hi", "a"), ("hi", "a"), ("ho", "b"), ("hi", "c")] {
+        let headers = format!("\r\nidempotency-key: {key}");
+        assert!(post(address, "sim-null", text, &headers).await.starts_with("HTTP/1.1 200"));
     }
-    assert!((5..36).contains(&failed), "{failed} of 40 failed");
+    post(address, "sim-null", "hi", "\r\nx-sim-fault: 429").await;
+    post(address, "sim-null", "hi", "\r\nx-sim-fault: cut").await;
+    post(address, "gpt-9", "hi", "").await;
+    raw(address, "POST /v1/chat/completions HTTP/1.1", "{").await;
+    let calls = recorded(address).await;
+    let of = |field: &str| calls.iter().map(|call| call[field].clone()).collect::<Vec<_>>();
+    assert_eq!(of("seq"), [1, 2, 3, 4, 5, 6, 7, 8].map(Value::from));
+    assert_eq!(of("status"), [200, 200, 200, 200, 429, 200, 404, 400].map(Value::from));
+    let outcomes = ["done", "done", "done", "done", "refused", "cut", "refused", "refused"];
+    assert_eq!(of("outcome"), outcomes.map(Value::from));
+    assert_eq!(of("occasion")[..4], [1, 2, 1, 3].map(Value::from));
+    assert_eq!(of("fault")[4..6], ["429", "cut"].map(Value::from));
+    assert_eq!(calls[0]["prompt"], calls[3]["prompt"]);
+    assert_ne!(calls[0]["prompt"], calls[2]["prompt"]);
+    assert!(calls.iter().all(|call| call["ended_ms"].as_u64() >= call["begun_ms"].as_u64()));
+    assert!(calls[0]["tokens_out"].as_u64() > Some(0) && calls[0]["usd"].as_f64() > Some(0.0));
+    let keys = of("idempotency_key").into_iter().filter(|key| !key.is_null());
+    let mut times = std::collections::BTreeMap::new();
+    keys.for_each(|key| *times.entry(key.to_string()).or_insert(0) += 1);
+    let twice: Vec<_> = times.into_iter().filter(|(_, count)| *count > 1).collect();
+    assert_eq!(twice, [("\"a\"".to_owned(), 2)]);
+    let later = raw(address, "GET /sim/calls?after=6 HTTP/1.1", "").await;
+    assert_eq!(later.lines().filter(|line| line.starts_with('{')).count(), 2, "{later}");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_known_to_have_gone() {
+    for stream in [true, false] {
+        let faults: Faults = "stall=1".parse().unwrap();
+        let address = server(SimOptions { faults, ..quick() }).await;
+        let hurried = Timeouts {
+            first_token_ms: 50,
+            between_tokens_ms: 50,
+            total_ms: 200,
+            ..Timeouts::default()
+        };
+        let options = HttpProviderOptions {
+            stream,
+            timeouts: hurried,
+            ..HttpProviderOptions::new("sim", format!("http://{address}/v1"))
+        };
+        let client = HttpProvider::new(options).unwrap();
+        ask(&client, request("sim-null", "hi")).await.unwrap_err();
+        drop(client);
+        // The server learns of it when the connection is closed.
+        let gone = async {
+            while recorded(address).await[0]["outcome"] != "gone" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_that_was_read_costs_less() {
+    let address = server(quick()).await;
+    let client = client(address, true);
+    let rules = "Answer as well as you can. ".repeat(200);
+    let usage = async |model: &str, text: &str| {
+        ask(&client, request(model, text)).await.unwrap().1.usage.unwrap()
+    };
+    assert_eq!(usage("sim-sage", &format!("{rules}First?")).await.cached_in, 0);
+    let second = usage("sim-sage", &format!("{rules}And second?")).await;
+    assert!(second.cached_in > 1_200 && second.cached_in < second.tokens_in, "{second:?}");
+    assert_eq!(usage("sim-swift", &format!("{rules}First?")).await.cached_in, 0);
+    assert_eq!(usage("sim-sage", &format!("No. {rules}")).await.cached_in, 0);
+    let calls = recorded(address).await;
+    let usd = |at: usize| calls[at]["usd"].as_f64().unwrap();
+    assert!(usd(1) < 0.9 * usd(0), "{} after {}", usd(1), usd(0));
+    assert_eq!(calls[1]["cached_in"], second.cached_in);
+}
+
+#[tokio::test]
+async fn a_simulation_says_what_it_is() {
+    let address = server(SimOptions { seed: 7, ..quick() }).await;
+    let said = raw(address, "GET /sim HTTP/1.1", "").await;
+    let about: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(about["simulation"], true);
+    assert_eq!(about["parameters"], baton_sim::Parameters::built_in().short_hash());
+    assert_eq!((&about["seed"], &about["control"]), (&json!(7), &json!("off")));
+    let models = raw(address, "GET /v1/models HTTP/1.1", "").await;
+    assert!(models.contains("\"input_cache_read\":\"0.0000006\""), "{models}");
+    let answer = post(address, "sim-null", "hi", "").await;
+    let hash = baton_sim::Parameters::built_in().short_hash().to_owned();
+    assert!(answer.contains(&format!("\"system_fingerprint\":\"sim_{hash}\"")), "{answer}");
 }

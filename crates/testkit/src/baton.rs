@@ -24,18 +24,22 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-const VARIABLES: [&str; 10] = [
+pub const VARIABLES: [&str; 12] = [
     "BATON_API_KEY",
     "BATON_CONFIG",
     "BATON_ENDPOINT",
     "BATON_LOG",
     "BATON_MODELS",
+    "BATON_OUTPUT",
+    "BATON_PROFILE",
     "CLICOLOR_FORCE",
     "NO_COLOR",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "RUST_LOG",
 ];
+/// A folder of settings that is none, so that nobody's profiles speak either.
+pub const NOBODYS_SETTINGS: &str = "/dev/null/none";
 /// Kills the process when its input ends without a line, which is the end of the test,
 /// and removes the folder that the process was given.
 const KEEPER: &str = r#"read -r line || { kill -9 "$1"; [ -z "$2" ] || rm -rf -- "$2"; }"#;
@@ -87,6 +91,7 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     for name in VARIABLES {
         command.env_remove(name);
     }
+    command.env("XDG_CONFIG_HOME", NOBODYS_SETTINGS);
     command.args(args).stdin(Stdio::null());
     Ok(command)
 }

@@ -10,7 +10,7 @@ mod verify;
 mod vote;
 
 use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee};
+use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Verifier {
         let lessee = Lessee {
             holder: self.holder.clone(),
             classes: vec![Class::verify()],
-            held_max: CHECKS_MAX,
+            room: Room::new(CHECKS_MAX),
         };
         lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
     }

@@ -2,11 +2,13 @@
 
 use crate::{Verifier, answer, judge, vote};
 use async_trait::async_trait;
-use baton_call::{Call, Called, Purse};
-use baton_engine::{Assignment, Check, Outcome};
+use baton_call::{Call, Called, Purse, Reply};
+use baton_engine::{Assignment, Check, Outcome, Reported};
 use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::ChatRequest;
-use baton_workflow::{AgentId, BodyRef, Conversation, Spend, TenantId, Verdict, VerdictKind};
+use baton_workflow::{
+    AgentId, BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind,
+};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +17,12 @@ pub(crate) struct Checked {
     pub(crate) verdict: Verdict,
     pub(crate) spend: Spend,
     pub(crate) estimated: bool,
+    pub(crate) incidents: Vec<Incident>,
 }
 
 impl From<Verdict> for Checked {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, spend: Spend::ZERO, estimated: false }
+        Self { verdict, spend: Spend::ZERO, estimated: false, incidents: Vec::new() }
     }
 }
 
@@ -29,10 +32,10 @@ impl Handler for Verifier {
         let held = Held { task: leased.task.clone(), token: leased.token };
         let began = Instant::now();
         let checked = self.check(&leased, &stop).await;
-        let Checked { verdict, spend, estimated } =
+        let Checked { verdict, spend, estimated, incidents } =
             checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = Outcome::Verified { verdict, ms };
+        let outcome = Reported { outcome: Outcome::Verified { verdict, ms }, incidents };
         let outcome = baton_engine::version::write(&outcome).into();
         let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
         let patience = CancellationToken::new();
@@ -57,6 +60,11 @@ impl Verifier {
             let text = self.text(&leased.tenant, candidate).await;
             candidates.push(text.map_err(|error| error.to_string())?);
         }
+        for place in asked.calls.iter().copied() {
+            if let Some(candidate) = candidates.get_mut(usize::from(place)) {
+                *candidate = vote::ballot_of_calls(candidate);
+            }
+        }
         let first = candidates.first().cloned().unwrap_or_default();
         match &asked.check {
             None => Ok(vote::majority(&candidates).into()),
@@ -66,12 +74,21 @@ impl Verifier {
                 let request = request.map_err(|error| error.to_string())?;
                 let said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
-                let question = said.messages.last().map(|last| last.plain()).unwrap_or_default();
+                let question = said.question();
                 let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
-                let judged =
-                    self.judge(&model.id, &question, &first, output_tokens_max, key, &purse, stop);
+                let verifier =
+                    Self { caller: self.caller.on_behalf_of(&leased.tenant), ..self.clone() };
+                let judged = verifier.judge(
+                    &model.id,
+                    &question,
+                    &first,
+                    output_tokens_max,
+                    key,
+                    &purse,
+                    stop,
+                );
                 Ok(judged.await)
             }
         }
@@ -97,19 +114,18 @@ impl Verifier {
             model: card.model.clone(),
             messages: judge::messages(question, candidate),
             output_tokens_max,
-            temperature: None,
-            top_p: None,
-            stop: Vec::new(),
-            seed: None,
             idempotency_key: key,
+            ..ChatRequest::default()
         };
-        let call = Call { card, request, deadline: None };
-        let Called { result, spend, estimated } = self.caller.make(call, purse, stop, |_| {}).await;
-        let verdict = match result {
-            Ok(reply) => judge::read(&reply.text, agent.as_str()),
+        // Nobody judges in a judge's place, so its room is waited for.
+        let call = Call { card, request, deadline: None, followed: false, elsewhere: false };
+        let Called { result, spend, estimated, incidents } =
+            self.caller.make(call, purse, stop, |_| {}).await;
+        let verdict = match result.and_then(Reply::spoken) {
+            Ok(text) => judge::read(&text, agent.as_str()),
             Err(failure) => unavailable("judge.binary/1", failure.to_string()),
         };
-        Checked { verdict, spend, estimated }
+        Checked { verdict, spend, estimated, incidents }
     }
 
     async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {

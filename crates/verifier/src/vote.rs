@@ -1,7 +1,7 @@
 //! The majority among candidates.
 
 use crate::text::{final_answer, normal, number};
-use baton_workflow::{Verdict, VerdictKind};
+use baton_workflow::{ToolCall, Verdict, VerdictKind};
 use std::collections::HashMap;
 
 /// Chooses the first candidate of the largest group that agree on the final answer.
@@ -28,6 +28,19 @@ pub(crate) fn majority(candidates: &[String]) -> Verdict {
         feedback: format!("{votes} of {} candidates agree", candidates.len()),
         verifier: "vote.majority/1".into(),
     }
+}
+
+/// The ballot of an answer that calls tools: which, and with what. The names of the calls
+/// are left out, because no two models give the same, and the arguments are put into one
+/// form, whatever white space or order of fields they were written with.
+pub(crate) fn ballot_of_calls(json: &str) -> String {
+    let Ok(calls) = serde_json::from_str::<Vec<ToolCall>>(json) else { return json.to_owned() };
+    let ballots = calls.iter().map(|ToolCall { name, arguments, .. }| {
+        let read = serde_json::from_str::<serde_json::Value>(arguments);
+        let arguments = read.map_or_else(|_| arguments.clone(), |value| value.to_string());
+        format!("{name}({arguments})")
+    });
+    ballots.collect::<Vec<_>>().join("; ")
 }
 
 /// Numbers agree by value, other answers by their normal form.
@@ -58,5 +71,20 @@ mod tests {
         check(&["Paris", "answer: paris."], Some(0), Some(1.0));
         check(&["3 apples", "3 pears"], Some(0), Some(0.5));
         check(&[], None, None);
+    }
+
+    #[test]
+    fn calls_agree_by_what_they_call() {
+        let call = |id: &str, arguments: &str| {
+            let (id, name, arguments) = (id.into(), "weather".into(), arguments.into());
+            serde_json::to_string(&[ToolCall { id, name, arguments }]).unwrap()
+        };
+        let ballots = [
+            call("1", r#"{"city":"Oslo"}"#),
+            call("2", r#"{"city":"Rome","days":2}"#),
+            call("3", r#"{ "days": 2, "city": "Rome" }"#),
+        ];
+        let ballots = ballots.each_ref().map(|json| ballot_of_calls(json));
+        check(&ballots.each_ref().map(String::as_str), Some(1), Some(2.0 / 3.0));
     }
 }

@@ -1,18 +1,25 @@
 //! The service that carries out steps: it leases `work` tasks of the agents it hosts,
 //! asks the agent's model, and hands out the tokens while they come in.
 
+mod form;
+mod hosts;
 mod messages;
 mod service;
 mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee};
+use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use std::sync::Arc;
+use hosts::Hosts;
+use std::{sync::Arc, time::Duration};
 use streams::Streams;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
+
+/// Between two looks for steps that wait for agents which nobody configures any more. They
+/// are rare: left by an earlier process, or given out in the moment of a change.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The service. Clones share their state.
 #[derive(Clone)]
@@ -36,20 +43,25 @@ impl WorkerAgent {
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
-    /// many at a time as its card allows.
+    /// many at a time as its card allows. Follows the configuration.
     pub async fn run(&self, stop: CancellationToken) {
-        let agents = TaskTracker::new();
-        for card in self.registry.settings().pool.agents() {
-            let lessee = Lessee {
-                holder: self.holder.clone(),
-                classes: vec![Class::work(&card.id)],
-                held_max: card.concurrency as usize,
-            };
-            let handler = Arc::new(self.clone());
-            agents.spawn(lessee.run(self.ledger.clone(), handler, stop.clone()));
+        let mut hosts = Hosts::new(self, stop.clone());
+        let mut configurations = self.registry.watch();
+        loop {
+            let settings = configurations.borrow_and_update().settings.clone();
+            hosts.host(&settings.pool);
+            hosts.announce(&settings.pool).await;
+            hosts.adopt(&settings.pool).await;
+            let waiting = tokio::time::timeout(SWEEP_EVERY, configurations.changed());
+            match stop.run_until_cancelled(waiting).await {
+                // Time for a sweep, or another configuration.
+                Some(Err(_) | Ok(Ok(()))) => {}
+                // It changes no more.
+                Some(Ok(Err(_))) => stop.cancelled().await,
+                None => break,
+            }
         }
-        agents.close();
-        agents.wait().await;
+        hosts.finished().await;
     }
 
     /// The gRPC service over the same state.

@@ -1,10 +1,12 @@
 //! The gRPC surface: tokens of steps in work, and calls that are not part of a run.
 
-use crate::WorkerAgent;
-use baton_call::{Call, CallFailure, Called, Delta, Purse};
+use crate::{WorkerAgent, form};
+use baton_call::{AgentFigures, Call, CallFailure, Called, Delta, Purse};
+use baton_codes::ApiCode;
+use baton_ledger::Bound;
 use baton_proto::{status, v1};
-use baton_provider::{ChatRequest, Conversation, Finish, Message, ProviderError};
-use baton_workflow::{AgentCard, AgentId, RunId, TaskId};
+use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Message, ProviderError};
+use baton_workflow::{AgentCard, AgentId, RunId, TaskId, TenantId};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -67,37 +69,49 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
         let card = id.and_then(|id| settings.pool.get(&id).cloned());
         let card = card.ok_or_else(|| {
             let message = format!("there is no agent {:?}", asked.agent);
-            status(Code::NotFound, message, detail("model_not_found", Some("model")))
+            status(Code::NotFound, message, detail(ApiCode::ModelNotFound, Some("model")))
         })?;
         let conversation = Conversation::try_from(asked.conversation.unwrap_or_default())
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         if conversation.messages.iter().any(Message::has_image) && !card.images {
             let message = format!("agent {} takes no images", card.id);
-            let detail = detail("images_not_supported", Some("messages"));
+            let detail = detail(ApiCode::ImagesNotSupported, Some("messages"));
             return Err(status(Code::InvalidArgument, message, detail));
         }
-        Ok(Response::new(self.direct(card, conversation)))
+        unable(&card, &conversation).map_or(Ok(()), Err)?;
+        let tenant = TenantId::new(&asked.tenant)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        Ok(Response::new(self.direct(&tenant, card, conversation)))
     }
 
     async fn describe(
         &self,
-        _: Request<v1::DescribeRequest>,
+        request: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeReply>, Status> {
         let settings = self.registry.settings();
         let agents = settings.pool.agents().iter().map(|card| card.id.to_string()).collect();
-        Ok(Response::new(v1::DescribeReply { agents, holder: self.holder.clone() }))
+        let tenant = request.into_inner().tenant.map(TenantId::new).transpose();
+        let tenant = tenant.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let figures = self.caller.figures(tenant.as_ref()).into_iter().map(figures).collect();
+        Ok(Response::new(v1::DescribeReply { agents, holder: self.holder.clone(), figures }))
     }
 }
 
 impl WorkerAgent {
     /// One call, streamed. It ends when the reader goes away. Retries end with the first
     /// text: what was sent cannot be taken back.
-    fn direct(&self, card: AgentCard, conversation: Conversation) -> Stream<v1::DirectChatReply> {
+    fn direct(
+        &self,
+        tenant: &TenantId,
+        card: AgentCard,
+        conversation: Conversation,
+    ) -> Stream<v1::DirectChatReply> {
         let (sender, mut parts) = mpsc::channel::<v1::DirectChatReply>(DIRECT_PARTS_MAX);
-        let caller = self.caller.clone();
+        let caller = self.caller.on_behalf_of(tenant);
         let output_tokens_max =
             conversation.output_tokens_max.unwrap_or(u32::MAX).min(card.output_tokens);
         Box::pin(async_stream::try_stream! {
+            let expected = conversation.form.clone();
             let request = ChatRequest {
                 model: card.model.clone(),
                 messages: conversation.messages,
@@ -107,10 +121,13 @@ impl WorkerAgent {
                 stop: conversation.stop,
                 seed: conversation.seed,
                 idempotency_key: None,
+                tools: conversation.tools,
+                form: conversation.form,
             };
             let stop = CancellationToken::new();
             let torn = stop.clone();
-            let call = Call { card: &card, request, deadline: None };
+            let call =
+                Call { card: &card, request, deadline: None, followed: true, elsewhere: true };
             let mut sent = false;
             let calling = caller.make(call, &Purse::Open, &stop, move |delta| {
                 let what = match delta {
@@ -124,6 +141,15 @@ impl WorkerAgent {
                     Delta::Reasoning(more) => {
                         v1::direct_chat_reply::What::Reasoning(more.to_owned())
                     }
+                    Delta::Refusal(more) => {
+                        v1::direct_chat_reply::What::Refusal(more.to_owned())
+                    }
+                    Delta::Tool(piece) => v1::direct_chat_reply::What::Tool(v1::ToolPiece {
+                        index: piece.index,
+                        id: piece.id.clone(),
+                        name: piece.name.clone(),
+                        arguments: piece.arguments.clone(),
+                    }),
                 };
                 sent = true;
                 if sender.try_send(v1::DirectChatReply { what: Some(what) }).is_err() {
@@ -141,19 +167,52 @@ impl WorkerAgent {
             while let Ok(part) = parts.try_recv() {
                 yield part;
             }
-            yield end_of(called)?;
+            yield end_of(called, expected.as_ref())?;
         })
     }
 }
 
-fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
-    let Called { result, spend, estimated } = called;
+fn figures((agent, figures): (AgentId, AgentFigures)) -> v1::AgentFigures {
+    v1::AgentFigures {
+        agent: agent.to_string(),
+        in_flight: figures.in_flight,
+        calls: figures.calls,
+        errors: figures.errors,
+        tokens_in: figures.tokens_in,
+        tokens_out: figures.tokens_out,
+        usd_pico: figures.usd_pico,
+        tokens_a_second: figures.tokens_a_second,
+        latencies_ms: figures.latencies_ms,
+    }
+}
+
+/// What the agent cannot do although it is asked for.
+fn unable(card: &AgentCard, conversation: &Conversation) -> Option<Status> {
+    let (can, needs) = (card.abilities, conversation.needs());
+    let (what, code, param) = if needs.tools && !can.tools {
+        ("calls no tools", ApiCode::ToolsNotSupported, "tools")
+    } else if needs.structured_output && !can.structured_output {
+        ("takes no response_format", ApiCode::StructuredOutputNotSupported, "response_format")
+    } else {
+        return None;
+    };
+    let message = format!("agent {} {what}: leave {param} out, or ask another agent", card.id);
+    Some(status(Code::InvalidArgument, message, detail(code, Some(param))))
+}
+
+fn end_of(called: Called, expected: Option<&AnswerForm>) -> Result<v1::DirectChatReply, Status> {
+    let Called { result, spend, estimated, incidents: _ } = called;
     let reply = result.map_err(|failure| status_of(&failure))?;
     let finish = match reply.finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
         Finish::ContentFilter => "content_filter",
+        Finish::ToolCalls => "tool_calls",
+        Finish::Refusal => "refusal",
     };
+    let form_fault = expected
+        .filter(|_| reply.finish == Finish::Stop)
+        .and_then(|form| form::fault(form, &reply.text));
     let usage = v1::Usage {
         tokens_in: spend.tokens_in,
         tokens_out: spend.tokens_out,
@@ -164,11 +223,12 @@ fn end_of(called: Called) -> Result<v1::DirectChatReply, Status> {
         cached_tokens_in: reply.usage.cached_in,
         reasoning_tokens_out: reply.usage.reasoning_out,
     };
-    let end = v1::DirectChatEnd { finish: finish.into(), usage: Some(usage), estimated };
+    let end =
+        v1::DirectChatEnd { finish: finish.into(), usage: Some(usage), estimated, form_fault };
     Ok(v1::DirectChatReply { what: Some(v1::direct_chat_reply::What::End(end)) })
 }
 
-fn detail(code: &str, param: Option<&str>) -> v1::ErrorDetail {
+fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
     v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
 }
 
@@ -186,16 +246,27 @@ fn status_of(failure: &CallFailure) -> Status {
                 | ProviderError::Empty
                 | ProviderError::Auth { .. } => Code::Unavailable,
             };
-            let mut detail = detail(&format!("provider_{}", error.code()), None);
+            let mut detail = detail(ApiCode::of_provider(error.code()), None);
             detail.retry_after_ms = error.retry_after_ms();
             status(code, error.to_string(), detail)
         }
         CallFailure::Stopped => {
             let message = "the call broke off after text had been sent: send the request again";
-            status(Code::Aborted, message, detail("stream_interrupted", None))
+            status(Code::Aborted, message, detail(ApiCode::StreamInterrupted, None))
         }
-        CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) => {
-            status(Code::Internal, failure.to_string(), detail(failure.code(), None))
+        CallFailure::NoRoom { bound, ms, .. } => {
+            let code = match bound {
+                Bound::Breaker => ApiCode::BreakerOpen,
+                Bound::Pause => ApiCode::ProviderPaused,
+                Bound::Concurrency | Bound::AgentConcurrency => ApiCode::TooManyCalls,
+                Bound::Requests | Bound::Tokens => ApiCode::QuotaSpent,
+            };
+            let mut detail = detail(code, None);
+            detail.retry_after_ms = Some(*ms);
+            status(Code::ResourceExhausted, failure.to_string(), detail)
+        }
+        CallFailure::UnknownProvider(_) | CallFailure::BudgetSpent(_) | CallFailure::NotSaid(_) => {
+            status(Code::Internal, failure.to_string(), detail(ApiCode::InternalError, None))
         }
     }
 }

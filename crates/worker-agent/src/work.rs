@@ -1,14 +1,15 @@
 //! Carrying out one step: read what it may see, ask, record what came of it.
 
 use crate::{
-    WorkerAgent,
+    WorkerAgent, form,
     messages::{Rejected, Seen, messages},
 };
 use async_trait::async_trait;
-use baton_call::{Call, CallFailure, Called, Delta, Purse};
-use baton_engine::{Assignment, Outcome, WorkAssignment};
+use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
+use baton_codes::FailureCode;
+use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
-use baton_provider::{ChatRequest, Conversation, Finish};
+use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
 use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
@@ -50,34 +51,42 @@ impl WorkerAgent {
     async fn work(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
         let work = match assignment(&leased.payload) {
             Ok(work) => work,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let material = match self.material(&leased.tenant, &work).await {
             Ok(material) => material,
-            Err(error) => return failed("unreadable", error.to_string()),
+            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
-            return failed("unknown_agent", format!("{} is not hosted here", work.agent));
+            let message = format!("{} was removed from the configuration", work.agent);
+            return failed(FailureCode::AgentRemoved, message);
         };
+        let request = request(card.model.clone(), &leased.task, &work, &material);
+        let expected = request.form.clone();
         let call = Call {
             card,
-            request: request(card.model.clone(), &leased.task, &work, &material),
+            request,
             deadline: Some(instant_of(work.deadline)),
+            followed: true,
+            elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
         };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
         let stream = self.streams.open(&leased.task);
         let called = self
             .caller
+            .on_behalf_of(&leased.tenant)
             .make(call, &purse, stop, |delta| match delta {
                 Delta::Begin { call } => stream.begin(call),
                 Delta::Text(more) => stream.text(more),
                 Delta::Reasoning(more) => stream.reasoning(more),
+                // Neither is text of the answer: both come with the run's end.
+                Delta::Refusal(_) | Delta::Tool(_) => {}
             })
             .await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        completion(called, ms)
+        completion(called, expected.as_ref(), ms)
     }
 
     async fn material(
@@ -152,9 +161,11 @@ fn request(
 ) -> ChatRequest {
     let Material { conversation, seen, rejected, subtask } = material;
     let asked_max = conversation.output_tokens_max.filter(|_| work.is_answer);
+    // What is said of the answer concerns whoever writes it.
+    let tools = if work.is_answer { conversation.tools.clone() } else { Tools::default() };
     ChatRequest {
         model,
-        messages: messages(conversation, seen, rejected.as_ref(), subtask),
+        messages: messages(conversation, !tools.is_empty(), seen, rejected.as_ref(), subtask),
         output_tokens_max: work.output_tokens_max.min(asked_max.unwrap_or(u32::MAX)),
         temperature: conversation.temperature,
         top_p: conversation.top_p,
@@ -162,34 +173,79 @@ fn request(
         stop: if work.is_answer { conversation.stop.clone() } else { Vec::new() },
         seed: conversation.seed,
         idempotency_key: Some(task.to_string()),
+        tools,
+        form: conversation.form.clone().filter(|_| work.is_answer),
     }
 }
 
-fn completion(called: Called, ms: u64) -> Completion {
-    let Called { result, spend, estimated } = called;
+fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Completion {
+    let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
-        Ok(reply) => {
-            let output = Body::new(reply.text);
-            let name = output.name.clone();
-            bodies.push(output);
-            Outcome::Worked { output: name, truncated: reply.finish == Finish::Length, ms }
-        }
+        Ok(reply) => outcome_of(reply, expected, ms, &mut bodies),
         Err(CallFailure::BudgetSpent(resource)) => Outcome::BudgetSpent { resource },
         Err(CallFailure::Stopped) => Outcome::Abandoned,
-        Err(failure @ (CallFailure::Provider(_) | CallFailure::UnknownProvider(_))) => {
-            Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
-        }
+        Err(
+            failure @ (CallFailure::Provider(_)
+            | CallFailure::UnknownProvider(_)
+            | CallFailure::NotSaid(_)
+            | CallFailure::NoRoom { .. }),
+        ) => failure_of(&failure),
     };
-    Completion { outcome: encode(&outcome), spend, estimated, bodies }
+    let outcome = encode(&Reported { outcome, incidents });
+    Completion { outcome, spend, estimated, bodies }
 }
 
-fn failed(code: &str, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+fn failure_of(failure: &CallFailure) -> Outcome {
+    Outcome::Failed { code: failure.code().into(), message: failure.to_string() }
+}
+
+/// What a reply is to its step.
+fn outcome_of(
+    reply: Reply,
+    expected: Option<&AnswerForm>,
+    ms: u64,
+    bodies: &mut Vec<Body>,
+) -> Outcome {
+    let Reply { text, refusal, tool_calls, finish, .. } = reply;
+    let mut keep = |text: Vec<u8>| {
+        let body = Body::new(text);
+        let name = body.name.clone();
+        bodies.push(body);
+        name
+    };
+    let shortfall = match finish {
+        Finish::Refusal => Some(Shortfall::Refused),
+        Finish::ContentFilter => Some(Shortfall::Filtered),
+        // What was cut off cannot have its form; it is marked as cut off.
+        Finish::ToolCalls | Finish::Length => None,
+        Finish::Stop => {
+            let fault = expected.and_then(|form| form::fault(form, &text));
+            fault.map(|fault| Shortfall::Malformed { fault })
+        }
+    };
+    if let Some(shortfall) = shortfall {
+        let said = if refusal.is_empty() { text } else { refusal };
+        return Outcome::FellShort { shortfall, text: keep(said.into_bytes()), ms };
+    }
+    // An answer may consist of calls alone; no model should be paid twice to think its
+    // whole limit away.
+    if text.trim().is_empty() && tool_calls.is_empty() {
+        return failure_of(&CallFailure::NotSaid(finish));
+    }
+    let output = keep(text.into_bytes());
+    let calls = (!tool_calls.is_empty()).then(|| serde_json::to_vec(&tool_calls));
+    let tool_calls = calls.and_then(Result::ok).map(keep);
+    Outcome::Worked { output, truncated: finish == Finish::Length, ms, tool_calls }
+}
+
+fn failed(code: FailureCode, message: String) -> Completion {
+    let outcome = Outcome::Failed { code: code.into(), message };
+    let outcome = encode(&Reported { outcome, incidents: Vec::new() });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 
-fn encode(outcome: &Outcome) -> baton_ledger::Bytes {
+fn encode(outcome: &Reported) -> baton_ledger::Bytes {
     baton_engine::version::write(outcome).into()
 }
 

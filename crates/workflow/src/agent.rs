@@ -1,6 +1,6 @@
 //! The agents that can be given a step, as the Conductor knows them.
 
-use crate::{AgentId, Price, Spend};
+use crate::{Abilities, AgentId, Price, Spend};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,9 @@ pub struct AgentCard {
     pub concurrency: u32,
     /// Whether it can be shown images.
     pub images: bool,
+    /// What else it can do.
+    #[serde(default, skip_serializing_if = "Abilities::is_everything")]
+    pub abilities: Abilities,
     /// Free labels, such as `region:eu` or `data:no-training`.
     pub tags: BTreeSet<String>,
 }

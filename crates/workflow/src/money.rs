@@ -87,18 +87,63 @@ pub struct Price {
     pub input: u64,
     /// Per million tokens written.
     pub output: u64,
+    /// Per million tokens that the provider had in its cache; as `input` where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<u64>,
+    /// Per million tokens that the provider put into its cache; as `input` where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+}
+
+/// Tokens that a call read, by what each of them costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokensIn {
+    /// All of them.
+    pub all: u64,
+    /// Of those, read from the provider's cache.
+    pub cached: u64,
+    /// Of those, put into the provider's cache.
+    pub written: u64,
+}
+
+fn micro(dollars: f64) -> Result<u64, UsdError> {
+    Usd::from_dollars(dollars).map(|usd| usd.pico() / 1_000_000)
 }
 
 impl Price {
     /// From dollars per million tokens, as providers print them.
     pub fn from_dollars(input: f64, output: f64) -> Result<Self, UsdError> {
-        let micro = |d: f64| Usd::from_dollars(d).map(|usd| usd.pico() / 1_000_000);
-        Ok(Self { input: micro(input)?, output: micro(output)? })
+        Ok(Self { input: micro(input)?, output: micro(output)?, ..Self::default() })
     }
 
-    /// What so many tokens cost.
+    /// The same with prices of what the provider caches, in dollars per million tokens.
+    pub fn with_cache(self, read: Option<f64>, write: Option<f64>) -> Result<Self, UsdError> {
+        let (cached_input, cache_write) = (read.map(micro), write.map(micro));
+        Ok(Self {
+            cached_input: cached_input.transpose()?,
+            cache_write: cache_write.transpose()?,
+            ..self
+        })
+    }
+
+    /// The most that so many tokens cost, whatever the provider's cache does.
     pub fn cost(self, tokens_in: u64, tokens_out: u64) -> Usd {
-        let input = self.input.saturating_mul(tokens_in);
+        let cache = self.cached_input.max(self.cache_write);
+        let dearest = cache.map_or(self.input, |cache| cache.max(self.input));
+        let input = dearest.saturating_mul(tokens_in);
+        Usd(input.saturating_add(self.output.saturating_mul(tokens_out)))
+    }
+
+    /// What a call cost. Of parts that exceed the whole, only as much as it has counts.
+    pub fn cost_of(self, tokens_in: TokensIn, tokens_out: u64) -> Usd {
+        let TokensIn { all, cached, written } = tokens_in;
+        let cached = cached.min(all);
+        let written = written.min(all - cached);
+        let cost =
+            |price: Option<u64>, tokens: u64| price.unwrap_or(self.input).saturating_mul(tokens);
+        let input = cost(None, all - cached - written)
+            .saturating_add(cost(self.cached_input, cached))
+            .saturating_add(cost(self.cache_write, written));
         Usd(input.saturating_add(self.output.saturating_mul(tokens_out)))
     }
 }
@@ -113,6 +158,24 @@ mod tests {
         assert_eq!(price.cost(1_000_000, 0), Usd::from_dollars(0.15).unwrap());
         assert_eq!(price.cost(0, 1_000_000), Usd::from_dollars(0.60).unwrap());
         assert_eq!(price.cost(1, 0).pico(), 150_000);
+    }
+
+    #[test]
+    fn cached_tokens_have_prices_of_their_own() {
+        let plain = Price::from_dollars(1.0, 5.0).unwrap();
+        let price = plain.with_cache(Some(0.1), Some(1.25)).unwrap();
+        let read = TokensIn { all: 1_000_000, cached: 600_000, written: 200_000 };
+        let dollars = |usd: f64| Usd::from_dollars(usd).unwrap();
+        assert_eq!(price.cost_of(read, 0), dollars(0.2 + 0.06 + 0.25));
+        assert_eq!(plain.cost_of(read, 1_000_000), dollars(6.0));
+        assert_eq!(price.cost(1_000_000, 0), dollars(1.25), "a bound holds for the dearest");
+        // A provider that counts wrongly cannot make a call cost more than its tokens.
+        let wrong = TokensIn { all: 10, cached: 20, written: 20 };
+        assert_eq!(
+            price.cost_of(wrong, 0),
+            price.cost_of(TokensIn { cached: 10, written: 0, ..wrong }, 0)
+        );
+        assert!(plain.with_cache(Some(-1.0), None).is_err());
     }
 
     #[test]

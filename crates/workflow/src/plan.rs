@@ -210,6 +210,7 @@ mod tests {
             output_tokens: 1024,
             concurrency: 1,
             images: false,
+            abilities: Default::default(),
             tags: BTreeSet::new(),
         };
         Pool::new("v1", vec![card("a"), card("b")]).unwrap()

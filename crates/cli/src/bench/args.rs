@@ -1,13 +1,14 @@
 //! What `baton bench` can be told.
 
-use crate::args::Format;
+use crate::{args::Format, exit::Failure};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    pub(crate) command: What,
+    pub(crate) command: Option<What>,
     #[command(flatten)]
     pub(crate) rounds: Rounds,
 }
@@ -26,12 +27,32 @@ pub(crate) struct Rounds {
     pub(crate) output: Format,
 }
 
+impl Rounds {
+    /// A folder on the disk to measure, removed when it is dropped.
+    pub(super) fn temporary(&self) -> Result<TempDir, Failure> {
+        tempfile::tempdir_in(&self.folder)
+            .map_err(|error| Failure::usage(format!("{}: {error}", self.folder.display())))
+    }
+}
+
+/// Without one: a short round of all but `rivals`.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum What {
+    /// Reading what a policy writes.
+    Plan,
+    /// Applying and deciding events.
+    Engine,
     /// Runs of three steps on the embedded ledger, without any wire.
     Ledger(LedgerArgs),
     /// Whole runs of three steps over HTTP.
     Runs(Load),
+    /// What `baton/direct` adds to calling the same agent straight.
+    Direct(DirectArgs),
+    /// Memory and start with many runs in the ledger.
+    Scale(ScaleArgs),
+    /// The same three steps by LangGraph, Restate and Baton. Installs the first two into a
+    /// folder of the cache; needs python3 and node.
+    Rivals(RivalsArgs),
 }
 
 /// How much there is to do.
@@ -55,4 +76,34 @@ pub(crate) struct LedgerArgs {
     /// Only keep it busy for so many seconds, for a profiler.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) busy: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DirectArgs {
+    /// Requests a second.
+    #[arg(long, default_value_t = 200.0)]
+    pub(crate) rate: f64,
+    /// Seconds of one round, for each of the two.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) seconds: u32,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ScaleArgs {
+    /// Runs in the ledger.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) runs: u32,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RivalsArgs {
+    /// Seconds of one round, for each of the three.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) seconds: u32,
+    /// Runs under way at the same time.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) in_flight: u32,
+    /// Where the rivals are installed. Default: `baton/rivals` in the user's cache folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
 }

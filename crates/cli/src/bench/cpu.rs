@@ -50,6 +50,24 @@ impl Account {
         Ok(Duration::from_nanos(spent.sum()))
     }
 
+    /// CPU time of the calling thread.
+    pub(super) fn cpu_of_thread() -> Result<Duration, Failure> {
+        let path = "/proc/thread-self/schedstat";
+        let stat = fs::read_to_string(path);
+        let stat = stat.map_err(|error| Failure::other(format!("{path}: {error}")))?;
+        let nanos = stat.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+        Ok(Duration::from_nanos(nanos.unwrap_or_default()))
+    }
+
+    /// Memory that is resident, in bytes.
+    pub(super) fn resident(&self) -> Result<u64, Failure> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
+        let kib: u64 = kib.ok_or_else(|| Failure::other("/proc does not count memory"))?;
+        Ok(kib * 1024)
+    }
+
     /// Bytes sent to the disk so far.
     pub(super) fn written(&self) -> Result<u64, Failure> {
         let io = self.read("io")?;

@@ -48,8 +48,7 @@ struct Alone {
 }
 
 pub(super) async fn ledger(args: LedgerArgs, rounds: &Rounds) -> Result<Table, Failure> {
-    let folder = tempfile::tempdir_in(&rounds.folder)
-        .map_err(|error| Failure::usage(format!("{}: {error}", rounds.folder.display())))?;
+    let folder = rounds.temporary()?;
     let steps = if args.services { Steps::Services } else { Steps::Bare };
     let team = Arc::new(Team::start(folder.path(), steps)?);
     let table = measure(&team, folder.path(), args, rounds.rounds).await;
@@ -59,8 +58,7 @@ pub(super) async fn ledger(args: LedgerArgs, rounds: &Rounds) -> Result<Table, F
 
 /// Keeps it busy for a while, for a profiler to look at.
 pub(super) async fn busy(args: LedgerArgs, rounds: &Rounds, seconds: u64) -> Result<(), Failure> {
-    let folder = tempfile::tempdir_in(&rounds.folder)
-        .map_err(|error| Failure::usage(format!("{}: {error}", rounds.folder.display())))?;
+    let folder = rounds.temporary()?;
     let steps = if args.services { Steps::Services } else { Steps::Bare };
     let team = Arc::new(Team::start(folder.path(), steps)?);
     let until = Instant::now() + Duration::from_secs(seconds);

@@ -1,9 +1,11 @@
 //! Another `baton`, watched from outside.
 
-use super::cpu::Account;
+use super::{cpu::Account, team::configuration};
 use crate::exit::Failure;
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -20,6 +22,12 @@ impl Process {
         let failed = |error: std::io::Error| Failure::other(format!("cannot start baton: {error}"));
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
+        // What the user has set for a cluster of his own is not meant for this one.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"BATON_") && name != "BATON_LOG" {
+                command.env_remove(name);
+            }
+        }
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         let stderr = child.stderr.take();
@@ -53,6 +61,31 @@ impl Drop for Process {
         // It may have ended by itself.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
+    }
+}
+
+/// A simulated model and a `baton up` that asks it.
+pub(super) struct Cluster {
+    pub(super) up: Process,
+    pub(super) sim: Process,
+}
+
+impl Cluster {
+    /// With its data and its configuration in this folder.
+    pub(super) async fn start(folder: &Path) -> Result<Self, Failure> {
+        let sim = Process::start(&["sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]).await?;
+        let up = Self::up(folder, &sim.url).await?;
+        Ok(Self { up, sim })
+    }
+
+    /// Only `baton up`, with the provider there.
+    pub(super) async fn up(folder: &Path, provider: &str) -> Result<Process, Failure> {
+        let (config, data) = (folder.join("baton.toml"), folder.join("data"));
+        let written = fs::write(&config, configuration(provider));
+        written.map_err(|error| Failure::other(format!("{}: {error}", config.display())))?;
+        let (config, data) = (config.display().to_string(), data.display().to_string());
+        let args = ["up", "--listen", "127.0.0.1:0", "--data", &data, "--config", &config];
+        Process::start(&args).await
     }
 }
 

@@ -3,68 +3,44 @@
 use super::{
     args::{Load, Rounds},
     bound::{Bound, group_commit},
-    figures::{STEPS, at_share, us},
-    process::Process,
+    figures::{STEPS, us},
+    http::Target,
+    load::{Request, Until, closed},
+    process::{Cluster, Process},
     table::Table,
-    team::configuration,
 };
-use crate::{client, exit::Failure};
-use baton_provider_http::Api;
-use futures::{StreamExt as _, stream};
-use serde_json::json;
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use crate::exit::Failure;
 
 /// Acknowledged writes that follow each other in a run of three steps: the submission;
-/// then for each step its lease, reservation, outcome, the decision's lease, its commit.
-const WRITES_IN_A_RUN: u32 = 1 + 5 * STEPS;
+/// then for each step its outcome with what was leased, and the decision.
+const WAITS_IN_A_RUN: u32 = 1 + 2 * STEPS;
 /// Requests before anything is counted.
-const WARM_UP: u32 = 128;
-/// Requests that may fail before the figures mean nothing.
-const FAILURES_MAX: u32 = 0;
+const WARM_UP: u32 = 256;
 
 /// One measurement of whole runs.
 struct Measured {
-    runs_per_second: f64,
-    cpu_us_per_step: f64,
-    bytes_per_run: f64,
-    p50: Duration,
-    p99: Duration,
+    rate: f64,
+    cpu_us: f64,
+    sim_cpu_us: f64,
+    bytes: f64,
+    p50_ms: f64,
+    p99_ms: f64,
 }
 
 pub(super) async fn runs(args: Load, rounds: &Rounds) -> Result<Table, Failure> {
-    let folder = tempfile::tempdir_in(&rounds.folder)
-        .map_err(|error| Failure::usage(format!("{}: {error}", rounds.folder.display())))?;
-    let sim = Process::start(&["sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]).await?;
-    let config = folder.path().join("baton.toml");
-    write(&config, &configuration(&sim.url))?;
-    let data = folder.path().join("data");
-    let up = Process::start(&[
-        "up",
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        &data.display().to_string(),
-        "--config",
-        &config.display().to_string(),
-    ])
-    .await?;
-    let api = Api::new(&up.url, None).map_err(client::failure)?;
-    load(&api, WARM_UP, args.in_flight).await?;
-
-    let mut runs = Vec::new();
-    let mut bounds = Vec::new();
+    let folder = rounds.temporary()?;
+    let cluster = Cluster::start(folder.path()).await?;
+    let request = request(&cluster.up.url);
+    closed(&request, Until::Count(WARM_UP), args.in_flight).await?;
+    let (mut runs, mut bounds) = (Vec::new(), Vec::new());
     for round in 1..=rounds.rounds {
         anstream::eprintln!("runs: round {round} of {}", rounds.rounds);
-        let measured = measure(&api, &up, args).await?;
+        let measured = measure(&request, &cluster, args).await?;
         let bound = Bound {
             runs: args.count,
             in_flight: args.in_flight,
-            waits_in_a_run: WRITES_IN_A_RUN,
-            bytes_per_run: measured.bytes_per_run,
+            waits_in_a_run: WAITS_IN_A_RUN,
+            bytes_per_run: measured.bytes,
         };
         bounds.push(group_commit(folder.path(), bound).await?);
         runs.push(measured);
@@ -72,54 +48,14 @@ pub(super) async fn runs(args: Load, rounds: &Rounds) -> Result<Table, Failure> 
     Ok(table(args, rounds.rounds, &runs, &bounds))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text).map_err(|error| Failure::other(format!("{}: {error}", path.display())))
-}
-
-async fn measure(api: &Api, up: &Process, args: Load) -> Result<Measured, Failure> {
-    let (cpu, bytes) = (up.account().cpu()?, up.account().written()?);
-    let began = Instant::now();
-    let mut latencies = load(api, args.count, args.in_flight).await?;
-    let took = began.elapsed().as_secs_f64();
-    let (cpu, bytes) = (up.account().cpu()? - cpu, up.account().written()? - bytes);
-    let count = f64::from(args.count);
-    Ok(Measured {
-        runs_per_second: count / took,
-        cpu_us_per_step: us(cpu) / (count * f64::from(STEPS)),
-        bytes_per_run: bytes as f64 / count,
-        p50: at_share(&mut latencies, 0.5),
-        p99: at_share(&mut latencies, 0.99),
-    })
-}
-
-/// So many requests, so many of them at a time; how long each took.
-async fn load(api: &Api, count: u32, in_flight: u32) -> Result<Vec<Duration>, Failure> {
-    let body = json!({
-        "model": "baton",
-        "messages": [{ "role": "user", "content": "Say that you are there." }],
-    });
-    let ask = |_| async {
-        let began = Instant::now();
-        let reply = api.post_text("/v1/chat/completions", &body).await;
-        reply.map(|reply| (began.elapsed(), reply))
+/// A run of three steps.
+pub(super) fn request(url: &str) -> Request {
+    let ask = |number| {
+        format!(
+            r#"{{"model":"baton/plan_execute_verify","messages":[{{"role":"user","content":"Say that you are there, for the {number}th time."}}]}}"#
+        )
     };
-    let mut asked = stream::iter(0..count).map(ask).buffer_unordered(in_flight as usize);
-    let (mut latencies, mut failures) = (Vec::new(), 0);
-    while let Some(reply) = asked.next().await {
-        match reply {
-            Ok((latency, reply)) if is_whole(&reply) => latencies.push(latency),
-            Ok((_, reply)) => {
-                return Err(Failure::other(format!("a run was not carried out whole: {reply}")));
-            }
-            Err(error) => {
-                failures += 1;
-                if failures > FAILURES_MAX {
-                    return Err(client::failure(error));
-                }
-            }
-        }
-    }
-    Ok(latencies)
+    Request { target: Target::new(url, "/chat/completions"), ask, check: is_whole }
 }
 
 /// Whether the reply is that of a run of all its steps: each says twice that it is done,
@@ -130,21 +66,39 @@ fn is_whole(reply: &str) -> bool {
         && reply.contains(r#""status":"completed""#)
 }
 
+async fn measure(request: &Request, cluster: &Cluster, args: Load) -> Result<Measured, Failure> {
+    let cpu = |process: &Process| process.account().cpu();
+    let (up, sim) = (cpu(&cluster.up)?, cpu(&cluster.sim)?);
+    let bytes = cluster.up.account().written()?;
+    let loaded = closed(request, Until::Count(args.count), args.in_flight).await?;
+    let (up, sim) = (cpu(&cluster.up)? - up, cpu(&cluster.sim)? - sim);
+    let bytes = cluster.up.account().written()? - bytes;
+    let count = f64::from(args.count);
+    Ok(Measured {
+        rate: loaded.rate(),
+        cpu_us: us(up) / (count * f64::from(STEPS)),
+        sim_cpu_us: us(sim) / (count * f64::from(STEPS)),
+        bytes: bytes as f64 / count,
+        p50_ms: loaded.quantile(0.5) / 1e3,
+        p99_ms: loaded.quantile(0.99) / 1e3,
+    })
+}
+
 fn table(args: Load, rounds: u32, runs: &[Measured], bounds: &[f64]) -> Table {
     let of = |value: fn(&Measured) -> f64| runs.iter().map(value).collect::<Vec<_>>();
-    let shares = runs.iter().zip(bounds).map(|(m, bound)| m.runs_per_second / bound * 100.0);
-    let shares = shares.collect();
+    let shares = runs.iter().zip(bounds).map(|(m, bound)| m.rate / bound * 100.0).collect();
     let mut table = Table::new(format!(
         "Whole runs of {STEPS} steps over HTTP, {} runs a round, {} in flight, {rounds} rounds",
         args.count, args.in_flight,
     ));
-    table.row("whole runs", "a second", of(|m| m.runs_per_second));
-    table.row("latency p50", "ms", of(|m| m.p50.as_secs_f64() * 1e3));
-    table.row("latency p99", "ms", of(|m| m.p99.as_secs_f64() * 1e3));
-    table.row("CPU of `baton up`", "us a step", of(|m| m.cpu_us_per_step));
-    table.row("bytes written to disk", "a run", of(|m| m.bytes_per_run));
+    table.row("whole runs", "a second", of(|m| m.rate));
+    table.row("latency p50", "ms", of(|m| m.p50_ms));
+    table.row("latency p99", "ms", of(|m| m.p99_ms));
+    table.row("CPU of `baton up`", "us a step", of(|m| m.cpu_us));
+    table.row("CPU of the simulated model", "us a step", of(|m| m.sim_cpu_us));
+    table.row("bytes written to disk", "a run", of(|m| m.bytes));
     table.row(
-        format!("bare group-commit loop, same bytes, {WRITES_IN_A_RUN} waits in sequence"),
+        format!("bare group-commit loop, same bytes, {WAITS_IN_A_RUN} waits in sequence"),
         "runs a second",
         bounds.to_vec(),
     );

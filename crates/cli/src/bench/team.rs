@@ -7,8 +7,8 @@ use baton_call::Caller;
 use baton_conductor::Conductor;
 use baton_engine::Outcome;
 use baton_ledger::{
-    Body, Class, Completion, EmbeddedLedger, Handler, Held, Leased, Ledger, Lessee, Remembered,
-    persist,
+    Body, Class, Completion, EmbeddedLedger, Handler, Held, JournalEntry, Leased, Ledger, Lessee,
+    Remembered, Room, persist,
 };
 use baton_proto::v1::{self, conductor_server::Conductor as _};
 use baton_provider::{
@@ -17,7 +17,7 @@ use baton_provider::{
 };
 use baton_registry::{InProcess, Registry, Settings, read_settings};
 use baton_worker_agent::WorkerAgent;
-use baton_workflow::{AgentId, Spend, Usd};
+use baton_workflow::{AgentId, RunId, Spend, Usd};
 use futures::{StreamExt as _, stream};
 use std::{
     collections::BTreeMap,
@@ -64,6 +64,8 @@ strategy = "plan_execute_verify"
 pub(super) enum Steps {
     /// Nobody but the ledger's own operations: lease, reserve, complete.
     Bare,
+    /// Nobody: the runs stay queued.
+    Nobody,
     /// The worker-agent, with a model in this process that answers at once.
     Services,
 }
@@ -98,10 +100,11 @@ impl Team {
                 let lessee = Lessee {
                     holder: "worker-agent".into(),
                     classes: vec![Class::work(&agent)],
-                    held_max: 256,
+                    room: Room::new(256),
                 };
                 services.spawn(lessee.run(port.clone(), Arc::new(Bare(port)), stop.clone()));
             }
+            Steps::Nobody => {}
             Steps::Services => {
                 let worker = WorkerAgent::new("worker-agent".into(), port, registry, caller);
                 let stopped = stop.clone();
@@ -119,15 +122,54 @@ impl Team {
         count: u32,
         in_flight: u32,
     ) -> Result<Vec<Duration>, Failure> {
+        self.repeat(count, in_flight, move |team| async move {
+            let run = team.submit_one(model).await?;
+            team.wait(run).await
+        })
+        .await
+    }
+
+    /// Submits `count` runs of `model`, `in_flight` at a time, and waits for none.
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        model: &'static str,
+        count: u32,
+        in_flight: u32,
+    ) -> Result<(), Failure> {
+        let submitted = self.repeat(count, in_flight, move |team| async move {
+            team.submit_one(model).await.map(|_| ())
+        });
+        submitted.await.map(|_| ())
+    }
+
+    /// Carries out one run of `model` and gives its journal.
+    pub(super) async fn journal(&self, model: &str) -> Result<Vec<JournalEntry>, Failure> {
+        let run = self.submit_one(model).await?;
+        self.wait(run.clone()).await?;
+        let run = RunId::new(run).map_err(|error| Failure::other(error.to_string()))?;
+        let view = self.ledger.read(&run, 0).await;
+        Ok(view.map_err(|error| Failure::other(error.to_string()))?.entries)
+    }
+
+    /// Does one thing `count` times, `in_flight` at a time; how long each took.
+    async fn repeat<W>(
+        self: &Arc<Self>,
+        count: u32,
+        in_flight: u32,
+        one: impl Fn(Arc<Self>) -> W + Copy + Send + 'static,
+    ) -> Result<Vec<Duration>, Failure>
+    where
+        W: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
         let left = Arc::new(AtomicU64::new(count.into()));
         let clients = (0..in_flight).map(|_| {
             let (team, left) = (self.clone(), left.clone());
             tokio::spawn(async move {
                 let mut took = Vec::new();
-                let one = |left: u64| left.checked_sub(1);
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one).is_ok() {
+                let less = |left: u64| left.checked_sub(1);
+                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
                     let began = Instant::now();
-                    team.one(model).await?;
+                    one(team.clone()).await?;
                     took.push(began.elapsed());
                 }
                 Ok::<_, Failure>(took)
@@ -140,12 +182,14 @@ impl Team {
         Ok(all)
     }
 
-    /// One run, from its submission until its end is known, as the gateway asks for it.
-    async fn one(&self, model: &str) -> Result<(), Failure> {
-        let refused = |status: tonic::Status| Failure::other(status.message());
+    async fn submit_one(&self, model: &str) -> Result<String, Failure> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
         let submitted = self.conductor.submit(Request::new(question(model, number))).await;
-        let run = submitted.map_err(refused)?.into_inner().run;
+        Ok(submitted.map_err(refused)?.into_inner().run)
+    }
+
+    /// Waits until a run's end is known, as the gateway does.
+    async fn wait(&self, run: String) -> Result<(), Failure> {
         let watch = v1::WatchRequest { tenant: TENANT.into(), run, end_only: true, from: 0 };
         let watched = self.conductor.watch(Request::new(watch)).await;
         let mut watched = watched.map_err(refused)?.into_inner();
@@ -165,7 +209,12 @@ impl Team {
     }
 }
 
-const TENANT: &str = "bench";
+/// The tenant of whoever needs no key, so that `baton up` finds these runs as its own.
+const TENANT: &str = "default";
+
+fn refused(status: tonic::Status) -> Failure {
+    Failure::other(status.message())
+}
 
 fn settings() -> Result<Settings, Failure> {
     let text = configuration("http://in.process.invalid/v1");
@@ -176,9 +225,12 @@ fn settings() -> Result<Settings, Failure> {
 fn question(model: &str, number: u64) -> v1::SubmitRequest {
     let text = format!("Say that you are there, for the {number}th time.");
     let part = v1::Part { part: Some(v1::part::Part::Text(text)) };
-    let message = v1::Message { role: v1::message::Role::User.into(), parts: vec![part] };
-    let conversation =
-        v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
+    let message = v1::Message {
+        role: v1::message::Role::User.into(),
+        parts: vec![part],
+        ..v1::Message::default()
+    };
+    let conversation = v1::Conversation { messages: vec![message], ..v1::Conversation::default() };
     v1::SubmitRequest {
         tenant: TENANT.into(),
         model: model.into(),
@@ -194,11 +246,17 @@ struct Bare(Arc<dyn Ledger>);
 impl Handler for Bare {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task, token: leased.token };
-        let bound = spend(TOKENS_IN, TOKENS_OUT);
-        let reserved = persist(&stop, || self.0.reserve(&held, bound)).await;
+        // As a rule the lease has set aside what the call may cost.
+        let reserved = match leased.reserved {
+            Ok(aside) if aside != Spend::ZERO => Ok(()),
+            Ok(_) | Err(_) => {
+                let bound = spend(TOKENS_IN, TOKENS_OUT);
+                persist(&stop, || self.0.reserve(&held, 1, bound)).await
+            }
+        };
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
-        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0 };
+        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0, tool_calls: None };
         let completion = Completion {
             outcome: serde_json::to_vec(&outcome).unwrap_or_default().into(),
             spend: spend(TOKENS_IN / 4, 8),
@@ -213,7 +271,12 @@ impl Handler for Bare {
 }
 
 fn spend(tokens_in: u64, tokens_out: u64) -> Spend {
-    Spend { usd: Usd::from_pico((tokens_in + tokens_out) * 100_000), tokens_in, tokens_out, calls: 1 }
+    Spend {
+        usd: Usd::from_pico((tokens_in + tokens_out) * 100_000),
+        tokens_in,
+        tokens_out,
+        calls: 1,
+    }
 }
 
 /// A model that answers at once.
@@ -224,8 +287,7 @@ impl Provider for AtOnce {
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError> {
         let key = request.idempotency_key.unwrap_or_default();
         let usage = Usage { tokens_in: TOKENS_IN / 4, tokens_out: 8, ..Usage::default() };
-        let finished =
-            Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
+        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
         let events =
             [ChatEvent::Text(format!("I am there: {key}.")), ChatEvent::Finished(finished)];
         Ok(stream::iter(events.map(Ok)).boxed())

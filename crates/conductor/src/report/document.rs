@@ -1,7 +1,9 @@
 //! The shape of the document.
 
 use baton_engine::Reason;
-use baton_workflow::{AgentId, RunId, Selection, Spend, StepId, Timestamp, Verdict};
+use baton_workflow::{
+    AgentId, Incident, RunId, Selection, Spend, StepId, Timestamp, ToolCall, Verdict,
+};
 use serde::Serialize;
 
 /// Tokens, calls and dollars of one part of a run. The parts add up to the whole.
@@ -33,6 +35,11 @@ pub(super) struct Report {
     pub(super) ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<ToolCall>,
+    /// In which way the answer is none: `refused`, `filtered` or `malformed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shortfall: Option<&'static str>,
     pub(super) rounds: Vec<Round>,
     pub(super) usage: Cost,
     pub(super) orchestration: Cost,
@@ -63,6 +70,8 @@ pub(super) struct PlanningReport {
     pub(super) complaints: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
@@ -78,6 +87,11 @@ pub(super) struct StepReport {
     pub(super) status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<ToolCall>,
+    /// Whether the agent ran into its limit of tokens.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) truncated: bool,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
@@ -91,8 +105,18 @@ pub(super) struct AttemptReport {
     pub(super) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
+    /// What the agent gave instead of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) instead: Option<String>,
     #[serde(flatten)]
     pub(super) cost: Cost,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +126,8 @@ pub(super) struct CheckReport {
     pub(super) verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failure: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,

@@ -13,28 +13,33 @@ pub(super) fn status_name(status: Status) -> &'static str {
 
 /// A reason's stable name and its sentence.
 pub(super) fn reason_words(reason: &Reason) -> (String, String) {
-    let (code, words) = match reason {
-        Reason::Accepted => ("accepted", "the check passed".into()),
-        Reason::Unchecked => ("unchecked", "nothing checked the answer".into()),
-        Reason::Stands => ("stands", "the policy let the answer stand".into()),
+    let words = match reason {
+        Reason::Accepted => "the check passed".into(),
+        Reason::Unchecked => "nothing checked the answer".into(),
+        Reason::ToolCalls => "the answer calls tools".into(),
+        Reason::Stands => "the policy let the answer stand".into(),
         Reason::NotAccepted { feedback } => {
-            ("not_accepted", format!("the check did not accept the answer: {feedback}"))
+            format!("the check did not accept the answer: {feedback}")
         }
         Reason::BudgetSpent { resource } => {
-            ("budget_spent", format!("the budget of {resource} holds no further call"))
+            format!("the budget of {resource} holds no further call")
         }
-        Reason::DeadlinePassed => ("deadline_passed", "the run's time was over".into()),
+        Reason::DeadlinePassed => "the run's time was over".into(),
         Reason::StepFailed { step, failure, message } => {
-            ("step_failed", format!("step {step} failed with every agent ({failure}): {message}"))
+            format!("step {step} failed with every agent ({failure}): {message}")
         }
-        Reason::Cancelled { reason } => ("cancelled", format!("cancelled: {reason}")),
+        Reason::FellShort { step, shortfall } => {
+            format!("no agent answered step {step}: {shortfall}")
+        }
+        Reason::Cancelled { reason } => format!("cancelled: {reason}"),
     };
-    (code.into(), words)
+    (reason.code().into(), words)
 }
 
 pub(super) fn status_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Planned { .. } | Outcome::Worked { .. } | Outcome::Verified { .. } => "done",
+        Outcome::FellShort { shortfall, .. } => shortfall.code(),
         Outcome::Stands => "stands",
         Outcome::Unreadable { .. } => "unreadable",
         Outcome::Failed { .. } => "failed",
@@ -46,6 +51,7 @@ pub(super) fn status_of(outcome: &Outcome) -> &'static str {
 pub(super) fn failure_of(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Failed { code, message } => Some(format!("{code}: {message}")),
+        Outcome::FellShort { shortfall, .. } => Some(shortfall.to_string()),
         Outcome::BudgetSpent { resource } => {
             Some(format!("the budget of {resource} holds no further call"))
         }

@@ -5,13 +5,14 @@ use crate::{
     limits::{FAULTS_TOLD_MAX, VALUE_CHARS_TOLD_MAX},
 };
 use axum::http::StatusCode;
+use baton_codes::ApiCode;
 use serde_json::{Map, Value};
 use std::{fmt::Display, ops::RangeInclusive};
 
 /// One thing that is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    code: &'static str,
+    code: ApiCode,
     param: String,
     message: String,
 }
@@ -21,12 +22,12 @@ pub(crate) struct Fault {
 pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(crate) fn add(&mut self, code: &'static str, param: &str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, code: ApiCode, param: &str, message: impl Into<String>) {
         self.0.push(Fault { code, param: param.into(), message: message.into() });
     }
 
     pub(crate) fn invalid(&mut self, param: &str, message: impl Into<String>) {
-        self.add("invalid_value", param, message);
+        self.add(ApiCode::InvalidValue, param, message);
     }
 
     pub(crate) fn wrong(&mut self, param: &str, found: &Value, expected: impl Display) {
@@ -34,7 +35,7 @@ impl Faults {
     }
 
     pub(crate) fn unsupported(&mut self, param: &str, why: &str) {
-        self.add("unsupported_parameter", param, format!("{param} is not supported: {why}"));
+        self.add(ApiCode::UnsupportedParameter, param, format!("{param} is not supported: {why}"));
     }
 
     /// One error for all of them; the first one gives code and param.
@@ -46,7 +47,7 @@ impl Faults {
             message.push_str(&format!("; and {more} more"));
         }
         // A model that does not exist is "not found" only where nothing else is wrong.
-        let only_the_model = first.code == "model_not_found" && self.0.len() == 1;
+        let only_the_model = first.code == ApiCode::ModelNotFound && self.0.len() == 1;
         let status = if only_the_model { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
         Some(ApiError::new(status, first.code, message).param(first.param))
     }
@@ -155,7 +156,7 @@ impl<'a> Fields<'a> {
             } else {
                 format!("unknown parameter {name}: there are {}", known.join(", "))
             };
-            self.faults.add("unknown_parameter", &name, message);
+            self.faults.add(ApiCode::UnknownParameter, &name, message);
         }
     }
 }

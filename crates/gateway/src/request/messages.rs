@@ -1,12 +1,13 @@
 //! Reads the messages of a conversation.
 
+use super::calls;
 use super::fields::{Faults, Fields, shown};
 use crate::limits::{MESSAGES_MAX, PARTS_MAX};
 use baton_proto::v1::{Image, Message, Part, message, part};
 use serde_json::Value;
 
 /// Roles that can be said something with.
-const ROLES: &str = "system, developer, user or assistant";
+const ROLES: &str = "system, developer, user, assistant or tool";
 /// Ways to look at an image.
 const DETAILS: [&str; 3] = ["auto", "low", "high"];
 
@@ -30,7 +31,9 @@ pub(super) fn read(value: Option<Value>, faults: &mut Faults) -> Vec<Message> {
         return Vec::new();
     }
     let read = |(place, item)| message(place, item, faults);
-    items.into_iter().enumerate().filter_map(read).collect()
+    let messages: Vec<_> = items.into_iter().enumerate().filter_map(read).collect();
+    calls::match_up(&messages, faults);
+    messages
 }
 
 fn message(place: usize, item: Value, faults: &mut Faults) -> Option<Message> {
@@ -40,17 +43,21 @@ fn message(place: usize, item: Value, faults: &mut Faults) -> Option<Message> {
         return None;
     };
     let mut fields = Fields::new(map, &format!("{path}."), faults);
-    for calls in ["tool_calls", "function_call", "audio"] {
-        let given = fields.take(calls).is_some_and(|v| v.as_array().is_none_or(|a| !a.is_empty()));
+    for other in ["function_call", "audio"] {
+        let given = fields.take(other).is_some_and(|v| v.as_array().is_none_or(|a| !a.is_empty()));
         if given {
-            let name = fields.name(calls);
-            fields.faults.unsupported(&name, "a run carries text and images only");
+            let name = fields.name(other);
+            let why = "a run carries text, images and tool_calls";
+            fields.faults.unsupported(&name, why);
         }
     }
     let role = role(&mut fields);
+    let tool_calls = calls::asked(&mut fields, role);
+    let tool_call_id = calls::answered(&mut fields, role);
+    let refusal = fields.take("refusal").and_then(|value| value.as_str().map(str::to_owned));
     let content = fields.take("content");
     let name = fields.name("content");
-    // Other fields are what clients echo of an answer (`refusal`, `annotations`, `name`).
+    // Other fields are what clients echo of an answer (`annotations`, `name`).
     let parts = match content {
         Some(Value::String(text)) => Some(vec![text_part(text)]),
         Some(Value::Array(items)) => parts(&name, items, role, fields.faults),
@@ -58,12 +65,17 @@ fn message(place: usize, item: Value, faults: &mut Faults) -> Option<Message> {
             fields.faults.wrong(&name, &other, "a string or an array of parts");
             None
         }
+        // What an assistant says may be nothing but calls, or a refusal.
+        None if !tool_calls.is_empty() => Some(Vec::new()),
+        None if role == Some(message::Role::Assistant) && refusal.is_some() => {
+            refusal.map(|text| vec![text_part(text)])
+        }
         None => {
             fields.faults.invalid(&name, format!("{name} is missing: expected a string or parts"));
             None
         }
     };
-    Some(Message { role: role?.into(), parts: parts? })
+    Some(Message { role: role?.into(), parts: parts?, tool_calls, tool_call_id })
 }
 
 fn role(fields: &mut Fields<'_>) -> Option<message::Role> {
@@ -76,10 +88,11 @@ fn role(fields: &mut Fields<'_>) -> Option<message::Role> {
         Some("system" | "developer") => Some(message::Role::System),
         Some("user") => Some(message::Role::User),
         Some("assistant") => Some(message::Role::Assistant),
-        Some("tool" | "function") => {
+        Some("tool") => Some(message::Role::Tool),
+        Some("function") => {
             let name = fields.name("role");
-            let why = format!("tools cannot be used in a run: expected {ROLES}");
-            fields.faults.unsupported(&name, &why);
+            let why = "it is the older name: use tool, with the tool_call_id of the call";
+            fields.faults.unsupported(&name, why);
             None
         }
         Some(_) | None => {

@@ -3,19 +3,24 @@
 //! What is wrong is told all at once. Nothing behind this folder looks at JSON that a
 //! client sent.
 
+mod calls;
 mod fields;
 mod messages;
 mod model;
 mod options;
+mod raw;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod unhonoured;
 
 pub(crate) use model::{ALIASES, Model, Offer, STRATEGY_PREFIX};
 
 use crate::{error::ApiError, limits::STOPS_MAX};
+use baton_codes::ApiCode;
 use baton_proto::v1::{Conversation, RunOptions};
 use fields::{Faults, Fields};
+use raw::Schemas;
 use serde_json::{Map, Value};
 
 /// A request that can be carried out.
@@ -39,7 +44,7 @@ pub(crate) struct ChatCall {
 pub(crate) fn read(body: &[u8], offer: &Offer<'_>) -> Result<ChatCall, ApiError> {
     let map = object(body)?;
     let mut faults = Faults::default();
-    let call = call(map, offer, &mut faults);
+    let call = call(map, &Schemas::of(body), offer, &mut faults);
     match (faults.into_error(), call) {
         (Some(error), _) => Err(error),
         (None, Some(call)) => Ok(call),
@@ -53,9 +58,9 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if let Err(error) = std::str::from_utf8(body) {
         let place = error.valid_up_to();
         let message = format!("the body is not UTF-8: byte {place} (from 0) is wrong");
-        return Err(ApiError { code: "invalid_utf8".into(), ..ApiError::invalid(message) });
+        return Err(ApiError { code: ApiCode::InvalidUtf8, ..ApiError::invalid(message) });
     }
-    let wrong = |message| ApiError { code: "invalid_json".into(), ..ApiError::invalid(message) };
+    let wrong = |message| ApiError { code: ApiCode::InvalidJson, ..ApiError::invalid(message) };
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(other) => {
@@ -65,17 +70,23 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-fn call(map: Map<String, Value>, offer: &Offer<'_>, faults: &mut Faults) -> Option<ChatCall> {
+fn call(
+    map: Map<String, Value>,
+    schemas: &Schemas<'_>,
+    offer: &Offer<'_>,
+    faults: &mut Faults,
+) -> Option<ChatCall> {
     let mut fields = Fields::new(map, "", faults);
     let model_name = model_name(&mut fields);
     let model = model_name.as_deref().and_then(|name| {
         let model = offer.find(name);
         if model.is_none() {
-            fields.faults.add("model_not_found", "model", offer.no_model(name));
+            fields.faults.add(ApiCode::ModelNotFound, "model", offer.no_model(name));
         }
         model
     });
     let messages = messages::read(fields.take("messages"), fields.faults);
+    let offered = tools::read(&mut fields, schemas);
     let mut conversation = Conversation {
         messages,
         temperature: fields.number("temperature", 0.0..=2.0),
@@ -83,6 +94,10 @@ fn call(map: Map<String, Value>, offer: &Offer<'_>, faults: &mut Faults) -> Opti
         stop: stop(&mut fields),
         seed: fields.read("seed", "a whole number", Value::as_i64),
         output_tokens_max: output_tokens_max(&mut fields),
+        tools: offered.tools,
+        tool_choice: offered.choice,
+        parallel_tool_calls: offered.parallel,
+        form: tools::form(&mut fields, schemas),
     };
     let stream = fields.flag("stream").unwrap_or(false);
     let include_usage = stream_options(&mut fields, stream);

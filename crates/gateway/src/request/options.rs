@@ -2,6 +2,7 @@
 
 use super::{fields::Fields, model::Offer};
 use crate::limits::AGENTS_NAMED_MAX;
+use baton_codes::ApiCode;
 use baton_proto::v1::{RunOptions, run_options};
 use baton_workflow::{AgentId, Budget, Resource, Usd};
 use serde_json::{Map, Value};
@@ -141,7 +142,7 @@ fn unless_in_pool(name: &str, agent: &str, offer: &Offer<'_>, fields: &mut Field
     if !known {
         let there: Vec<_> = offer.settings.pool.agents().iter().map(|a| a.id.as_str()).collect();
         let message = format!("{name} names agent {agent:?}: there are {}", there.join(", "));
-        fields.faults.add("unknown_agent", name, message);
+        fields.faults.add(ApiCode::UnknownAgent, name, message);
     }
 }
 

@@ -88,7 +88,7 @@ fn every_wrong_request_is_told_where() {
     check(message(json!({"content": "x"})), "400 invalid_value messages[0].role");
     check(message(json!({"role": "bot", "content": "x"})), "400 invalid_value messages[0].role");
     check(
-        message(json!({"role": "tool", "content": "x"})),
+        message(json!({"role": "function", "content": "x", "name": "f"})),
         "400 unsupported_parameter messages[0].role",
     );
     check(message(json!({"role": "user"})), "400 invalid_value messages[0].content");
@@ -124,10 +124,8 @@ fn every_wrong_request_is_told_where() {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     for (name, value) in [
-        ("tools", json!([{"type": "function"}])),
-        ("tool_choice", json!("auto")),
         ("functions", json!([{}])),
-        ("response_format", json!({"type": "json_object"})),
+        ("function_call", json!("auto")),
         ("logprobs", json!(true)),
         ("top_logprobs", json!(2)),
         ("logit_bias", json!({"1": 2})),
@@ -205,4 +203,96 @@ fn prompts_do_not_stand_in_messages() {
     let secret = "s".repeat(100);
     let error = ask(json!({"messages": secret})).unwrap_err();
     assert!(!error.message.contains(&secret));
+}
+
+fn weather() -> Value {
+    json!({"type": "function", "function": {
+        "name": "weather", "description": "tells it", "strict": true,
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }})
+}
+
+#[test]
+fn tools_and_forms_are_read_as_they_were_written() {
+    let body = r#"{"model": "baton", "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"z":1,  "a":2}}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": false,
+        "response_format": {"type": "json_schema", "json_schema": {
+            "name": "n", "strict": true, "schema": {"y": 1, "b": 2}}}}"#;
+    let call = offer(|offer| read(body.as_bytes(), offer)).unwrap();
+    let said = baton_workflow::Conversation::try_from(call.conversation).unwrap();
+    assert_eq!(said.tools.offered[0].parameters.as_deref(), Some(r#"{"z":1,  "a":2}"#));
+    assert_eq!(said.tools.choice, Some(baton_workflow::ToolChoice::Named("f".into())));
+    assert_eq!(said.tools.parallel, Some(false));
+    let schema = r#"{"y": 1, "b": 2}"#.to_owned();
+    let (name, strict) = ("n".into(), Some(true));
+    let form = baton_workflow::AnswerForm::JsonSchema { name, description: None, schema, strict };
+    assert_eq!(said.form, Some(form));
+}
+
+#[test]
+fn a_choice_of_allowed_tools_narrows_the_offer() {
+    let other = json!({"type": "function", "function": {"name": "other"}});
+    let allowed = json!({"type": "allowed_tools", "allowed_tools": {
+        "mode": "required", "tools": [{"type": "function", "function": {"name": "other"}}]}});
+    let call = ask(json!({"tools": [weather(), other], "tool_choice": allowed})).unwrap();
+    let names: Vec<_> = call.conversation.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["other"]);
+}
+
+#[test]
+fn calls_and_their_results_are_part_of_a_conversation() {
+    let called = json!({"role": "assistant", "content": null, "tool_calls": [
+        {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]});
+    let user = json!({"role": "user", "content": "How warm?"});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "18"});
+    let call = ask(json!({"messages": [user, called, result("c1")]})).unwrap();
+    assert_eq!(call.conversation.messages[1].tool_calls[0].name, "weather");
+    assert_eq!(call.conversation.messages[2].tool_call_id(), "c1");
+    check(
+        json!({"messages": [user, called, result("c2")]}),
+        "400 invalid_value messages[2].tool_call_id",
+    );
+    check(
+        json!({"messages": [user, called, {"role": "tool", "content": "18"}]}),
+        "400 invalid_value messages[2].tool_call_id",
+    );
+    let refused = json!({"role": "assistant", "content": null, "refusal": "No."});
+    check(json!({"messages": [user, refused, user]}), "ok");
+}
+
+#[test]
+fn every_wrong_tool_is_told_where() {
+    let tools = |tool: Value, expected: &str| check(json!({"tools": [tool]}), expected);
+    tools(json!({"type": "custom"}), "400 unsupported_parameter tools[0].type");
+    tools(json!({"type": "function"}), "400 invalid_value tools[0].function");
+    tools(
+        json!({"type": "function", "function": {"name": "a b"}}),
+        "400 invalid_value tools[0].function.name",
+    );
+    tools(
+        json!({"type": "function", "function": {"name": "f", "parameters": []}}),
+        "400 invalid_value tools[0].function.parameters",
+    );
+    check(json!({"tools": [weather(), weather()]}), "400 invalid_value tools[1].function.name");
+    check(json!({"tools": vec![weather(); 129]}), "400 invalid_value tools");
+    check(json!({"tool_choice": "required"}), "400 invalid_value tool_choice");
+    check(json!({"tool_choice": "none"}), "ok");
+    let choice = |choice: Value, expected: &str| {
+        check(json!({"tools": [weather()], "tool_choice": choice}), expected);
+    };
+    choice(json!("required"), "ok");
+    choice(json!("sometimes"), "400 invalid_value tool_choice");
+    choice(json!({"type": "function", "function": {"name": "f"}}), "400 invalid_value tool_choice");
+    let form = |form: Value, expected: &str| check(json!({"response_format": form}), expected);
+    form(json!({"type": "json_object"}), "ok");
+    form(json!({"type": "xml"}), "400 invalid_value response_format.type");
+    form(json!({"type": "json_schema"}), "400 invalid_value response_format.json_schema");
+    form(
+        json!({"type": "json_schema", "json_schema": {"name": "n"}}),
+        "400 invalid_value response_format.json_schema.schema",
+    );
+    let error = ask(json!({"functions": [{}]})).unwrap_err();
+    assert!(error.message.contains("tools"), "{}", error.message);
 }

@@ -15,22 +15,19 @@ const IGNORED_TEXTS: [&str; 7] = [
     "verbosity",
     "reasoning_effort",
 ];
-/// Flags of the same kind; without tools, none can run in parallel.
-const IGNORED_FLAGS: [&str; 2] = ["store", "parallel_tool_calls"];
+/// Flags of the same kind.
+const IGNORED_FLAGS: [&str; 1] = ["store"];
 
 /// Refused whenever they are given.
-const REFUSED: [(&str, &str); 9] = [
-    ("tools", NO_TOOLS),
-    ("tool_choice", NO_TOOLS),
-    ("functions", NO_TOOLS),
-    ("function_call", NO_TOOLS),
+const REFUSED: [(&str, &str); 7] = [
+    ("functions", "it is the older name: offer each function in tools"),
+    ("function_call", "it is the older name: use tool_choice"),
     ("top_logprobs", NO_LOGPROBS),
     ("audio", TEXT_ONLY),
     ("prediction", "steps are planned anew for every request"),
-    ("web_search_options", NO_TOOLS),
+    ("web_search_options", "nothing searches here: offer a function of your own in tools"),
     ("moderation", "nothing moderates a run"),
 ];
-const NO_TOOLS: &str = "tools cannot be used in a run yet: leave it out";
 const NO_LOGPROBS: &str = "an answer made by several agents has no probabilities: leave it out";
 const TEXT_ONLY: &str = "answers are text: leave it out";
 
@@ -60,9 +57,6 @@ pub(super) fn take(fields: &mut Fields<'_>) {
         value.as_object().is_some_and(serde_json::Map::is_empty)
     });
     unless(fields, "modalities", TEXT_ONLY, |value| *value == serde_json::json!(["text"]));
-    unless(fields, "response_format", "only {\"type\": \"text\"} is", |value| {
-        value.get("type").and_then(Value::as_str) == Some("text")
-    });
 }
 
 /// Refuses a parameter unless it says what happens anyway.

@@ -2,16 +2,19 @@
 
 use crate::{
     error::{ApiError, Retry},
-    reply::{Finish, Report, report},
+    reply::{Answer, Finish, Report, report},
 };
 use axum::http::StatusCode;
+use baton_codes::ApiCode;
 use baton_proto::v1::{GetReply, Usage};
+
+/// What is said of a refusal that came without words.
+const REFUSED: &str = "The agent refused to answer.";
 
 /// An ended run with an answer.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) answer: String,
-    pub(crate) finish: Finish,
+    pub(crate) answer: Answer,
     pub(crate) usage: Usage,
     pub(crate) report: Option<Report>,
 }
@@ -22,9 +25,23 @@ pub(crate) fn judge(reply: GetReply) -> Result<Ended, ApiError> {
     let Some(answer) = reply.answer.filter(|_| reply.status != "cancelled") else {
         return Err(failure(&reply.run, &reply.status, &reply.reason_code, &reply.reason));
     };
+    let (text, refusal) = match reply.shortfall.as_deref() {
+        Some("refused") if answer.is_empty() => (answer, REFUSED.to_owned()),
+        Some("refused") => (String::new(), answer),
+        Some(_) | None => (answer, String::new()),
+    };
+    let tool_calls: Vec<_> = reply.tool_calls.into_iter().map(Into::into).collect();
+    let finish = if reply.shortfall.as_deref() == Some("filtered") {
+        Finish::ContentFilter
+    } else if reply.truncated {
+        Finish::Length
+    } else if !tool_calls.is_empty() {
+        Finish::ToolCalls
+    } else {
+        Finish::Stop
+    };
     Ok(Ended {
-        answer,
-        finish: if reply.truncated { Finish::Length } else { Finish::Stop },
+        answer: Answer { text, reasoning: String::new(), refusal, tool_calls, finish },
         usage: reply.usage.unwrap_or_default(),
         report: report(&reply.report_json),
     })
@@ -34,10 +51,10 @@ pub(crate) fn judge(reply: GetReply) -> Result<Ended, ApiError> {
 /// other agents, and its money is spent.
 fn failure(run: &str, status: &str, code: &str, reason: &str) -> ApiError {
     let (http, name) = match (status, code) {
-        ("cancelled", _) => (StatusCode::CONFLICT, "run_cancelled"),
-        (_, "budget_spent") => (StatusCode::PAYMENT_REQUIRED, "budget_exceeded"),
-        (_, "deadline_passed") => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
-        (_, _) => (StatusCode::BAD_GATEWAY, "run_failed"),
+        ("cancelled", _) => (StatusCode::CONFLICT, ApiCode::RunCancelled),
+        (_, "budget_spent") => (StatusCode::PAYMENT_REQUIRED, ApiCode::BudgetExceeded),
+        (_, "deadline_passed") => (StatusCode::GATEWAY_TIMEOUT, ApiCode::DeadlineExceeded),
+        (_, _) => (StatusCode::BAD_GATEWAY, ApiCode::RunFailed),
     };
     let message = format!("run {run} ended {status} without an answer: {reason}");
     ApiError::new(http, name, message).retry(Retry::Never)
@@ -75,6 +92,32 @@ mod tests {
             truncated: true,
             ..GetReply::default()
         };
-        assert_eq!(judge(reply).unwrap().finish, Finish::Length);
+        assert_eq!(judge(reply).unwrap().answer.finish, Finish::Length);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_as_such() {
+        let told = |shortfall: &str, text: &str| {
+            let reply = GetReply {
+                status: "incomplete".into(),
+                answer: Some(text.into()),
+                shortfall: Some(shortfall.into()),
+                ..GetReply::default()
+            };
+            let Answer { text, refusal, finish, .. } = judge(reply).unwrap().answer;
+            (text, refusal, finish)
+        };
+        assert_eq!(told("refused", "No."), (String::new(), "No.".into(), Finish::Stop));
+        assert_eq!(told("refused", ""), (String::new(), REFUSED.into(), Finish::Stop));
+        assert_eq!(told("filtered", "a"), ("a".into(), String::new(), Finish::ContentFilter));
+        assert_eq!(told("malformed", "{"), ("{".into(), String::new(), Finish::Stop));
+    }
+
+    #[test]
+    fn calls_of_tools_are_an_answer() {
+        let call = baton_proto::v1::ToolCall::default();
+        let reply =
+            GetReply { answer: Some(String::new()), tool_calls: vec![call], ..GetReply::default() };
+        assert_eq!(judge(reply).unwrap().answer.finish, Finish::ToolCalls);
     }
 }

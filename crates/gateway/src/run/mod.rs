@@ -76,8 +76,8 @@ async fn whole(
     };
     // From here on the run has ended, or shall go on.
     attendee.release();
-    let end::Ended { answer, finish, usage, report } = ended?;
-    Ok(Json(head.completion(&answer, "", finish, &usage, report)).into_response())
+    let end::Ended { answer, usage, report } = ended?;
+    Ok(Json(head.completion(&answer, &usage, report)).into_response())
 }
 
 /// Said by a gateway that stops: the run is somebody else's to finish.

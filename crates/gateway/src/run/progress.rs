@@ -1,7 +1,7 @@
 //! Reads off a run's journal what is going on, and which task writes the answer.
 
 use baton_engine::{Event, Input, Outcome, Plan, PlanSource};
-use baton_workflow::{Selection, StepId, VerdictKind};
+use baton_workflow::{AgentId, Selection, StepId, VerdictKind};
 
 /// A run, as far as a client that waits for it cares.
 #[derive(Debug, Default)]
@@ -67,6 +67,10 @@ impl Progress {
             }
             Input::DeadlinePassed => Some("the time is over".into()),
             Input::CancelAsked { .. } => Some("cancelled".into()),
+            Input::AgentsRemoved { agents } => {
+                let agents: Vec<_> = agents.iter().map(AgentId::as_str).collect();
+                Some(format!("no longer configured: {}", agents.join(", ")))
+            }
         }
     }
 
@@ -76,6 +80,9 @@ impl Progress {
             Outcome::Stands => Some("the policy lets the answer stand".into()),
             Outcome::Unreadable { .. } => Some("the policy's plan cannot be read".into()),
             Outcome::Worked { ms, .. } => Some(format!("task {task}: done in {ms} ms")),
+            Outcome::FellShort { shortfall, .. } => {
+                Some(format!("task {task}: no answer ({})", shortfall.code()))
+            }
             Outcome::Verified { verdict, .. } => Some(
                 match verdict.kind {
                     VerdictKind::Pass => "the check passed",

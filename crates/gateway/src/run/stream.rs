@@ -16,6 +16,8 @@ use crate::{
     request::ChatCall,
 };
 use axum::{http::StatusCode, response::Response};
+use baton_codes::ApiCode;
+use baton_proto::v1::ToolPiece;
 use bytes::Bytes;
 use futures::Stream;
 use std::sync::Arc;
@@ -71,12 +73,18 @@ fn answer(
                 for piece in pieces(&rest) {
                     yield chunk(Delta::Text(piece));
                 }
+                for delta in rest_of_calls(&ended) {
+                    yield chunk(Delta::Tool(&delta));
+                }
+                if !ended.answer.refusal.is_empty() {
+                    yield chunk(Delta::Refusal(&ended.answer.refusal));
+                }
                 for bytes in last_chunks(&head, &call, &ended) {
                     yield bytes;
                 }
             }
             Err(error) => {
-                tracing::info!(run, code = error.code, "stream ended without an answer");
+                tracing::info!(run, code = %error.code, "stream ended without an answer");
                 yield data(&error.envelope());
             }
         }
@@ -85,14 +93,29 @@ fn answer(
 
 /// What the client lacks of the answer.
 fn rest(run: &str, live: &Live, ended: &Ended) -> Result<String, ApiError> {
-    match live.sent.rest(&ended.answer) {
+    match live.sent.rest(&ended.answer.text) {
         Some(rest) => Ok(rest.to_owned()),
         None => Err(interrupted(run)),
     }
 }
 
+/// Calls of tools come when the run has ended, each at once named and then piece by piece:
+/// what an agent began to ask for is worth nothing if another takes over.
+fn rest_of_calls(ended: &Ended) -> Vec<ToolPiece> {
+    let mut all = Vec::new();
+    for (index, call) in (0_u32..).zip(&ended.answer.tool_calls) {
+        let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
+        all.push(ToolPiece { index, id, name, arguments: String::new() });
+        all.extend(pieces(&call.arguments).map(|piece| {
+            let arguments = piece.to_owned();
+            ToolPiece { index, arguments, ..ToolPiece::default() }
+        }));
+    }
+    all
+}
+
 fn last_chunks(head: &Head, call: &ChatCall, ended: &Ended) -> Vec<Bytes> {
-    let finish = head.chunk(Delta::Finish(ended.finish), call.include_usage);
+    let finish = head.chunk(Delta::Finish(ended.answer.finish), call.include_usage);
     let report = ended.report.clone();
     if call.include_usage {
         return vec![data(&finish), data(&head.usage_chunk(&ended.usage, report)), DONE];
@@ -106,7 +129,7 @@ fn interrupted(run: &str) -> ApiError {
         "the agent that wrote this text failed and another one answers in its place; \
          the text so far is void: GET /v1/runs/{run} has the answer once it is there"
     );
-    ApiError::new(StatusCode::BAD_GATEWAY, "stream_interrupted", message)
+    ApiError::new(StatusCode::BAD_GATEWAY, ApiCode::StreamInterrupted, message)
 }
 
 /// A text in parts of a readable size.

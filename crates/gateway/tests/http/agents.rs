@@ -8,7 +8,7 @@ fn reply(what: What) -> DirectChatReply {
 
 fn replies() -> Vec<DirectChatReply> {
     let usage = Some(Usage { tokens_in: 3, tokens_out: 2, calls: 1, ..Usage::default() });
-    let end = DirectChatEnd { finish: "length".into(), usage, estimated: false };
+    let end = DirectChatEnd { finish: "length".into(), usage, estimated: false, form_fault: None };
     vec![
         reply(What::Reasoning("hm".into())),
         reply(What::Text("fo".into())),

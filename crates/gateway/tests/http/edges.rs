@@ -2,7 +2,8 @@ use crate::client::{error_of, world, world_of};
 use baton_gateway::Gateway;
 use baton_proto::v1::ErrorDetail;
 use baton_registry::{
-    Auth, InProcess, KeySettings, Kind, Member, Registry, RegistryError, SecretRef, Settings,
+    Auth, Complaint, Configuration, InProcess, KeySettings, Kind, Member, Refusal, Registry,
+    RegistryError, SecretRef,
 };
 use baton_workflow::TenantId;
 use serde_json::{Value, json};
@@ -48,7 +49,11 @@ async fn a_key_is_asked_for_where_keys_are_configured() {
     std::fs::write(&path, "sk-1\n").unwrap();
     let mut settings = crate::sample::settings(&["small"]);
     let key = SecretRef::File(path);
-    settings.auth = Auth::Keys(vec![KeySettings { key, tenant: TenantId::new("ann").unwrap() }]);
+    settings.auth = Auth::Keys(vec![KeySettings {
+        key,
+        tenant: TenantId::new("ann").unwrap(),
+        operator: false,
+    }]);
     let world = world_of(settings).await;
     world.peer.end("four");
     let (status, code, _) = error_of(world.chat(json!({})).send().await.unwrap()).await;
@@ -61,6 +66,50 @@ async fn a_key_is_asked_for_where_keys_are_configured() {
 }
 
 #[tokio::test]
+async fn keys_and_models_follow_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = |name: &str, tenant: &str, operator: bool| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        KeySettings { key: SecretRef::File(path), tenant: TenantId::new(tenant).unwrap(), operator }
+    };
+    let with = |agent: &str, keys: Vec<KeySettings>| {
+        let mut settings = crate::sample::settings(&[agent]);
+        settings.auth = Auth::Keys(keys);
+        settings
+    };
+    let before = with("small", vec![key("sk-1", "ann", false), key("sk-2", "ops", true)]);
+    let registry = Arc::new(InProcess::new(before));
+    let (http, url) = serve(registry.clone()).await;
+    let get = async |path: &str, key: &str| {
+        let response = http.get(format!("{url}{path}")).bearer_auth(key).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json::<Value>().await.unwrap())
+    };
+    let (status, refused) = get("/v1/config", "sk-1").await;
+    assert_eq!((status, &refused["error"]["code"]), (403, &json!("operator_only")));
+    let (status, shown) = get("/v1/config", "sk-2").await;
+    assert_eq!((status, &shown["version"], &shown["refusal"]), (200, &json!(1), &Value::Null));
+    assert_eq!(shown["settings"]["agents"][0]["id"], "small");
+    assert_eq!(shown["settings"]["keys"][1]["tenant"], "ops");
+
+    registry.accept(with("large", vec![key("sk-3", "ann", true)]), Vec::new());
+    assert_eq!(get("/v1/models", "sk-1").await.0, 401, "a key that is no more opens nothing");
+    let models = get("/v1/models/large", "sk-3").await;
+    assert_eq!((models.0, &models.1["id"]), (200, &json!("large")));
+    let complaint = Complaint { line: Some(3), column: Some(1), reason: "no".into() };
+    registry.refuse(Some(Refusal::now("baton.toml", vec![complaint])));
+    let shown = get("/v1/config", "sk-3").await.1;
+    assert_eq!(
+        (&shown["version"], &shown["refusal"]["complaints"][0]["line"]),
+        (&json!(2), &json!(3))
+    );
+    let health = http.get(format!("{url}/healthz")).send().await.unwrap().json::<Value>().await;
+    let expected = json!({ "version": 2, "refused": true, "restart_needed": false });
+    assert_eq!(health.unwrap()["configuration"], expected);
+}
+
+#[tokio::test]
 async fn a_conductors_refusal_reaches_the_client() {
     let world = world().await;
     let refuse = |code, name: &str, param: Option<&str>, retry_after_ms| {
@@ -70,13 +119,15 @@ async fn a_conductors_refusal_reaches_the_client() {
         world.peer.with(|state| state.refusal = Some(refusal));
         world.chat(json!({})).send()
     };
-    let refused = refuse(Code::InvalidArgument, "denied", Some("baton.deny"), None).await.unwrap();
+    let refused =
+        refuse(Code::InvalidArgument, "no_agent_left", Some("baton.deny"), None).await.unwrap();
     let (status, code, headers) = error_of(refused).await;
-    assert_eq!((status, code.as_str()), (400, "denied"));
+    assert_eq!((status, code.as_str()), (400, "no_agent_left"));
     assert_eq!(headers["x-should-retry"], "false");
+    // A name of another version: what the status says is true all the same.
     let refused = refuse(Code::ResourceExhausted, "too_many_runs", None, Some(2500)).await.unwrap();
     let (status, code, headers) = error_of(refused).await;
-    assert_eq!((status, code.as_str()), (429, "too_many_runs"));
+    assert_eq!((status, code.as_str()), (429, "rate_limit_exceeded"));
     assert_eq!(
         (&headers["retry-after"], &headers["retry-after-ms"]),
         (&"3".parse().unwrap(), &"2500".parse().unwrap())
@@ -100,8 +151,12 @@ impl Registry for Defective {
         panic!("a defect")
     }
 
-    fn settings(&self) -> Arc<Settings> {
-        self.0.settings()
+    fn configuration(&self) -> Arc<Configuration> {
+        self.0.configuration()
+    }
+
+    fn watch(&self) -> tokio::sync::watch::Receiver<Arc<Configuration>> {
+        self.0.watch()
     }
 }
 
@@ -138,4 +193,30 @@ async fn without_a_conductor_the_gateway_is_alive_but_not_ready() {
     let (status, _, headers) = error_of(chat).await;
     assert_eq!(status, 503);
     assert!(headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn a_tenant_sees_its_own_status_and_everybody_sees_everything() {
+    let world = world().await;
+    let status: Value = world.get("/v1/status?runs=7").send().await.unwrap().json().await.unwrap();
+    assert_eq!((&status["object"], &status["all"]), (&json!("baton.status"), &json!(true)));
+    assert_eq!(status["queues"][0]["runs"], 7);
+    assert_eq!(status["agents"][0]["calls"], 9);
+    assert_eq!(status["workers"], json!({ "answered": 1, "known": 1 }));
+    let wrong = world.get("/v1/status?runs=101").send().await.unwrap();
+    assert_eq!(error_of(wrong).await.1, "invalid_value");
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, "sk-1").unwrap();
+    let mut settings = crate::sample::settings(&["small"]);
+    let key = SecretRef::File(path);
+    let tenant = TenantId::new("ann").unwrap();
+    settings.auth = Auth::Keys(vec![KeySettings { key, tenant, operator: false }]);
+    let world = world_of(settings).await;
+    assert_eq!(world.get("/v1/status").send().await.unwrap().status(), 401);
+    let status = world.get("/v1/status").bearer_auth("sk-1").send().await.unwrap();
+    let status: Value = status.json().await.unwrap();
+    assert_eq!((&status["all"], &status["queues"][0]["tenant"]), (&json!(false), &json!("ann")));
+    assert_eq!(status["agents"][0]["calls"], 1);
 }

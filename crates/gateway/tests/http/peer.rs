@@ -117,7 +117,13 @@ impl Peer {
 
     pub(crate) fn fail(&self, task: u32) {
         let outcome = Outcome::Failed { code: "overloaded".into(), message: "busy".into() };
-        let input = Input::Outcome { task, outcome, spend: Spend::ZERO, estimated: false };
+        let input = Input::Outcome {
+            task,
+            outcome,
+            spend: Spend::ZERO,
+            estimated: false,
+            incidents: Vec::new(),
+        };
         self.journal(&Event::Heard { input });
     }
 
@@ -137,6 +143,8 @@ impl Peer {
             step: StepId(0),
             agent: AgentId::new("small").unwrap(),
             truncated: false,
+            tool_calls: None,
+            shortfall: None,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
@@ -166,6 +174,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         planning: Planning::Strategy { name: "direct".into(), plan: plan(steps, selection) },
         check,
         images: false,
+        needs: baton_workflow::Abilities::NONE,
     };
     Event::Submitted { spec: Box::new(spec) }
 }
@@ -282,6 +291,16 @@ impl conductor_server::Conductor for Wire {
         Ok(Response::new(growing(self.0.clone(), items, last)))
     }
 
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Reply<pb::StatusReply> {
+        let asked = request.into_inner();
+        let status = serde_json::json!({
+            "runs": [],
+            "queues": [{ "tenant": asked.tenant, "runs": asked.runs }],
+            "all": asked.everything,
+        });
+        Ok(Response::new(pb::StatusReply { status_json: status.to_string().into() }))
+    }
+
     async fn cancel(&self, request: Request<pb::CancelRequest>) -> Reply<pb::CancelReply> {
         self.0.with(|state| state.cancels.push(request.into_inner()));
         let state = pb::cancel_reply::State::Asked.into();
@@ -321,7 +340,9 @@ impl worker_agent_server::WorkerAgent for Wire {
         Ok(Response::new(growing(self.0.clone(), items, last)))
     }
 
-    async fn describe(&self, _request: Request<pb::DescribeRequest>) -> Reply<pb::DescribeReply> {
-        Err(Status::unimplemented("nobody asks"))
+    async fn describe(&self, request: Request<pb::DescribeRequest>) -> Reply<pb::DescribeReply> {
+        let calls = if request.into_inner().tenant.is_some() { 1 } else { 9 };
+        let figures = pb::AgentFigures { agent: "small".into(), calls, ..Default::default() };
+        Ok(Response::new(pb::DescribeReply { figures: vec![figures], ..Default::default() }))
     }
 }

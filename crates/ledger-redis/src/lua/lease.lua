@@ -53,6 +53,7 @@ local function lease(run, number, tenant, class)
   elseif row[2] then
     call('HDEL', key, 'unheld')
   end
+  call('HDEL', key, 'reserved_call', 'settled_call')
   call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
     beyond and NOTHING or row[1])
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))

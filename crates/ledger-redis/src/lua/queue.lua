@@ -83,6 +83,7 @@ local function virtual_time(class)
 end
 -- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
 local function enter_ring(class, tenant)
+  call('SADD', BASE .. 'classes', class)
   if call('SISMEMBER', BASE .. 'parked:' .. tenant, class) == 1 then
     return
   end
@@ -180,7 +181,7 @@ local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
   call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
-    'reserve', 'unheld', 'withdrawn')
+    'reserve', 'unheld', 'reserved_call', 'settled_call', 'withdrawn')
   call('SREM', live_key(run), number)
 end
 
@@ -224,6 +225,11 @@ local function spend_up(run, spend)
   for above in row[2]:gmatch('%S+') do
     call('HSET', run_key(above), 'spent', spend_add(call('HGET', run_key(above), 'spent'), spend))
   end
+end
+-- Whether an attempt has booked this call, or a later one: their numbers rise.
+local function is_repeated(key, field, at)
+  local last = call('HGET', key, field)
+  return last and not wide_above(wide(at), wide(last))
 end
 -- Sets a part of the root's budget aside, or answers which resource does not hold it.
 local function set_aside(root, amount)

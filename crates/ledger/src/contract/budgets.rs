@@ -26,9 +26,9 @@ const OVER: LedgerError = LedgerError::BudgetSpent(Resource::Tokens);
 pub async fn reservations_add_up(l: L) {
     submit(&l, small("a", 2)).await;
     let (one, two) = (holder(&l).await, holder(&l).await);
-    l.reserve(&one, tokens(10)).await.unwrap();
-    l.reserve(&one, tokens(20)).await.unwrap();
-    l.reserve(&two, tokens(30)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(10)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(20)).await.unwrap();
+    l.reserve(&two, next_call(), tokens(30)).await.unwrap();
     let all = tokens(10).plus(tokens(20)).plus(tokens(30));
     assert_eq!(sums(&l).await, (ZERO, all));
 }
@@ -36,14 +36,14 @@ pub async fn reservations_add_up(l: L) {
 pub async fn a_budget_is_not_exceeded(l: L) {
     submit(&l, small("a", 3)).await;
     let (one, two) = (holder(&l).await, holder(&l).await);
-    l.reserve(&one, tokens(60)).await.unwrap();
-    assert_eq!(l.reserve(&two, tokens(41)).await, Err(OVER));
+    l.reserve(&one, next_call(), tokens(60)).await.unwrap();
+    assert_eq!(l.reserve(&two, next_call(), tokens(41)).await, Err(OVER));
     assert_eq!(sums(&l).await, (ZERO, tokens(60)), "a refused call sets nothing aside");
-    l.reserve(&two, tokens(40)).await.unwrap();
+    l.reserve(&two, next_call(), tokens(40)).await.unwrap();
     l.complete(&one, completion("o", tokens(10))).await.unwrap();
     let three = holder(&l).await;
-    assert_eq!(l.reserve(&three, tokens(51)).await, Err(OVER));
-    assert_eq!(l.reserve(&three, tokens(50)).await, Ok(()));
+    assert_eq!(l.reserve(&three, next_call(), tokens(51)).await, Err(OVER));
+    assert_eq!(l.reserve(&three, next_call(), tokens(50)).await, Ok(()));
 }
 
 pub async fn each_resource_has_its_bound(l: L) {
@@ -57,29 +57,32 @@ pub async fn each_resource_has_its_bound(l: L) {
     for (spend, resource) in
         [(dear, Resource::Usd), (long, Resource::Tokens), (often, Resource::Calls)]
     {
-        assert_eq!(l.reserve(&one, spend).await, Err(LedgerError::BudgetSpent(resource)));
+        assert_eq!(
+            l.reserve(&one, next_call(), spend).await,
+            Err(LedgerError::BudgetSpent(resource))
+        );
     }
     let all = Spend { usd: Usd::from_pico(100), tokens_in: 60, tokens_out: 40, calls: 1 };
-    assert_eq!(l.reserve(&one, all).await, Ok(()));
+    assert_eq!(l.reserve(&one, next_call(), all).await, Ok(()));
 }
 
 pub async fn settling_turns_reserved_into_spent(l: L) {
     submit(&l, small("a", 1)).await;
     let one = holder(&l).await;
-    l.reserve(&one, tokens(10)).await.unwrap();
-    l.reserve(&one, tokens(20)).await.unwrap();
-    l.settle(&one, tokens(10), tokens(4)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(10)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(20)).await.unwrap();
+    l.settle(&one, next_call(), tokens(10), tokens(4)).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(4), tokens(20)));
-    l.settle(&one, tokens(20), ZERO).await.unwrap();
+    l.settle(&one, next_call(), tokens(20), ZERO).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(4), ZERO));
 }
 
 pub async fn completing_settles_the_rest(l: L) {
     submit(&l, small("a", 1)).await;
     let one = holder(&l).await;
-    l.reserve(&one, tokens(10)).await.unwrap();
-    l.reserve(&one, tokens(20)).await.unwrap();
-    l.settle(&one, tokens(10), tokens(4)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(10)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(20)).await.unwrap();
+    l.settle(&one, next_call(), tokens(10), tokens(4)).await.unwrap();
     l.complete(&one, completion("o", tokens(5))).await.unwrap();
     let spend = tokens(4).plus(tokens(5));
     assert_eq!(sums(&l).await, (spend, ZERO));
@@ -90,9 +93,9 @@ pub async fn completing_settles_the_rest(l: L) {
 pub async fn a_lost_attempt_is_booked_in_full(l: L) {
     submit(&l, small("a", 1)).await;
     let lost = held(&l.lease(request(work(), 1, SHORT_MS)).await.unwrap().pop().unwrap());
-    l.reserve(&lost, tokens(10)).await.unwrap();
-    l.reserve(&lost, tokens(20)).await.unwrap();
-    l.settle(&lost, tokens(10), tokens(4)).await.unwrap();
+    l.reserve(&lost, next_call(), tokens(10)).await.unwrap();
+    l.reserve(&lost, next_call(), tokens(20)).await.unwrap();
+    l.settle(&lost, next_call(), tokens(10), tokens(4)).await.unwrap();
     tick_until(&l, |sum| sum.leases == 1).await;
     let before = tokens(4).plus(tokens(20));
     assert_eq!(sums(&l).await, (before, ZERO));
@@ -104,12 +107,42 @@ pub async fn a_lost_attempt_is_booked_in_full(l: L) {
     assert_eq!(mails(&l, &run("a")).await, [outcome]);
 }
 
+pub async fn a_repeated_booking_counts_once(l: L) {
+    submit(&l, small("a", 1)).await;
+    let one = holder(&l).await;
+    for _ in 0..3 {
+        l.reserve(&one, 1, tokens(40)).await.unwrap();
+    }
+    assert_eq!(l.reserve(&one, 2, tokens(61)).await, Err(OVER));
+    // What was refused was not made: its number is free.
+    l.reserve(&one, 2, tokens(30)).await.unwrap();
+    l.reserve(&one, 1, tokens(1)).await.unwrap();
+    assert_eq!(sums(&l).await, (ZERO, tokens(40).plus(tokens(30))));
+    for _ in 0..3 {
+        l.settle(&one, 1, tokens(40), tokens(10)).await.unwrap();
+    }
+    assert_eq!(sums(&l).await, (tokens(10), tokens(30)));
+    l.settle(&one, u64::MAX, tokens(30), tokens(20)).await.unwrap();
+    l.settle(&one, 2, ZERO, tokens(20)).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(10).plus(tokens(20)), ZERO));
+}
+
+pub async fn the_next_attempt_counts_its_calls_anew(l: L) {
+    submit(&l, small("a", 1)).await;
+    let lost = held(&l.lease(request(work(), 1, SHORT_MS)).await.unwrap().pop().unwrap());
+    l.reserve(&lost, 9, tokens(10)).await.unwrap();
+    tick_until(&l, |sum| sum.leases == 1).await;
+    let again = holder(&l).await;
+    l.reserve(&again, 1, tokens(20)).await.unwrap();
+    assert_eq!(sums(&l).await, (tokens(10), tokens(20)));
+}
+
 pub async fn a_stale_holder_books_nothing(l: L) {
     submit(&l, small("a", 1)).await;
     let one = holder(&l).await;
     l.complete(&one, completion("o", ZERO)).await.unwrap();
-    assert_eq!(l.reserve(&one, tokens(1)).await, Err(LedgerError::LeaseLost));
-    assert_eq!(l.settle(&one, ZERO, tokens(1)).await, Err(LedgerError::LeaseLost));
+    assert_eq!(l.reserve(&one, next_call(), tokens(1)).await, Err(LedgerError::LeaseLost));
+    assert_eq!(l.settle(&one, next_call(), ZERO, tokens(1)).await, Err(LedgerError::LeaseLost));
     assert_eq!(sums(&l).await, (ZERO, ZERO));
 }
 
@@ -122,12 +155,12 @@ pub async fn a_tree_has_one_budget(l: L) {
     l.commit(commit).await.unwrap();
     let both = lease_many(&l, work(), 2).await;
     let (one, two) = (held(&both[0]), held(&both[1]));
-    l.reserve(&one, tokens(60)).await.unwrap();
-    assert_eq!(l.reserve(&two, tokens(41)).await, Err(OVER));
-    l.reserve(&two, tokens(40)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(60)).await.unwrap();
+    assert_eq!(l.reserve(&two, next_call(), tokens(41)).await, Err(OVER));
+    l.reserve(&two, next_call(), tokens(40)).await.unwrap();
     l.complete(&two, completion("o", tokens(30))).await.unwrap();
-    assert_eq!(l.reserve(&one, tokens(11)).await, Err(OVER));
-    assert_eq!(l.reserve(&one, tokens(10)).await, Ok(()));
+    assert_eq!(l.reserve(&one, next_call(), tokens(11)).await, Err(OVER));
+    assert_eq!(l.reserve(&one, next_call(), tokens(10)).await, Ok(()));
     let reserved = tokens(60).plus(tokens(10));
     let view = l.read(&run("a").child(1).unwrap(), 0).await.unwrap();
     assert_eq!((view.root_spent, view.root_reserved), (tokens(30), reserved));
@@ -136,11 +169,11 @@ pub async fn a_tree_has_one_budget(l: L) {
 pub async fn more_spent_than_reserved_is_recorded(l: L) {
     submit(&l, small("a", 2)).await;
     let (one, two) = (holder(&l).await, holder(&l).await);
-    l.reserve(&one, tokens(10)).await.unwrap();
-    l.reserve(&two, tokens(20)).await.unwrap();
-    l.settle(&one, tokens(10), tokens(200)).await.unwrap();
+    l.reserve(&one, next_call(), tokens(10)).await.unwrap();
+    l.reserve(&two, next_call(), tokens(20)).await.unwrap();
+    l.settle(&one, next_call(), tokens(10), tokens(200)).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(200), tokens(20)));
-    assert_eq!(l.reserve(&two, tokens(1)).await, Err(OVER));
+    assert_eq!(l.reserve(&two, next_call(), tokens(1)).await, Err(OVER));
     let estimate = Completion { estimated: true, ..completion("o", tokens(300)) };
     l.complete(&two, estimate).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(200).plus(tokens(300)), ZERO));
@@ -154,7 +187,7 @@ pub async fn a_lease_sets_aside_what_its_task_asks_for(l: L) {
     let second = lease_work(&l).await;
     assert_eq!(second.reserved, Err(Resource::Tokens));
     assert_eq!(sums(&l).await, (ZERO, tokens(60)), "what is not held sets nothing aside");
-    l.reserve(&held(&second), tokens(40)).await.unwrap();
+    l.reserve(&held(&second), next_call(), tokens(40)).await.unwrap();
     l.complete(&held(&first), completion("o", tokens(20))).await.unwrap();
     assert_eq!(sums(&l).await, (tokens(20), tokens(40)), "completing gives back the rest");
 }

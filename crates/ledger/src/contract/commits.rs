@@ -175,7 +175,7 @@ async fn with_second(l: &L, lose: bool) -> crate::Leased {
     l.commit(Commit { tasks: vec![task(2)], ..seen(l, &decide).await }).await.unwrap();
     if lose {
         let leased = l.lease(request(work(), 1, SHORT_MS)).await.unwrap().pop().unwrap();
-        l.reserve(&held(&leased), tokens(5)).await.unwrap();
+        l.reserve(&held(&leased), next_call(), tokens(5)).await.unwrap();
         tick_until(l, |sum| sum.leases == 1).await;
     }
     l.cancel(&run("a"), "so that there is something to decide").await.unwrap();
@@ -197,7 +197,7 @@ async fn withdrawn(l: &L, ttl_ms: u64) -> crate::Leased {
     submit(l, with_tasks("a", [1, 2])).await;
     let worker = lease_work(l).await;
     let unwanted = l.lease(request(work(), 1, ttl_ms)).await.unwrap().pop().unwrap();
-    l.reserve(&held(&unwanted), tokens(5)).await.unwrap();
+    l.reserve(&held(&unwanted), next_call(), tokens(5)).await.unwrap();
     l.complete(&held(&worker), completion("o", Spend::ZERO)).await.unwrap();
     let decide = lease_decide(l).await;
     let commit = Commit { withdraw: vec![2], ..seen(l, &decide).await };

@@ -1,7 +1,7 @@
 //! Who is served next.
 
 use super::{given::*, leases::wait_while};
-use crate::{Class, LedgerError, NewTask, Submission, TenantTerms};
+use crate::{Class, Inventory, LedgerError, NewTask, Submission, TenantTerms};
 use baton_workflow::Spend;
 
 fn weight(weight: u32) -> TenantTerms {
@@ -108,4 +108,17 @@ pub async fn terms_have_bounds(l: L) {
     for good in [1, 1000] {
         assert_eq!(l.set_tenant(&tenant("a"), weight(good)).await, Ok(()));
     }
+}
+
+pub async fn what_stands_is_told(l: L) {
+    assert_eq!(l.inventory().await.unwrap(), Inventory::default());
+    fill(&l, "a", 2, 10).await;
+    l.set_tenant(&tenant("b"), weight(7)).await.unwrap();
+    l.set_tenant(&tenant("a"), weight(3)).await.unwrap();
+    let inventory = l.inventory().await.unwrap();
+    assert_eq!(inventory.waiting, [work()]);
+    assert_eq!(inventory.terms, [(tenant("a"), weight(3)), (tenant("b"), weight(7))]);
+    lease_many(&l, work(), 2).await;
+    let waiting = l.inventory().await.unwrap().waiting;
+    assert!(!waiting.contains(&work()), "what is leased waits no more: {waiting:?}");
 }

@@ -93,6 +93,12 @@ pub(super) async fn submit(l: &L, submission: Submission) -> RunId {
     }
 }
 
+/// The number of a reservation or settlement: above all before.
+pub(super) fn next_call() -> u64 {
+    static CALLS: AtomicU64 = AtomicU64::new(1);
+    CALLS.fetch_add(1, Ordering::Relaxed)
+}
+
 pub(super) fn request(class: Class, max: usize, ttl_ms: u64) -> LeaseRequest {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
     let request = REQUESTS.fetch_add(1, Ordering::Relaxed);

@@ -142,8 +142,11 @@ pub async fn a_zombie_changes_nothing(l: L) {
     let lost = Err(LedgerError::LeaseLost);
     for _ in ["while the task waits", "while another holds it"] {
         assert_eq!(l.complete(&zombie, completion("z", tokens(1))).await, lost);
-        assert_eq!(l.reserve(&zombie, tokens(1)).await, Err(LedgerError::LeaseLost));
-        assert_eq!(l.settle(&zombie, tokens(1), tokens(1)).await, Err(LedgerError::LeaseLost));
+        assert_eq!(l.reserve(&zombie, next_call(), tokens(1)).await, Err(LedgerError::LeaseLost));
+        assert_eq!(
+            l.settle(&zombie, next_call(), tokens(1), tokens(1)).await,
+            Err(LedgerError::LeaseLost)
+        );
         assert_eq!(l.heartbeat(std::slice::from_ref(&zombie), 1).await, Ok(vec![Heard::Lost]));
         lease_many(&l, work(), 1).await;
     }
@@ -164,7 +167,7 @@ pub async fn a_task_is_lost_after_its_attempts(l: L) {
     for attempt in 1..=ATTEMPTS_MAX {
         let leased = l.lease(request(work(), 1, SHORT_MS)).await.unwrap().pop().unwrap();
         assert_eq!(leased.token.attempt, attempt);
-        l.reserve(&held(&leased), tokens(10)).await.unwrap();
+        l.reserve(&held(&leased), next_call(), tokens(10)).await.unwrap();
         tick_until(&l, |sum| sum.leases == 1).await;
         last = Some(leased);
     }

@@ -346,7 +346,7 @@ impl Driver {
 
     async fn reserve(&mut self, pick: u8, amount: u64, told: &str) {
         let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
-        let result = self.l.reserve(&held, tokens(amount)).await;
+        let result = self.l.reserve(&held, next_call(), tokens(amount)).await;
         if !self.is_held(&held) {
             assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
             return;
@@ -368,7 +368,7 @@ impl Driver {
 
     async fn settle(&mut self, pick: u8, amount: u64, spend: u64, told: &str) {
         let Some(held) = self.held(pick, pick.is_multiple_of(8), false) else { return };
-        let result = self.l.settle(&held, tokens(amount), tokens(spend)).await;
+        let result = self.l.settle(&held, next_call(), tokens(amount), tokens(spend)).await;
         if !self.is_held(&held) {
             assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
             return;

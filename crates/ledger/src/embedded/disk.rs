@@ -254,10 +254,15 @@ impl Store for Disk {
         self.scan(prefix, until, limit, Direction::Down)
     }
 
-    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError> {
+    fn write(
+        &mut self,
+        changes: Vec<Change>,
+        answers: Vec<Answer>,
+        urgent: bool,
+    ) -> Result<(), LedgerError> {
         let packed = pack(&changes).map_err(|error| broken(&self.path, &error))?;
         self.log_bytes += packed.len() as u64;
-        self.syncer.write(packed, answers)?;
+        self.syncer.write(packed, answers, urgent)?;
         let rows = changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
         self.recent.extend(rows);
         if self.log_bytes > LOG_BYTES_MAX {

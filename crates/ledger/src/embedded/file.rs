@@ -216,6 +216,24 @@ pub(super) fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// The format of the ledger in a file, read without changing it; none where the file was
+/// not closed in order.
+pub(super) fn format_of(path: &Path) -> Result<Option<u32>, LedgerError> {
+    let rows = match Database::builder().open_read_only(path) {
+        Ok(rows) => rows,
+        Err(DatabaseError::RepairAborted) => return Ok(None),
+        Err(error) => return Err(unusable(path, &error)),
+    };
+    let get = || -> Result<_, redb::Error> {
+        let value = rows.begin_read()?.open_table(ROWS)?.get(row::FORMAT_KEY)?;
+        Ok(value.map(|value| decode(value.value())))
+    };
+    match get().map_err(|error| failed(&error))?.transpose()? {
+        None => Ok(None),
+        Some(format) => check_format(path, format).map(|()| Some(format)),
+    }
+}
+
 pub(super) fn check_format(path: &Path, found: u32) -> Result<(), LedgerError> {
     if found != FORMAT {
         return Err(LedgerError::Unusable(format!(

@@ -160,7 +160,6 @@ struct Seen {
     journal: u64,
     gap: Option<u64>,
     open: u64,
-    decides: bool,
     mails: u64,
     timers: u64,
     tasks_spent: Spend,
@@ -273,7 +272,6 @@ impl Look {
                 seen.tasks_spent = seen.tasks_spent.plus(task.spent);
                 if task.standing.is_open() {
                     seen.open += 1;
-                    seen.decides |= row::number_of(key)? == u64::from(crate::DECIDE_TASK);
                 }
             }
             Kind::Mail => {
@@ -297,6 +295,7 @@ impl Look {
     /// Rows against each other, once all are read.
     fn compare(mut self) -> Looked {
         let runs = std::mem::take(&mut self.runs);
+        // Of the children of a run: what they spent, and whether one has not ended.
         let mut below: HashMap<&str, (Spend, bool)> = HashMap::new();
         for seen in runs.values() {
             let parent = seen.head.as_ref().and_then(|head| head.parent.as_ref());
@@ -307,8 +306,7 @@ impl Look {
             }
         }
         for (id, seen) in &runs {
-            let under = below.get(id.as_str()).copied().unwrap_or_default();
-            self.run(id, seen, &runs, under);
+            self.run(id, seen, &runs, below.get(id.as_str()).copied());
         }
         for (by, run) in std::mem::take(&mut self.named) {
             if runs.get(&run).is_none_or(|seen| seen.head.is_none()) {
@@ -334,7 +332,7 @@ impl Look {
         id: &str,
         seen: &Seen,
         runs: &BTreeMap<String, Seen>,
-        (below, child_unended): (Spend, bool),
+        below: Option<(Spend, bool)>,
     ) {
         let (Some(head), Some(progress)) = (&seen.head, seen.progress()) else {
             let what = match (&seen.head, seen.progress()) {
@@ -357,7 +355,8 @@ impl Look {
             self.looked
                 .found(Damage::JournalGap, format!("run {id} has {found} of {expected} entries"));
         }
-        let least = seen.tasks_spent.plus(below);
+        let (spent_below, child_unended) = below.unwrap_or_default();
+        let least = seen.tasks_spent.plus(spent_below);
         if least.minus(progress.spent) != Spend::ZERO {
             self.looked
                 .found(Damage::Spend, format!("run {id} spent less than its tasks and children"));
@@ -366,8 +365,12 @@ impl Look {
             return;
         }
         self.looked.unfinished += 1;
-        let waits = seen.open > 0 || seen.timers > 0 || child_unended;
-        if !seen.decides && (seen.mails > 0 || !waits) {
+        let waits = seen.open > 0 || seen.timers > 0;
+        // Decisions are no rows: opening the ledger derives them, by this rule.
+        let decides = progress.mail_last > progress.mail_seen
+            || progress.cancelled
+            || !(waits || below.is_some());
+        if !decides && (seen.mails > 0 || !(waits || child_unended)) {
             self.looked.found(Damage::Stuck, format!("run {id}"));
         }
     }

@@ -9,7 +9,7 @@ use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The form of all rows. A file of another form is refused.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
@@ -137,6 +137,19 @@ pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
     key
 }
 
+/// The run that a row belongs to; none for rows of tenants, and of the file itself.
+pub(super) fn run_of(key: &[u8]) -> Option<&[u8]> {
+    let of_runs = [Kind::Live, Kind::TaskHead, Kind::Task, Kind::Journal, Kind::Mail, Kind::Timer];
+    let (letter, rest) = key.split_first()?;
+    let of_run = of_runs.iter().any(|kind| kind.letter() == *letter);
+    rest.split(|byte| *byte == 0).next().filter(|_| of_run)
+}
+
+/// The row of a run's head.
+pub(super) fn head_of(run: &[u8]) -> Vec<u8> {
+    [&[Kind::Head.letter()], run, &[0]].concat()
+}
+
 /// A row of a run that has a number.
 pub(super) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
     let mut key = of(kind, run.as_str());
@@ -173,7 +186,7 @@ pub(super) fn ended_at(key: &[u8]) -> Result<u64, LedgerError> {
 }
 
 /// The run whose one row of a kind this is the key of.
-pub(super) fn run_of(key: &[u8]) -> Result<RunId, LedgerError> {
+pub(super) fn run_named_by(key: &[u8]) -> Result<RunId, LedgerError> {
     let text = text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
     RunId::new(text).map_err(|error| corrupt(&error.to_string()))
 }

@@ -23,9 +23,10 @@ use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
 use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashMap;
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -133,6 +134,15 @@ struct Lease {
     request: u64,
     /// What the lease itself has set aside.
     reserved: Result<Spend, Resource>,
+    last: LastCalls,
+}
+
+/// Numbers of the last reservation and settlement of an attempt, by which a repetition is
+/// known. Not kept on disk: a restart ends the attempt.
+#[derive(Debug, Default)]
+struct LastCalls {
+    reserved: u64,
+    settled: u64,
 }
 
 /// How a token stands to a task.
@@ -194,16 +204,16 @@ impl State {
         Self {
             epoch,
             counter: epoch << COUNTER_BITS,
-            runs: HashMap::new(),
-            roots: HashMap::new(),
-            keys: HashMap::new(),
+            runs: HashMap::default(),
+            roots: HashMap::default(),
+            keys: HashMap::default(),
             queues: queue::Queues::default(),
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
             totals: Totals::default(),
-            finished: HashMap::new(),
+            finished: HashMap::default(),
             to_look_at: Vec::new(),
-            requests: HashMap::new(),
+            requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),
         }
@@ -213,6 +223,11 @@ impl State {
     pub(super) fn set_tenant(&mut self, tenant: &TenantId, terms: TenantTerms) {
         self.queues.set_terms(tenant, terms);
         self.changes.tenant(tenant);
+    }
+
+    /// What stands here, whoever put it here.
+    pub(super) fn inventory(&self) -> crate::Inventory {
+        self.queues.inventory()
     }
 
     /// Classes that have got something to hand out since this was asked last.

@@ -36,8 +36,13 @@ pub(super) trait Store: Send {
 
     /// Writes all changes or none. Readings see them at once; `answers` are given when
     /// they, and all that was written before, will outlive the process and the machine's
-    /// power, and never if they will not.
-    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError>;
+    /// power, and never if they will not. Where nothing is `urgent`, more may be waited for.
+    fn write(
+        &mut self,
+        changes: Vec<Change>,
+        answers: Vec<Answer>,
+        urgent: bool,
+    ) -> Result<(), LedgerError>;
 }
 
 /// Rows that live as long as the process.
@@ -68,7 +73,12 @@ impl Store for Memory {
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn write(&mut self, changes: Vec<Change>, answers: Vec<Answer>) -> Result<(), LedgerError> {
+    fn write(
+        &mut self,
+        changes: Vec<Change>,
+        answers: Vec<Answer>,
+        _urgent: bool,
+    ) -> Result<(), LedgerError> {
         for (key, value) in changes {
             match value {
                 Some(value) => self.rows.insert(key, value.into()),

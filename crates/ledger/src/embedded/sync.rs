@@ -3,6 +3,9 @@
 //! It takes all that has been written since its last turn, makes it durable with one
 //! write and one sync, and gives the answers that waited for it, in order. Meanwhile the
 //! ledger's own thread goes on: whoever needs no durable answer never waits for the disk.
+//!
+//! What nobody outside waits for, such as the outcome of a task whose run decides next,
+//! waits a moment for what follows from it, and shares its sync.
 
 use super::{
     disk::{Rows, broken},
@@ -10,6 +13,7 @@ use super::{
     log::Log,
     meter::Meter,
     room::Room,
+    row::{head_of, run_of},
     store::Answer,
 };
 use crate::LedgerError;
@@ -21,6 +25,7 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 /// Batches that wait for the disk; one more holds the ledger's own thread up.
@@ -28,10 +33,14 @@ const JOBS_MAX: usize = 64;
 /// Bytes written and synced at once, as far as whole batches go.
 const SYNC_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How long what is not urgent waits for more: far longer than a decision takes.
+const IDLE: Duration = Duration::from_millis(2);
+
 enum Job {
     Write {
         packed: Vec<u8>,
         answers: Vec<Answer>,
+        urgent: bool,
     },
     /// From here on to another log; the rows of this one move to the sorted file.
     Turn {
@@ -97,13 +106,18 @@ impl Syncer {
 
     /// Has a batch made durable, then the answers given. A batch that changes nothing
     /// waits only for those before it.
-    pub(super) fn write(&self, packed: Vec<u8>, answers: Vec<Answer>) -> Result<(), LedgerError> {
+    pub(super) fn write(
+        &self,
+        packed: Vec<u8>,
+        answers: Vec<Answer>,
+        urgent: bool,
+    ) -> Result<(), LedgerError> {
         if packed.is_empty() && self.waiting.load(Ordering::Acquire) == 0 {
             answers.into_iter().for_each(|answer| answer());
             return Ok(());
         }
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        self.hand_over(Job::Write { packed, answers })
+        self.hand_over(Job::Write { packed, answers, urgent })
     }
 
     /// Goes on with another log. The rows of the present one move to the sorted file once
@@ -164,10 +178,11 @@ impl Thread {
     /// As many batches as there are, up to a new log.
     fn turn(&mut self, first: Job) -> Result<(), LedgerError> {
         let (mut next, mut given, mut batches, mut bytes) = (Some(first), Vec::new(), 0, 0);
-        let mut turned = None;
+        let (mut turned, mut hurry, until) = (None, false, Instant::now() + IDLE);
         while let Some(job) = next {
             match job {
-                Job::Write { packed, answers } => {
+                Job::Write { packed, answers, urgent } => {
+                    hurry |= urgent;
                     bytes += packed.len();
                     batches += 1;
                     if !packed.is_empty() {
@@ -180,7 +195,13 @@ impl Thread {
                     break;
                 }
             }
-            next = if bytes < SYNC_BYTES_MAX { self.todo.try_recv().ok() } else { None };
+            next = match bytes < SYNC_BYTES_MAX {
+                true if hurry => self.todo.try_recv().ok(),
+                true => {
+                    self.todo.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+                }
+                false => None,
+            };
         }
         self.sync()?;
         given.into_iter().for_each(|answer: Answer| answer());
@@ -203,9 +224,14 @@ impl Thread {
 }
 
 fn move_rows(file: &File, rows: &Rows, log: &Path, room: &Room) -> Result<(), LedgerError> {
+    let began_here = |run: &[u8]| matches!(rows.get(&head_of(run)), Some(Some(_)));
+    // Rows of a run that began with these never were in the file: most of those that are
+    // gone need no looking for.
+    let moves = |key: &[u8], is_there: bool| is_there || !run_of(key).is_some_and(began_here);
     room.wait_for(log, || {
-        let rows = rows.iter().map(|(key, value)| (key.clone(), value.clone()));
-        file.try_write(rows).inspect_err(|error| {
+        let moving = rows.iter().filter(|(key, value)| moves(key, value.is_some()));
+        let moving = moving.map(|(key, value)| (key.clone(), value.clone()));
+        file.try_write(moving).inspect_err(|error| {
             if let WriteError::NoRoom(_) = error
                 && let Err(error) = file.reopen()
             {

@@ -4,10 +4,11 @@ use super::{EmbeddedLedger, state::Page, store::Answer};
 use crate::{END, LedgerError, Observation, Watched};
 use baton_workflow::RunId;
 use bytes::Bytes;
+use foldhash::{HashMap, HashSet};
 use futures::stream;
 use futures_core::stream::BoxStream;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::mpsc;

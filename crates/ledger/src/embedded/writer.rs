@@ -17,9 +17,9 @@ use super::{
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, LeaseRequest, Leased, LedgerError,
-    Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted,
-    TenantTerms, Ticked,
+    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
+    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
+    Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -42,11 +42,12 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 /// All that the writer can be asked.
 pub(super) enum Ask {
     SetTenant(TenantId, TenantTerms, Reply<()>),
+    Inventory(Reply<Inventory>),
     Submit(Box<Submission>, Reply<Submitted>),
     Lease(LeaseRequest, Reply<Vec<Leased>>),
     Heartbeat(Vec<Held>, u64, Reply<Vec<Heard>>),
-    Reserve(Held, Spend, Reply<()>),
-    Settle(Held, Spend, Spend, Reply<()>),
+    Reserve(Held, u64, Spend, Reply<()>),
+    Settle(Held, u64, Spend, Spend, Reply<()>),
     Complete(Held, Completion, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
@@ -77,6 +78,8 @@ pub(super) struct Writer {
     parked: Vec<Parked>,
     /// What waits until this turn's rows are durable.
     answers: Vec<Answer>,
+    /// Whether somebody outside the ledger can go on only with one of them.
+    urgent: bool,
     closing: Vec<oneshot::Sender<()>>,
     /// Why the ledger cannot go on; once it is set, the thread ends.
     broken: Arc<OnceLock<String>>,
@@ -91,6 +94,7 @@ impl Writer {
             watchers: Watchers::default(),
             parked: Vec::new(),
             answers: Vec::new(),
+            urgent: false,
             closing: Vec::new(),
             broken,
             now: clock(),
@@ -149,10 +153,12 @@ impl Writer {
     /// nothing.
     fn write(&mut self) -> Result<(), LedgerError> {
         let (rows, finished) = self.state.take_rows()?;
-        self.answers.extend(self.watchers.take());
+        let news = self.watchers.take();
+        let urgent = std::mem::take(&mut self.urgent) || news.is_some();
+        self.answers.extend(news);
         let answers = std::mem::take(&mut self.answers);
         if !rows.is_empty() || !answers.is_empty() {
-            self.store.write(rows, answers)?;
+            self.store.write(rows, answers, urgent)?;
         }
         self.state.forget_finished(finished);
         Ok(())
@@ -160,6 +166,16 @@ impl Writer {
 
     /// An error about the store ends the ledger: what is in memory may be half changed.
     fn answer<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        result: Result<T, LedgerError>,
+    ) -> Result<(), LedgerError> {
+        self.urgent = true;
+        self.answer_later(reply, result)
+    }
+
+    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it.
+    fn answer_later<T: Send + 'static>(
         &mut self,
         reply: Reply<T>,
         result: Result<T, LedgerError>,
@@ -192,6 +208,10 @@ impl Writer {
                 self.state.set_tenant(&tenant, terms);
                 self.answer(reply, Ok(()))
             }
+            Ask::Inventory(reply) => {
+                let inventory = self.state.inventory();
+                self.answer(reply, Ok(inventory))
+            }
             Ask::Submit(submission, reply) => {
                 let result = self.state.submit(store, now, *submission);
                 self.answer(reply, result)
@@ -203,25 +223,25 @@ impl Writer {
                 let _ = reply.send(Ok(heard));
                 Ok(())
             }
-            Ask::Reserve(held, amount, reply) => {
-                let result = self.state.reserve(&held, amount);
+            Ask::Reserve(held, call, amount, reply) => {
+                let result = self.state.reserve(&held, call, amount);
                 self.answer(reply, result)
             }
-            Ask::Settle(held, reserved, spent, reply) => {
-                let result = self.state.settle(&held, reserved, spent);
+            Ask::Settle(held, call, reserved, spent, reply) => {
+                let result = self.state.settle(&held, call, reserved, spent);
                 self.answer(reply, result)
             }
             Ask::Complete(held, completion, reply) => {
                 let result = self.state.complete(store, now, &held, completion);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Tick(max, reply) => {
                 let result = self.state.tick(now, max);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Cancel(run, reason, reply) => {
                 let result = self.state.cancel(store, now, &run, &reason);

@@ -5,7 +5,7 @@ use super::{
     table::{Shape, Table, nearest},
 };
 use crate::{ProviderSettings, settings::pool_version};
-use baton_workflow::{AgentCard, AgentId, Pool, Price};
+use baton_workflow::{Abilities, AgentCard, AgentId, Pool, Price};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most tokens a card may name: past any model's window, well within arithmetic.
@@ -21,9 +21,10 @@ pub(crate) const POLICY_AGENT: &str = "policy";
 
 const AGENT: Shape = Shape {
     required: &["id", "provider", "model", "price", "context_tokens", "output_tokens"],
-    optional: &["strengths", "concurrency", "images", "tags"],
+    optional: &["strengths", "concurrency", "images", "tools", "structured_output", "tags"],
 };
-const PRICE: Shape = Shape { required: &["input", "output"], optional: &[] };
+const PRICE: Shape =
+    Shape { required: &["input", "output"], optional: &["cached_input", "cache_write"] };
 
 /// The agents that were read.
 #[derive(Debug)]
@@ -110,6 +111,10 @@ pub(super) fn card(
     }
     let concurrency = table.whole("concurrency", 1..=CONCURRENCY_MAX, faults);
     let images = table.flag("images", faults);
+    let abilities = Abilities {
+        tools: table.flag("tools", faults).unwrap_or(true),
+        structured_output: table.flag("structured_output", faults).unwrap_or(true),
+    };
     let tags = table.texts("tags", faults);
     Some(AgentCard {
         id: id?,
@@ -121,6 +126,7 @@ pub(super) fn card(
         output_tokens: output_tokens?,
         concurrency: concurrency.unwrap_or(CONCURRENCY),
         images: images.unwrap_or(false),
+        abilities,
         tags: tags.into_iter().map(str::to_owned).collect(),
     })
 }
@@ -160,5 +166,6 @@ fn price(table: Table<'_>, faults: &mut Faults<'_>) -> Option<Price> {
         Some(dollars)
     };
     let (input, output) = (dollars("input"), dollars("output"));
-    Price::from_dollars(input?, output?).ok()
+    let (cached, written) = (dollars("cached_input"), dollars("cache_write"));
+    Price::from_dollars(input?, output?).and_then(|price| price.with_cache(cached, written)).ok()
 }

@@ -3,10 +3,12 @@
 use std::fmt;
 
 /// One thing that is wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Complaint {
     /// The line of the file, from 1; nothing where the fault is not in a file.
     pub line: Option<usize>,
+    /// The column of that line, in characters from 1.
+    pub column: Option<usize>,
     /// What was wrong, with the value, and what was expected.
     pub reason: String,
 }
@@ -19,6 +21,22 @@ pub struct SettingsFaults {
 }
 
 impl SettingsFaults {
+    /// One complaint about `source` as a whole.
+    pub fn about(source: impl Into<String>, reason: impl Into<String>) -> Self {
+        let complaint = Complaint { line: None, column: None, reason: reason.into() };
+        Self { source: source.into(), complaints: vec![complaint] }
+    }
+
+    /// Complaints about `source` that no reading of its text can come to, at least one.
+    pub fn new(source: impl Into<String>, complaints: Vec<Complaint>) -> Self {
+        Self { source: source.into(), complaints }
+    }
+
+    /// What they are about: the name of a file, or `environment`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// All of them; never empty.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints
@@ -30,7 +48,7 @@ impl std::error::Error for SettingsFaults {}
 impl fmt::Display for SettingsFaults {
     /// One line a complaint, as compilers print them: `baton.toml:12: ...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Complaint { line, reason }) in self.complaints.iter().enumerate() {
+        for (number, Complaint { line, reason, .. }) in self.complaints.iter().enumerate() {
             let end = if number == 0 { "" } else { "\n" };
             match line {
                 Some(line) => write!(f, "{end}{}:{line}: {reason}", self.source)?,
@@ -56,13 +74,13 @@ impl<'a> Faults<'a> {
 
     /// Complains about what stands at this byte of the text.
     pub(crate) fn at(&mut self, offset: usize, reason: impl Into<String>) {
-        let line = Some(self.line(offset));
-        self.complaints.push(Complaint { line, reason: reason.into() });
+        let (line, column) = (Some(self.line(offset)), Some(self.column(offset)));
+        self.complaints.push(Complaint { line, column, reason: reason.into() });
     }
 
     /// Complains about what stands in no line.
     pub(crate) fn anywhere(&mut self, reason: impl Into<String>) {
-        self.complaints.push(Complaint { line: None, reason: reason.into() });
+        self.complaints.push(Complaint { line: None, column: None, reason: reason.into() });
     }
 
     /// The line of this byte. The end of the text belongs to its last line, so that an
@@ -71,6 +89,15 @@ impl<'a> Faults<'a> {
         let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
         let breaks = before.iter().filter(|byte| **byte == b'\n').count();
         (breaks + 1).min(self.text.lines().count().max(1))
+    }
+
+    /// The column of this byte.
+    fn column(&self, offset: usize) -> usize {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let before = before.get(begin..).unwrap_or_default();
+        // Every character but its continuation bytes.
+        before.iter().filter(|byte| **byte & 0xC0 != 0x80).count() + 1
     }
 
     /// Whether anything was wrong.

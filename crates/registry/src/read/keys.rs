@@ -8,7 +8,7 @@ use super::{
 use crate::{Auth, KeySettings, settings::open_auth};
 use baton_workflow::TenantId;
 
-const KEY: Shape = Shape { required: &["tenant"], optional: &["env", "file"] };
+const KEY: Shape = Shape { required: &["tenant"], optional: &["env", "file", "operator"] };
 
 /// Whoever shows a key, or everybody where none is configured.
 pub(super) fn auth(root: Table<'_>, context: &Context<'_>, faults: &mut Faults<'_>) -> Auth {
@@ -29,11 +29,12 @@ pub(super) fn auth(root: Table<'_>, context: &Context<'_>, faults: &mut Faults<'
         if let Some(Err(error)) = &tenant {
             faults.at(table.at("tenant"), format!("{}: {error}", table.name("tenant")));
         }
+        let operator = table.flag("operator", faults).unwrap_or(false);
         let (Some(key), Some(Ok(tenant))) = (key, tenant) else { continue };
         if keys.iter().any(|known| known.key == key) {
             faults.at(at, format!("{path} names a key that is named before: remove one"));
         }
-        keys.push(KeySettings { key, tenant });
+        keys.push(KeySettings { key, tenant, operator });
     }
     Auth::Keys(keys)
 }

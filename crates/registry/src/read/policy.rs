@@ -1,13 +1,14 @@
 //! `[policy]`: who plans, who stands in, who judges.
 
 use super::{
+    account,
     agent::{Agents, POLICY_AGENT, card},
     faults::Faults,
     strategy,
     table::{Shape, Table, nearest},
 };
 use crate::{PolicySettings, ProviderSettings, StrategySettings};
-use baton_workflow::{AgentId, Limits};
+use baton_workflow::{AgentId, HedgeTerms, Limits};
 use std::collections::BTreeMap;
 
 const MODEL_REQUIRED: [&str; 5] = ["provider", "model", "price", "context_tokens", "output_tokens"];
@@ -27,6 +28,8 @@ const POLICY: Shape = Shape {
         "fallback",
         "fallback_parameters",
         "judge",
+        "hedge",
+        "single_flight",
     ],
 };
 
@@ -36,6 +39,8 @@ pub(super) struct Policy {
     pub(super) policy: Option<PolicySettings>,
     pub(super) fallback: StrategySettings,
     pub(super) judge: Option<AgentId>,
+    pub(super) hedge: Option<HedgeTerms>,
+    pub(super) single_flight: bool,
 }
 
 /// What `[policy]` says; without it, or where it is wrong, the defaults.
@@ -48,7 +53,8 @@ pub(super) fn policy(
 ) -> Policy {
     let direct = StrategySettings::direct;
     let Some((at, entries)) = root.table("policy", faults) else {
-        return Policy { policy: None, fallback: direct(), judge: None };
+        let (policy, judge, hedge) = (None, None, None);
+        return Policy { policy, fallback: direct(), judge, hedge, single_flight: false };
     };
     let table = Table::open("policy", at, entries, &POLICY, faults);
     let pool = agents.pool.as_ref();
@@ -63,7 +69,10 @@ pub(super) fn policy(
         }
         None => model(table, providers, faults),
     };
-    Policy { policy, fallback, judge: judge(table, agents, faults) }
+    let judge = judge(table, agents, faults);
+    let hedge = account::hedge(table, faults);
+    let single_flight = table.flag("single_flight", faults).unwrap_or(false);
+    Policy { policy, fallback, judge, hedge, single_flight }
 }
 
 fn refuse_both(table: Table<'_>, faults: &mut Faults<'_>) {

@@ -1,19 +1,36 @@
 //! `[providers.NAME]`: where models are served.
 
 use super::{
-    Context,
+    Context, account,
     faults::Faults,
     table::{Shape, Table},
 };
-use crate::{ProviderSettings, TimeoutSettings};
+use crate::{ProviderKind, ProviderSettings, SecretRef, TimeoutSettings};
 use http::Uri;
 use std::collections::BTreeMap;
 
 /// Longest wait that can be configured, in milliseconds: one day.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
-const PROVIDER: Shape =
-    Shape { required: &["base_url"], optional: &["key_env", "key_file", "stream", "timeouts"] };
+const PROVIDER: Shape = Shape {
+    required: &[],
+    optional: &[
+        "kind",
+        "base_url",
+        "key_env",
+        "key_file",
+        "stream",
+        "timeouts",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "concurrency",
+        "breaker",
+    ],
+};
+/// Anthropic itself.
+pub(crate) const ANTHROPIC_URL: &str = "https://api.anthropic.com/v1";
+/// The variable that Anthropic's own clients read.
+pub(crate) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
 const TIMEOUTS: Shape = Shape {
     required: &[],
     optional: &["connect_ms", "first_token_ms", "between_tokens_ms", "total_ms"],
@@ -43,11 +60,56 @@ pub(super) fn providers(
 }
 
 fn provider(table: Table<'_>, context: &Context<'_>, faults: &mut Faults<'_>) -> ProviderSettings {
+    let kind = kind(table, faults);
+    let given = table.has("base_url");
+    let mut key = context.secret(table, ["key_env", "key_file"], faults);
+    let base_url = match kind {
+        // Whoever names no address means Anthropic itself, which takes no call without a key.
+        Some(ProviderKind::Anthropic) if !given => {
+            if !table.has("key_env") && !table.has("key_file") {
+                key = own_key(context, table, faults);
+            }
+            Some(ANTHROPIC_URL.to_owned())
+        }
+        Some(ProviderKind::OpenAi | ProviderKind::Anthropic) | None => {
+            table.require("base_url", faults);
+            base_url(table, faults)
+        }
+    };
     ProviderSettings {
-        base_url: base_url(table, faults).unwrap_or_default(),
-        key: context.secret(table, ["key_env", "key_file"], faults),
+        kind: kind.unwrap_or_default(),
+        base_url: base_url.unwrap_or_default(),
+        key,
         timeouts: timeouts(table, faults),
         stream: table.flag("stream", faults).unwrap_or(true),
+        account: account::account(table, faults),
+    }
+}
+
+/// The key under the name that Anthropic's own clients know it by.
+fn own_key(context: &Context<'_>, table: Table<'_>, faults: &mut Faults<'_>) -> Option<SecretRef> {
+    if (context.env)(ANTHROPIC_KEY).is_none_or(|value| value.trim().is_empty()) {
+        let name = table.name("key_env");
+        let reason = format!(
+            "{name} is missing, and {ANTHROPIC_KEY} is not set: set it, or name where the key is"
+        );
+        faults.at(table.at("kind"), reason);
+    }
+    Some(SecretRef::Env(ANTHROPIC_KEY.to_owned()))
+}
+
+/// Nothing only after a complaint.
+fn kind(table: Table<'_>, faults: &mut Faults<'_>) -> Option<ProviderKind> {
+    if !table.has("kind") {
+        return Some(ProviderKind::default());
+    }
+    match table.text("kind", faults)? {
+        "openai" => Some(ProviderKind::OpenAi),
+        "anthropic" => Some(ProviderKind::Anthropic),
+        _ => {
+            table.wrong("kind", "openai (what most servers speak) or anthropic", faults);
+            None
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Text in, complaints out.
 
 use super::*;
-use crate::{Auth, KeySettings, SecretRef};
-use baton_workflow::{Limits, TenantId};
+use crate::{Auth, KeySettings, ProviderKind, SecretRef};
+use baton_workflow::{Abilities, Limits, TenantId};
 use proptest::prelude::{Strategy, prop, proptest};
 
 /// A provider and an agent, for texts that are about something else. 15 lines.
@@ -85,14 +85,14 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of providers, agents, policy, limits, budget, keys
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, tenants, keys
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
 baton.toml:7: agents[0].id: \"a b\" is not an agent id: expected 1 to 128 characters out of a-z, A-Z, 0-9, '.', '_', '-'/:@+
 baton.toml:8: agents[0].provider is \"locl\", which is not configured: did you mean local?
 baton.toml:9: agents[0].model is \"\": expected a text that is not empty
-baton.toml:10: unknown key \"cached\" in agents[0].price: expected one of input, output
+baton.toml:10: unknown key \"cached\" in agents[0].price: did you mean cached_input?
 baton.toml:10: agents[0].price.input is -1: expected dollars per million tokens, from 0 to 1000000
 baton.toml:10: agents[0].price.output is 1e9: expected dollars per million tokens, from 0 to 1000000
 baton.toml:11: agents[0].context_tokens is 4096.5: expected a whole number from 1 to 100000000
@@ -285,7 +285,7 @@ fn key_files_are_beside_the_configuration() {
     let settings = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap();
     let key = SecretRef::File(folder.path().join("acme.key"));
     let tenant = TenantId::new("acme").unwrap();
-    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant }]));
+    assert_eq!(settings.auth, Auth::Keys(vec![KeySettings { key, tenant, operator: false }]));
 
     std::fs::write(folder.path().join("acme.key"), "\n").unwrap();
     let faults = read_settings(&text, &folder.path().join("baton.toml"), &env).unwrap_err();
@@ -397,4 +397,96 @@ proptest! {
         let end = (at + cut).min(BASE.len());
         every_complaint_has_a_line(&format!("{}{put}{}", &BASE[..at], &BASE[end..]));
     }
+}
+
+#[test]
+fn an_account_with_any_key_is_shared() {
+    let account = |keys: &str| {
+        let text =
+            BASE.replacen("[providers.openai]\n", &format!("[providers.openai]\n{keys}\n"), 1);
+        read_text(&text).unwrap().providers["openai"].account
+    };
+    assert_eq!(account(""), crate::AccountSettings::default());
+    let all = account("requests_per_minute = 5\ntokens_per_minute = 6\nconcurrency = 7");
+    let terms = all.terms;
+    assert_eq!((terms.requests_per_minute, terms.tokens_per_minute), (Some(5), Some(6)));
+    assert_eq!((terms.concurrency, all.shared), (Some(7), true));
+    let slow = account("breaker = { open_ms = 9 }");
+    let breaker = slow.terms.breaker.unwrap();
+    assert_eq!((breaker.open_ms, breaker.calls_min, slow.shared), (9, 20, true));
+    assert_eq!(account("breaker = { enabled = false }").terms.breaker, None);
+}
+
+#[test]
+fn hedging_and_sharing_are_off_unless_asked_for() {
+    let settings = read_text(BASE).unwrap();
+    assert_eq!((settings.hedge, settings.single_flight), (None, false));
+    let asked = format!("{BASE}[policy]\nhedge = {{ percentile = 90 }}\nsingle_flight = true\n");
+    let settings = read_text(&asked).unwrap();
+    let usual = baton_workflow::HedgeTerms::default();
+    let hedge = baton_workflow::HedgeTerms { percentile: 90, ..usual };
+    assert_eq!((settings.hedge, settings.single_flight), (Some(hedge), true));
+    check(
+        "[policy]\nhedge = { percentile = 100, share = 5 }\n",
+        "\
+baton.toml:16: unknown key \"share\" in policy.hedge: did you mean share_percent?
+baton.toml:16: policy.hedge.percentile is 100: expected a whole number from 50 to 99",
+    );
+}
+
+#[test]
+fn a_provider_may_speak_messages() {
+    let read = |provider: &str, key: Option<&str>| {
+        let text =
+            BASE.replace("[providers.openai]\n", &format!("[providers.openai]\n{provider}\n"));
+        let text = match provider.contains("base_url") {
+            true => text.replacen("base_url = \"https://api.openai.com/v1\"\n", "", 1),
+            false => text.replace(
+                "base_url = \"https://api.openai.com/v1\"\nkey_env = \"OPENAI_API_KEY\"\n",
+                "",
+            ),
+        };
+        let key = key.map(str::to_owned);
+        let env =
+            move |name: &str| if name == "ANTHROPIC_API_KEY" { key.clone() } else { env(name) };
+        read_settings(&text, Path::new("baton.toml"), &env).map(|settings| {
+            let provider = settings.providers["openai"].clone();
+            (provider.kind, provider.base_url, provider.key)
+        })
+    };
+    let kind = ProviderKind::Anthropic;
+    let own = Some(SecretRef::Env("ANTHROPIC_API_KEY".into()));
+    assert_eq!(
+        read("kind = \"anthropic\"", Some("sk")).unwrap(),
+        (kind, "https://api.anthropic.com/v1".into(), own)
+    );
+    assert_eq!(
+        read("kind = \"anthropic\"", None).unwrap_err().to_string(),
+        "baton.toml:2: providers.openai.key_env is missing, and ANTHROPIC_API_KEY is not set: set it, or name where the key is"
+    );
+    let elsewhere =
+        read("kind = \"anthropic\"\nbase_url = \"http://127.0.0.1:8080\"", None).unwrap();
+    assert_eq!(elsewhere.1, "http://127.0.0.1:8080");
+    assert!(
+        read("kind = \"gemini\"", None)
+            .unwrap_err()
+            .to_string()
+            .contains("openai (what most servers speak) or anthropic")
+    );
+}
+
+#[test]
+fn prices_of_caches_and_what_an_agent_cannot_do_are_optional() {
+    let settings = read_text(BASE).unwrap();
+    let [agent] = settings.pool.agents() else { panic!("one agent") };
+    assert_eq!((agent.price.cached_input, agent.abilities), (None, Abilities::default()));
+    let text =
+        BASE.replace("output = 2.0 }", "output = 2.0, cached_input = 0.025, cache_write = 0.3 }");
+    let settings = read_text(&format!("{text}\n")).unwrap();
+    assert_eq!(settings.pool.agents()[0].price.cached_input, Some(25_000));
+    assert_eq!(settings.pool.agents()[0].price.cache_write, Some(300_000));
+    let settings =
+        read_text(&BASE.replace("model = ", "tools = false\nstructured_output = false\nmodel = "))
+            .unwrap();
+    assert_eq!(settings.pool.agents()[0].abilities, Abilities::NONE);
 }

@@ -49,6 +49,12 @@ impl Arithmetic {
         Self { expr, value }
     }
 
+    /// 1 + 1.
+    pub(super) fn plain() -> Self {
+        let one = || Expr::Number(1);
+        Self { expr: Expr::binary(Op::Add, one(), one()), value: 2 }
+    }
+
     pub(crate) fn find(text: &str) -> Option<Self> {
         let (expr, _) = after_last(text, ANCHOR)?.split_once('`')?;
         Self::new(Expr::read(expr)?)

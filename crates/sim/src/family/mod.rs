@@ -4,20 +4,33 @@
 //! it wrong. Nothing about it is looked up: all that a model knows stands in its prompt.
 
 mod arithmetic;
+mod chain;
+mod choice;
 mod countdown;
+mod facts;
+mod lists;
 mod modular;
+mod numbers;
 mod program;
 mod program_ops;
+mod strings;
 
 use crate::{draw::Draws, tasks::Difficulty, tasks::Task};
 use arithmetic::Arithmetic;
+use chain::Chain;
+use choice::Choice;
 use countdown::Countdown;
+use lists::Item;
 use modular::Modular;
+use numbers::Number;
 use program::Program;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use strings::Letters;
 
+pub(crate) use choice::chosen;
 pub(crate) use countdown::reaches;
+pub(crate) use lists::{last_list, show as show_list};
 pub use program::Output;
 pub(crate) use program::{read_code, run_code};
 
@@ -33,16 +46,40 @@ pub enum Family {
     Countdown,
     /// Write a small Python function.
     Program,
+    /// Number theory: divisors, digits, primes, remainders.
+    Numbers,
+    /// A word, turned around and coded step by step.
+    Strings,
+    /// A list, filtered and sorted step by step.
+    Lists,
+    /// Multiple choice over a table of facts.
+    Choice,
 }
 
 /// Why a text names no family.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no family of tasks: expected arithmetic, modular, countdown or program")]
+#[error(
+    "{0:?} is no family of tasks: expected arithmetic, modular, countdown, program, numbers, strings, lists or choice"
+)]
 pub struct FamilyError(String);
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 4] = [Self::Arithmetic, Self::Modular, Self::Countdown, Self::Program];
+    pub const ALL: [Self; 8] = [
+        Self::Arithmetic,
+        Self::Modular,
+        Self::Countdown,
+        Self::Program,
+        Self::Numbers,
+        Self::Strings,
+        Self::Lists,
+        Self::Choice,
+    ];
+
+    /// Its place in [`Family::ALL`].
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
 
     /// Its name, as in JSON and on the command line.
     pub fn name(self) -> &'static str {
@@ -51,6 +88,10 @@ impl Family {
             Self::Modular => "modular",
             Self::Countdown => "countdown",
             Self::Program => "program",
+            Self::Numbers => "numbers",
+            Self::Strings => "strings",
+            Self::Lists => "lists",
+            Self::Choice => "choice",
         }
     }
 
@@ -114,6 +155,16 @@ pub(crate) enum Problem {
     Modular(Modular),
     Countdown(Countdown),
     Program(Program),
+    Numbers(Chain<Number>),
+    Strings(Chain<Letters>),
+    Lists(Chain<Item>),
+    Choice(Choice),
+}
+
+/// What was drawn. Were a family ever unable to draw anything, a plain sum stands in: a
+/// test draws many of each and finds none.
+fn or_sum(drawn: Option<Problem>) -> Problem {
+    drawn.unwrap_or_else(|| Problem::Arithmetic(Arithmetic::plain()))
 }
 
 /// Slips tried before a blunder must do.
@@ -126,6 +177,10 @@ impl Problem {
             Family::Modular => Self::Modular(Modular::generate(difficulty, draws)),
             Family::Countdown => Self::Countdown(Countdown::generate(difficulty, draws)),
             Family::Program => Self::Program(Program::generate(difficulty, draws)),
+            Family::Numbers => or_sum(Chain::generate(difficulty, draws).map(Self::Numbers)),
+            Family::Strings => or_sum(Chain::generate(difficulty, draws).map(Self::Strings)),
+            Family::Lists => or_sum(Chain::generate(difficulty, draws).map(Self::Lists)),
+            Family::Choice => or_sum(Choice::generate(difficulty, draws).map(Self::Choice)),
         }
     }
 
@@ -135,6 +190,10 @@ impl Problem {
             Family::Modular => Modular::find(text).map(Self::Modular),
             Family::Countdown => Countdown::find(text).map(Self::Countdown),
             Family::Program => Program::find(text).map(Self::Program),
+            Family::Numbers => Chain::find(text).map(Self::Numbers),
+            Family::Strings => Chain::find(text).map(Self::Strings),
+            Family::Lists => Chain::find(text).map(Self::Lists),
+            Family::Choice => Choice::find(text).map(Self::Choice),
         }
     }
 
@@ -154,6 +213,10 @@ impl Problem {
             Self::Modular(_) => Family::Modular,
             Self::Countdown(_) => Family::Countdown,
             Self::Program(_) => Family::Program,
+            Self::Numbers(_) => Family::Numbers,
+            Self::Strings(_) => Family::Strings,
+            Self::Lists(_) => Family::Lists,
+            Self::Choice(_) => Family::Choice,
         }
     }
 
@@ -163,6 +226,10 @@ impl Problem {
             Self::Modular(puzzle) => puzzle,
             Self::Countdown(puzzle) => puzzle,
             Self::Program(puzzle) => puzzle,
+            Self::Numbers(puzzle) => puzzle,
+            Self::Strings(puzzle) => puzzle,
+            Self::Lists(puzzle) => puzzle,
+            Self::Choice(puzzle) => puzzle,
         }
     }
 

@@ -1,15 +1,26 @@
 //! Money: set aside before a call, spent after it, summed up along the ancestors.
 
-use super::{Proof, Standing, State};
+use super::{LastCalls, Proof, Standing, State};
 use crate::{Held, LedgerError};
 use baton_workflow::{Resource, RunId, Spend, TaskId};
 
 impl State {
     /// See [`crate::Ledger::reserve`].
-    pub(crate) fn reserve(&mut self, held: &Held, amount: Spend) -> Result<(), LedgerError> {
+    pub(crate) fn reserve(
+        &mut self,
+        held: &Held,
+        call: u64,
+        amount: Spend,
+    ) -> Result<(), LedgerError> {
         let (root, mine) = self.reservation(held)?;
+        if self.last_calls(held).is_some_and(|last| call <= last.reserved) {
+            return Ok(());
+        }
         self.set_aside(&root, amount).map_err(LedgerError::BudgetSpent)?;
         self.set_reservation(held, mine.plus(amount));
+        if let Some(last) = self.last_calls(held) {
+            last.reserved = call;
+        }
         Ok(())
     }
 
@@ -34,15 +45,27 @@ impl State {
     pub(crate) fn settle(
         &mut self,
         held: &Held,
+        call: u64,
         reserved: Spend,
         spent: Spend,
     ) -> Result<(), LedgerError> {
         let (_, mine) = self.reservation(held)?;
+        if let Some(last) = self.last_calls(held) {
+            if call <= last.settled {
+                return Ok(());
+            }
+            last.settled = call;
+        }
         let rest = mine.minus(reserved);
         self.set_reservation(held, rest);
         self.release(&held.task.run, mine.minus(rest));
         self.charge(&held.task, spent, false);
         Ok(())
+    }
+
+    /// The last calls that were booked on the lease of a held task.
+    fn last_calls(&mut self, held: &Held) -> Option<&mut LastCalls> {
+        self.task_mut(&held.task)?.lease.as_mut().map(|lease| &mut lease.last)
     }
 
     /// The root of a held task, and what its attempt has set aside.

@@ -1,6 +1,6 @@
 //! Leases: handed out, kept alive, taken back.
 
-use super::{Lease, Proof, Standing, State, Task};
+use super::{LastCalls, Lease, Proof, Standing, State, Task};
 use crate::{
     ATTEMPTS_MAX, BATCH_MAX, Class, DECIDE_TASK, END, Heard, Held, LeaseRequest, Leased,
     LedgerError, Mail, Observation, Token, Watched,
@@ -72,7 +72,13 @@ impl State {
         task.progress.standing = Standing::Leased(token, reserved.unwrap_or_default());
         let holder = request.holder.clone();
         let request = request.request;
-        task.lease = Some(Lease { until, holder: holder.clone(), request, reserved });
+        task.lease = Some(Lease {
+            until,
+            holder: holder.clone(),
+            request,
+            reserved,
+            last: LastCalls::default(),
+        });
         self.leases.insert((until, id.clone()));
         self.requests.entry(request).or_default().push(id.clone());
         if let Some(root) = self.runs.get_mut(&root) {

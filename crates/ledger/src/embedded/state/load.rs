@@ -168,15 +168,27 @@ impl State {
                 }
             }
         }
-        leased.iter().try_for_each(|id| self.expire(now, id))
+        leased.iter().try_for_each(|id| self.expire(now, id))?;
+        let runs = self.runs.keys().filter(|id| self.has_to_decide(id));
+        let deciding: Vec<RunId> = runs.cloned().collect();
+        deciding.iter().try_for_each(|id| self.ensure_decide(now, id))
+    }
+
+    /// Whether a run has mail that no decision saw, is told to stop, or has nothing else
+    /// to wait for.
+    fn has_to_decide(&self, id: &RunId) -> bool {
+        let Some(run) = self.run(id) else { return false };
+        let open = run.tasks.values().any(|task| task.progress.standing.is_open());
+        let waits = open || !run.timers.is_empty() || !run.children.is_empty();
+        run.progress.mail_last > run.progress.mail_seen || !waits || self.is_cancelled(id)
     }
 }
 
 /// The head of a task that is over: nobody looks at it.
 fn over() -> TaskHead {
     let (class, payload) = (crate::Class::from_text(""), Bytes::new());
-    let (reserve, made_at) = (Spend::ZERO, Timestamp(0));
-    TaskHead { class, priority: 0, age: 0, cost: 1, reserve, payload, made_at }
+    let reserve = Spend::ZERO;
+    TaskHead { class, priority: 0, age: 0, cost: 1, reserve, payload, made_at: Timestamp(0) }
 }
 
 fn id<T, E: std::fmt::Display>(id: Result<T, E>) -> Result<T, LedgerError> {

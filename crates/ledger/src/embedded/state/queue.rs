@@ -6,9 +6,10 @@
 //! nobody saves up a claim by staying away. A tenant at its cap leaves all rings until one
 //! of its leases ends.
 
-use crate::{Class, QueueStats, TenantTerms, check::PRIORITY_MAX};
+use crate::{Class, Inventory, QueueStats, TenantTerms, check::PRIORITY_MAX};
 use baton_workflow::{TaskId, TenantId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolution of passes: what a cost of 1 moves a tenant of weight 1.
 const STRIDE: u64 = 1000;
@@ -27,6 +28,8 @@ pub(crate) struct Queues {
 #[derive(Debug, Default)]
 struct Share {
     terms: TenantTerms,
+    /// Whether the terms were set.
+    told: bool,
     leased: u32,
     /// Classes where the tenant has tasks that its cap keeps waiting.
     capped: BTreeSet<Class>,
@@ -68,8 +71,20 @@ impl Queues {
 
     /// Changes what the tenant is entitled to, from its next task on.
     pub(crate) fn set_terms(&mut self, tenant: &TenantId, terms: TenantTerms) {
-        self.shares.entry(tenant.clone()).or_default().terms = terms;
+        let share = self.shares.entry(tenant.clone()).or_default();
+        (share.terms, share.told) = (terms, true);
         self.uncap(tenant);
+    }
+
+    /// Where tasks wait that may be handed out, and what tenants are entitled to.
+    pub(crate) fn inventory(&self) -> Inventory {
+        let busy = self.rings.iter().filter(|(_, ring)| !ring.runnable.is_empty());
+        let mut waiting: Vec<_> = busy.map(|(class, _)| class.clone()).collect();
+        waiting.sort();
+        let told = self.shares.iter().filter(|(_, share)| share.told);
+        let mut terms: Vec<_> = told.map(|(id, share)| (id.clone(), share.terms)).collect();
+        terms.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Inventory { waiting, terms }
     }
 
     /// Puts a task in.

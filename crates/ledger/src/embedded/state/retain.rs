@@ -178,7 +178,7 @@ fn tree(store: &dyn Store, root: &RunId) -> Result<Vec<RunId>, LedgerError> {
         for (key, value) in &page {
             let head: Head = decode(value)?;
             if head.root == *root {
-                tree.push(row::run_of(key)?);
+                tree.push(row::run_named_by(key)?);
             }
         }
     }

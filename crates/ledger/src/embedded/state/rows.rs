@@ -10,7 +10,8 @@ use crate::{
 };
 use baton_workflow::{BodyRef, RunId, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What changed since the last write.
 #[derive(Debug, Default)]
@@ -36,8 +37,12 @@ impl Changes {
     pub(super) fn created(&mut self, run: &RunId) {
         self.created.insert(run.clone());
     }
+    /// A `decide` task has no rows: that a run has to decide is seen from the rest of it
+    /// (see [`State::load`]).
     pub(super) fn task(&mut self, task: &TaskId) {
-        self.tasks.insert(task.clone());
+        if task.number != DECIDE_TASK {
+            self.tasks.insert(task.clone());
+        }
     }
     pub(super) fn tenant(&mut self, tenant: &TenantId) {
         self.tenants.insert(tenant.clone());
@@ -115,6 +120,9 @@ impl Changes {
         Ok(())
     }
     pub(super) fn task_head_gone(&mut self, task: &TaskId) {
+        if task.number == DECIDE_TASK {
+            return;
+        }
         self.rows.insert(row::numbered(Kind::TaskHead, &task.run, task.number.into()), None);
     }
     pub(super) fn task_head(
@@ -122,8 +130,10 @@ impl Changes {
         task: &TaskId,
         head: &super::TaskHead,
     ) -> Result<(), LedgerError> {
-        let key = row::numbered(Kind::TaskHead, &task.run, task.number.into());
-        self.rows.insert(key, Some(encode(head)?));
+        if task.number != DECIDE_TASK {
+            let key = row::numbered(Kind::TaskHead, &task.run, task.number.into());
+            self.rows.insert(key, Some(encode(head)?));
+        }
         Ok(())
     }
 }
@@ -164,8 +174,6 @@ impl State {
             let Some(run) = self.run(id) else { continue };
             out.push((row::of(Kind::Live, id.as_str()), None));
             out.push((row::of(Kind::Finished, id.as_str()), Some(encode(&run.progress)?)));
-            let decide = row::numbered(Kind::Task, id, DECIDE_TASK.into());
-            out.push((decide, None));
         }
         self.over(&mut changes, &mut out)?;
         if changes.totals {
