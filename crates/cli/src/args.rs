@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Measure this machine: speed, with the bound beside it.
     Bench(Bench),
+    /// Look at, check, save and restore the ledger of a data folder.
+    Ledger(Ledger),
     /// Look at a cluster at work: runs, queues, agents, cost.
     #[command(after_help = "Example: baton top --endpoint http://127.0.0.1:8484")]
     Top(Top),
@@ -290,4 +292,38 @@ pub(crate) struct Tasks {
     /// input, and print each task's id and whether the reply is right.
     #[arg(long)]
     pub(crate) grade: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ledger {
+    #[command(subcommand)]
+    pub(crate) command: LedgerCommand,
+    /// Folder of the ledger, as given to `baton up`.
+    #[arg(long, default_value = "baton-data", value_name = "DIR", global = true)]
+    pub(crate) data: PathBuf,
+    /// Form of what is printed.
+    #[arg(short, long, value_enum, default_value = "text", global = true)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// What the ledger holds, in numbers; also while `baton up` has it open.
+    Stats,
+    /// Read everything, tell what is damaged, what it means and what to do. Stop `baton up` before.
+    Fsck {
+        /// Repair what can be repaired without losing anything: runs that stand still.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Write one checksummed file, and read it back; also while `baton up` has it open.
+    Backup {
+        /// The file to write; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Make a ledger of a backup, in a folder that has none.
+    Restore {
+        /// A file that `backup` wrote.
+        file: PathBuf,
+    },
 }

@@ -6,10 +6,12 @@ mod client;
 mod complete;
 mod config;
 mod connections;
+mod control;
 mod doctor;
 mod exit;
 mod explain;
 mod grpc;
+mod ledger;
 mod live;
 mod node;
 mod output;
@@ -64,6 +66,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Config(config) => config::config(config).await,
             Command::Sim(sim) => sim::sim(sim).await,
             Command::Tasks(tasks) => tasks::tasks(tasks),
+            Command::Ledger(ledger) => ledger::ledger(ledger).await,
             Command::Bench(bench) => bench::bench(bench).await,
             Command::Explain(explain) => explain::explain(&explain),
             Command::Completions(completions) => complete::completions(&completions),

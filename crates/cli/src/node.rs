@@ -4,6 +4,7 @@
 use crate::{
     args::PoolArgs,
     connections::{Connections, call_limits, keys_are_readable},
+    control,
     exit::Failure,
     grpc,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
@@ -102,6 +103,7 @@ impl Node {
         serve_team(&mut services, &ledger, &registry, &caller).await?;
         serve_http(&mut services, http, registry.clone());
         if options.stays {
+            control::serve(&mut services, &server.data, &ledger);
             let live = Live {
                 pool: options.pool,
                 overrides: options.overrides,

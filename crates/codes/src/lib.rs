@@ -167,6 +167,7 @@ codes! {
         RunCancelled = "run_cancelled",
         RunFailed = "run_failed",
         RunNotFound = "run_not_found",
+        StorageFull = "storage_full",
         StreamInterrupted = "stream_interrupted",
         StructuredOutputNotSupported = "structured_output_not_supported",
         TooManyCalls = "too_many_calls",

@@ -66,7 +66,7 @@ impl Decider {
             token: leased.token,
             journal_len: view.journal_len,
             mail_seen: view.mails.last().map_or(0, |entry| entry.number),
-            events: events.iter().map(encode).collect(),
+            events: events.iter().map(kept).collect(),
             tasks,
             timers: Vec::new(),
             children: Vec::new(),
@@ -102,7 +102,12 @@ fn heard(view: &RunView, cancelled: bool, ended: bool) -> Vec<Event> {
     inputs.into_iter().map(|input| Event::Heard { input }).collect()
 }
 
-/// Events and assignments are plain data: they always encode.
+/// An event or an outcome, as it is kept: with its version.
+pub(crate) fn kept<T: serde::Serialize>(value: &T) -> Bytes {
+    baton_engine::version::write(value).into()
+}
+
+/// Documents and assignments are plain data: they always encode.
 pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).unwrap_or_default().into()
 }

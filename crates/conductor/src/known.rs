@@ -4,7 +4,7 @@
 //! can merely be forgotten.
 
 use baton_codes::FailureCode;
-use baton_engine::{Event, Input, Outcome, Reported, Run};
+use baton_engine::{Event, Input, Outcome, Reported, Run, version};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
 use baton_workflow::{RunId, TenantId, Timestamp};
 use lru::LruCache;
@@ -147,8 +147,8 @@ fn gap(run: &RunId, seq: u64, reason: &str) -> FoldError {
 }
 
 fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold, FoldError> {
-    let event: Event = serde_json::from_slice(&entry.event)
-        .map_err(|error| gap(run, entry.seq, &error.to_string()))?;
+    let event: Event =
+        version::read(&entry.event).map_err(|error| gap(run, entry.seq, &error.to_string()))?;
     let mut fold = match fold {
         None => {
             let run = Run::begin(&event, entry.at)
@@ -166,7 +166,7 @@ fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold,
 pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
     match mail {
         Mail::Outcome { task, outcome, spend, estimated } => {
-            let reported = serde_json::from_slice(outcome).unwrap_or_else(|error| {
+            let reported = version::read(outcome).unwrap_or_else(|error| {
                 let message = format!("the outcome cannot be read: {error}");
                 let outcome = Outcome::Failed { code: FailureCode::Protocol.into(), message };
                 Reported { outcome, incidents: Vec::new() }

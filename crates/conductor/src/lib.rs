@@ -5,6 +5,7 @@
 
 mod ask;
 mod decide;
+mod housekeeping;
 mod known;
 mod plan;
 mod planning;
@@ -17,17 +18,13 @@ use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
 use known::Known;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Decisions under way at the same time: each is a read and a write of the ledger.
 const DECISIONS_MAX: usize = 64;
 /// Plans asked for at the same time, unless the policy's card says otherwise.
 const PLANS_MAX: usize = 64;
-/// Timers and expired leases looked after in one call.
-const TICK_MAX: usize = 256;
-/// Longest time between two looks at what is due.
-const TICK_MS_MAX: u64 = 1_000;
 
 /// The service. Clones share their state.
 #[derive(Clone)]
@@ -72,7 +69,10 @@ impl Conductor {
         let planner = Arc::new(plan::Planner(self.clone()));
         let plans = lessee(vec![Class::plan()], PLANS_MAX);
         actors.spawn(plans.run(self.ledger.clone(), planner, stop.clone()));
-        actors.spawn(tick(self.ledger.clone(), stop));
+        actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
+        actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
+        let registry = self.registry.clone();
+        actors.spawn(housekeeping::retain(self.ledger.clone(), registry, stop));
         actors.close();
         actors.wait().await;
     }
@@ -82,22 +82,5 @@ impl Conductor {
         ConductorServer::new(self.clone())
             .max_decoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(baton_proto::MESSAGE_BYTES_MAX)
-    }
-}
-
-/// Delivers what is due, when it is due; at the latest every [`TICK_MS_MAX`].
-async fn tick(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
-    loop {
-        let pause = match ledger.tick(TICK_MAX).await {
-            Ok(ticked) => ticked.next_ms.unwrap_or(TICK_MS_MAX).clamp(1, TICK_MS_MAX),
-            Err(error) => {
-                tracing::warn!(%error, "cannot look after what is due");
-                TICK_MS_MAX
-            }
-        };
-        let pausing = tokio::time::sleep(Duration::from_millis(pause));
-        if stop.run_until_cancelled(pausing).await.is_none() {
-            return;
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Conductor,
-    decide::encode,
+    decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
 };
 use async_trait::async_trait;
@@ -182,12 +182,12 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             }
         },
     };
-    let outcome = encode(&Reported { outcome, incidents });
+    let outcome = kept(&Reported { outcome, incidents });
     Completion { outcome, spend, estimated, bodies }
 }
 
 fn failed(code: FailureCode, message: String) -> Completion {
-    let outcome = encode(&Outcome::Failed { code: code.into(), message });
+    let outcome = kept(&Outcome::Failed { code: code.into(), message });
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 

@@ -80,7 +80,7 @@ pub(crate) async fn get(
 
 impl Builder<'_> {
     async fn entry(&mut self, run: &RunId, entry: &JournalEntry) -> Result<(), FoldError> {
-        let event: Event = serde_json::from_slice(&entry.event).map_err(|error| {
+        let event: Event = baton_engine::version::read(&entry.event).map_err(|error| {
             FoldError::Entry { run: run.clone(), seq: entry.seq, reason: error.to_string() }
         })?;
         match event {

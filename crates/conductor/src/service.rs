@@ -3,7 +3,7 @@
 use crate::{
     Conductor,
     ask::Ask,
-    decide::{encode, tasks},
+    decide::{encode, kept, tasks},
     known::FoldError,
     plan::{now, policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
@@ -232,7 +232,7 @@ fn submission(
         key,
         digest: ask.digest,
         budget,
-        events: events.iter().map(encode).collect(),
+        events: events.iter().map(kept).collect(),
         tasks,
         timers: vec![deadline],
         bodies: ask.bodies,
@@ -294,6 +294,11 @@ fn refused(error: LedgerError) -> Status {
         }
         LedgerError::QueueFull { retry_after_ms, .. } => {
             let mut detail = detail(ApiCode::QueueFull, None);
+            detail.retry_after_ms = Some(retry_after_ms);
+            status(Code::ResourceExhausted, message, detail)
+        }
+        LedgerError::StorageFull { retry_after_ms, .. } => {
+            let mut detail = detail(ApiCode::StorageFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)
         }

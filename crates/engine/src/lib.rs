@@ -30,6 +30,7 @@ mod event;
 mod run;
 mod shortfall;
 mod spec;
+pub mod version;
 
 pub use decide::{
     Assignment, Decision, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment,

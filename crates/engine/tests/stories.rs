@@ -16,6 +16,9 @@ use baton_workflow::{
     Timestamp, Usd, Verdict, VerdictKind,
 };
 
+#[path = "golden/mod.rs"]
+mod golden;
+
 fn agent(name: &str, price: u64) -> AgentTerms {
     AgentTerms {
         id: AgentId::new(name).unwrap(),

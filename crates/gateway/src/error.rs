@@ -125,7 +125,11 @@ impl From<tonic::Status> for ApiError {
                 return Self::internal();
             }
         };
-        let busy = matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let is_full =
+            detail.as_ref().is_some_and(|detail| ApiCode::StorageFull == detail.code.as_str());
+        let http = if is_full { StatusCode::INSUFFICIENT_STORAGE } else { http };
+        let busy = is_full
+            || matches!(http, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         // Words that no service of Baton chose are the transport's: they name addresses.
         let message = match (&detail, http) {
             (None, StatusCode::SERVICE_UNAVAILABLE) => {

@@ -1,6 +1,8 @@
 //! A configuration for tests.
 
-use baton_registry::{Auth, PolicySettings, ServerSettings, Settings, StrategySettings};
+use baton_registry::{
+    Auth, PolicySettings, RetentionSettings, ServerSettings, Settings, StrategySettings,
+};
 use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, Price, TenantId, Usd};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +40,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             seconds: 600,
             depth: 1,
         },
+        retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }

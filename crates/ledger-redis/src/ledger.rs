@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions, account,
+    RedisOptions, account, housekeeping,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -13,8 +13,9 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
-    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Recorded, Release, RunSummary,
-    RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Reconciled, Recorded, Release,
+    Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -365,6 +366,14 @@ impl Ledger for RedisLedger {
             redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
             _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
         }
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        housekeeping::reconcile(&self.store, max).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        housekeeping::retain(&self.store, rules, max).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

@@ -6,6 +6,7 @@
 //! here keeps state that a restart of this process could lose.
 
 mod account;
+mod housekeeping;
 mod ledger;
 mod options;
 mod reply;

@@ -27,12 +27,14 @@ pub(crate) enum Name {
     Read,
     Watch,
     List,
+    Reconcile,
+    Retain,
     Stats,
     Admit,
     Release,
 }
 
-const ALL: [Name; 17] = [
+const ALL: [Name; 19] = [
     Name::SetTenant,
     Name::Inventory,
     Name::Submit,
@@ -47,6 +49,8 @@ const ALL: [Name; 17] = [
     Name::Read,
     Name::Watch,
     Name::List,
+    Name::Reconcile,
+    Name::Retain,
     Name::Stats,
     Name::Admit,
     Name::Release,
@@ -76,6 +80,8 @@ impl Name {
             Self::Admit => &[ACCOUNT, include_str!("lua/admit.lua")],
             Self::Release => &[ACCOUNT, include_str!("lua/release.lua")],
             Self::List => &[READING, include_str!("lua/list.lua")],
+            Self::Reconcile => &[include_str!("lua/reconcile.lua")],
+            Self::Retain => &[include_str!("lua/retain.lua")],
             Self::Stats => &[include_str!("lua/stats.lua")],
         }
     }

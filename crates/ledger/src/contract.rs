@@ -24,6 +24,8 @@ pub mod leases;
 pub mod lists;
 mod model;
 mod random;
+pub mod reconciling;
+pub mod retention;
 pub mod stats;
 pub mod submissions;
 pub mod timers;
@@ -179,6 +181,21 @@ macro_rules! contract_tests {
                 bodies_come_with_every_write,
                 a_body_belongs_to_its_tenant,
                 bodies_have_bounds,
+            }
+            reconciling {
+                a_run_that_waits_for_nothing_decides_again,
+                a_run_that_waits_is_left_alone,
+                looks_are_bounded,
+            }
+            retention {
+                for_ever_deletes_nothing,
+                a_deleted_run_is_gone_as_a_whole,
+                what_is_under_way_is_kept,
+                the_oldest_go_when_there_are_too_many,
+                a_key_keeps_its_run_for_a_while,
+                a_shared_body_stays_with_its_last_run,
+                a_deleted_key_and_body_can_be_used_again,
+                deletions_are_bounded,
             }
             stats {
                 what_waits_and_what_is_held_is_counted,

@@ -1,11 +1,15 @@
 //! The ledger in this process: one thread, one file, or none.
 
+mod archive;
 mod disk;
 mod file;
 mod files;
+mod fsck;
 mod log;
 mod meter;
+mod room;
 mod row;
+mod snapshot;
 mod state;
 mod store;
 mod sync;
@@ -13,9 +17,9 @@ mod watch;
 mod writer;
 
 use crate::{
-    Accounts, Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched, check,
+    Accounts, Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention,
+    RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -23,6 +27,7 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 pub use meter::DiskUse;
 use meter::Meter;
+use room::Room;
 use state::State;
 use std::{
     path::{Path, PathBuf},
@@ -32,8 +37,23 @@ use store::Store;
 use tokio::sync::{mpsc, oneshot};
 use writer::{Ask, Reply, Writer};
 
+pub use archive::{Archived, restore_backup, verify_backup};
+pub use fsck::{Damage, Finding, Looked, fsck, repair};
+pub use room::RESERVE_BYTES;
+
 /// Operations that wait for the writer; whoever comes next waits to be let in.
 const ASKS_MAX: usize = 4096;
+
+/// Writes all that the ledger at `path` holds as an archive. No process may have it open;
+/// nothing of it is changed.
+///
+/// # Errors
+/// [`LedgerError::Unusable`] where there is none, it is in use or damaged, or the archive
+/// cannot be written.
+pub fn backup_of(path: &Path, to: impl std::io::Write) -> Result<Archived, LedgerError> {
+    let file = file::File::existing(path)?;
+    archive::write(&snapshot::Snapshot::of(path, &file)?, to)
+}
 
 /// A handle to a ledger in this process. The ledger stops when it is closed, or when its
 /// last handle is dropped.
@@ -41,10 +61,19 @@ const ASKS_MAX: usize = 4096;
 pub struct EmbeddedLedger {
     asks: mpsc::Sender<Ask>,
     broken: Arc<OnceLock<String>>,
-    /// None where it is in memory alone.
-    path: Option<PathBuf>,
     /// Beside the writer: nothing of it is durable, so nobody has to wait for a write.
     accounts: Accounts,
+    meter: Meter,
+    room: Arc<Room>,
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
+}
+
+/// Where a ledger lies, and what it asks of the disk.
+#[derive(Default)]
+struct Place {
+    /// None where it is in memory alone.
+    path: Option<PathBuf>,
     meter: Meter,
 }
 
@@ -55,8 +84,9 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`] when no thread can be started.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        let (state, store) = (State::new(1), Box::new(store::Memory::default()));
-        Self::start(state, store, broken, Meter::default(), None)
+        let room = Arc::new(Room::new(None, 0));
+        let store = Box::new(store::Memory::default());
+        Self::start(State::new(1), store, broken, room, Place::default())
     }
 
     /// The format of the ledgers that this program reads and writes.
@@ -79,11 +109,19 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
+        Self::open_with(path, RESERVE_BYTES)
+    }
+
+    /// [`EmbeddedLedger::open`] with other than [`RESERVE_BYTES`]: while the disk has fewer
+    /// free bytes, submissions are refused with [`LedgerError::StorageFull`], so that what
+    /// is under way can finish.
+    pub fn open_with(path: impl AsRef<Path>, reserve_bytes: u64) -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        let (disk, epoch) = disk::Disk::open(path.as_ref(), Arc::clone(&broken))?;
+        let room = Arc::new(Room::new(Some(path.as_ref()), reserve_bytes));
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), room.clone(), Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, writer::clock())?;
-        let meter = disk.meter();
-        Self::start(state, Box::new(disk), broken, meter, Some(path.as_ref().to_owned()))
+        let place = Place { path: Some(path.as_ref().to_owned()), meter: disk.meter() };
+        Self::start(state, Box::new(disk), broken, room, place)
     }
 
     /// What was asked of the disk since the ledger was opened; nothing for one in memory.
@@ -95,8 +133,8 @@ impl EmbeddedLedger {
         state: State,
         store: Box<dyn Store>,
         broken: Arc<OnceLock<String>>,
-        meter: Meter,
-        path: Option<PathBuf>,
+        room: Arc<Room>,
+        place: Place,
     ) -> Result<Self, LedgerError> {
         let unusable = |error| LedgerError::Unusable(format!("no thread for the ledger: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -106,17 +144,33 @@ impl EmbeddedLedger {
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;
-        Ok(Self { asks, broken, path, accounts: Accounts::default(), meter })
+        let Place { path, meter } = place;
+        Ok(Self { asks, broken, room, path, accounts: Accounts::default(), meter })
     }
 
     /// Stops the ledger and lets go of its file. What was acknowledged is on disk already;
     /// whoever still waits gets [`LedgerError::Unavailable`].
     pub async fn close(&self) {
+        self.room.close();
         let (closed, done) = oneshot::channel();
         if self.asks.send(Ask::Close(closed)).await.is_ok() {
             // An error means that it was closed by somebody else: the same to us.
             let _ = done.await;
         }
+    }
+
+    /// Writes all that the ledger holds at this moment as an archive. The ledger goes on
+    /// meanwhile; the writing itself blocks a thread of its own.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`] when it cannot be read or written.
+    pub async fn backup(
+        &self,
+        to: impl std::io::Write + Send + 'static,
+    ) -> Result<Archived, LedgerError> {
+        let snapshot = self.ask(Ask::Snapshot).await?;
+        let writing = tokio::task::spawn_blocking(move || archive::write(&snapshot, to));
+        writing.await.unwrap_or_else(|error| Err(LedgerError::Unusable(error.to_string())))
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, LedgerError> {
@@ -151,6 +205,7 @@ impl Ledger for EmbeddedLedger {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
+        self.room.admit()?;
         self.ask(|reply| Ask::Submit(Box::new(submission), reply)).await
     }
 
@@ -233,6 +288,14 @@ impl Ledger for EmbeddedLedger {
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
         self.ask(|reply| Ask::Body(tenant.clone(), body.clone(), reply)).await
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        self.ask(|reply| Ask::Reconcile(max.min(BATCH_MAX), reply)).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        self.ask(|reply| Ask::Retain(*rules, max.min(BATCH_MAX), reply)).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

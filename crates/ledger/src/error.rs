@@ -35,6 +35,19 @@ pub enum LedgerError {
         /// When there may be room, in milliseconds.
         retry_after_ms: u64,
     },
+    /// There is less room than what is under way may need. Nothing was changed. Come again
+    /// later.
+    #[error(
+        "the ledger's disk has {free_bytes} free bytes, of which {reserve_bytes} are kept for runs under way: make room, then come again"
+    )]
+    StorageFull {
+        /// What is free, in bytes.
+        free_bytes: u64,
+        /// What is kept, in bytes.
+        reserve_bytes: u64,
+        /// When there may be room, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The idempotency key was used before with another request.
     #[error("the idempotency key was used for another request, by run {0}")]
     KeyReused(RunId),
@@ -57,7 +70,7 @@ impl LedgerError {
     /// Whether the same call, repeated unchanged, can succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::QueueFull { .. } => true,
+            Self::Unavailable(_) | Self::QueueFull { .. } | Self::StorageFull { .. } => true,
             Self::LeaseLost
             | Self::JournalMoved { .. }
             | Self::NoSuchRun(_)

@@ -11,6 +11,7 @@ mod check;
 pub mod contract;
 mod embedded;
 mod error;
+mod housekeeping;
 mod lessee;
 mod port;
 mod remembered;
@@ -23,8 +24,12 @@ pub use account::{
 };
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
-pub use embedded::{DiskUse, EmbeddedLedger};
+pub use embedded::{
+    Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
+    repair, restore_backup, verify_backup,
+};
 pub use error::LedgerError;
+pub use housekeeping::{Reconciled, Retained, Retention};
 pub use lessee::{Handler, Lessee, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;

@@ -2,8 +2,8 @@
 
 use crate::{
     Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Recorded, Release, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms,
-    Ticked, Watched,
+    LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -121,6 +121,16 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// A stored text of this tenant.
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError>;
+
+    /// Looks at up to `max` unfinished runs, going on where the last call stopped, and has
+    /// those decide that wait for nothing: no task, no timer, no child, or mail that no
+    /// decision will read. There are none unless something went wrong.
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError>;
+
+    /// Deletes up to `max` finished root runs that the rules no longer keep, each as a
+    /// whole with its children, key and bodies; the oldest first. What is deleted is
+    /// [`LedgerError::NoSuchRun`] from then on.
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError>;
 
     /// What the ledger holds, in numbers. Costs as much as there are queues (pairs of
     /// class and tenant), not as there are tasks.

@@ -5,8 +5,8 @@
 
 use crate::{
     Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
-    Leased, Ledger, LedgerError, Recorded, Release, RunSummary, RunView, Stats, Submission,
-    Submitted, TenantTerms, Ticked, Watched,
+    Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary,
+    RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -160,6 +160,14 @@ impl<L: Ledger> Ledger for Remembered<L> {
         let bytes = self.ledger.body(tenant, body).await?;
         self.lock().keep(tenant, body, &bytes);
         Ok(bytes)
+    }
+
+    async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
+        self.ledger.reconcile(max).await
+    }
+
+    async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
+        self.ledger.retain(rules, max).await
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {

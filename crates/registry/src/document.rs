@@ -29,6 +29,14 @@ impl Settings {
     }
 }
 
+/// A bound; the file says 0 for none.
+pub(crate) fn or_zero<T, S: Serializer>(bound: &Option<T>, to: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Default + serde::Serialize,
+{
+    bound.unwrap_or_default().serialize(to)
+}
+
 fn reshape(root: &mut Map<String, Value>) {
     let (fallback, judge) = (root.remove("fallback"), root.remove("judge"));
     let (hedge, single_flight) = (root.remove("hedge"), root.remove("single_flight"));

@@ -25,7 +25,7 @@ pub use origins::Origins;
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
 pub use settings::{
     AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
-    ProviderSettings, SecretRef, ServerSettings, Settings, StrategySettings, TenantSettings,
-    TimeoutSettings, settings_for,
+    ProviderSettings, RetentionSettings, SecretRef, ServerSettings, Settings, StrategySettings,
+    TenantSettings, TimeoutSettings, settings_for,
 };
 pub use watched::WatchedFiles;

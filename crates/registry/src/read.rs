@@ -9,6 +9,7 @@ mod faults;
 mod keys;
 mod policy;
 mod provider;
+mod retention;
 mod secret;
 mod server;
 mod strategy;
@@ -33,7 +34,17 @@ const SETTINGS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const ROOT: Shape = Shape {
     required: &[],
-    optional: &["server", "providers", "agents", "policy", "limits", "budget", "tenants", "keys"],
+    optional: &[
+        "server",
+        "providers",
+        "agents",
+        "policy",
+        "limits",
+        "budget",
+        "retention",
+        "tenants",
+        "keys",
+    ],
 };
 
 /// What reading needs from outside the text.
@@ -125,6 +136,7 @@ fn read_text(
     let budget = bounds::budget(root, faults);
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
+    let retention = retention::retention(root, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
@@ -142,6 +154,7 @@ fn read_text(
         single_flight,
         limits,
         budget,
+        retention,
         tenants,
         auth,
     })

@@ -38,6 +38,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
     pub budget: Budget,
+    /// How long finished runs are kept.
+    pub retention: RetentionSettings,
     /// What tenants are entitled to, where it is not the default.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// Who may call.
@@ -79,6 +81,25 @@ impl Default for TenantSettings {
     fn default() -> Self {
         // What the ledger gives to tenants of whom it was told nothing.
         Self { weight: 100, leased_max: 1024, runs_max: 100_000 }
+    }
+}
+
+/// How long finished runs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RetentionSettings {
+    /// Days after its end; none: for ever.
+    #[serde(serialize_with = "crate::document::or_zero")]
+    pub days: Option<u32>,
+    /// Finished runs of one tenant, above which its oldest go; none: any number.
+    #[serde(serialize_with = "crate::document::or_zero")]
+    pub runs_max: Option<u64>,
+    /// Hours after its end for which a run that has an idempotency key is kept anyway.
+    pub keys_hours: u32,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { days: Some(30), runs_max: None, keys_hours: 24 }
     }
 }
 
@@ -247,6 +268,7 @@ pub fn settings_for(
         single_flight: false,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
+        retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
         auth: open_auth(),
     })

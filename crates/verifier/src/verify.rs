@@ -36,7 +36,7 @@ impl Handler for Verifier {
             checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = Reported { outcome: Outcome::Verified { verdict, ms }, incidents };
-        let outcome = serde_json::to_vec(&outcome).unwrap_or_default().into();
+        let outcome = baton_engine::version::write(&outcome).into();
         let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
         let patience = CancellationToken::new();
         let complete = || self.ledger.complete(&held, completion.clone());

@@ -245,9 +245,8 @@ fn failed(code: FailureCode, message: String) -> Completion {
     Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
 }
 
-/// Outcomes are plain data: they always encode.
 fn encode(outcome: &Reported) -> baton_ledger::Bytes {
-    serde_json::to_vec(outcome).unwrap_or_default().into()
+    baton_engine::version::write(outcome).into()
 }
 
 /// The ledger's deadline on this process's clock: close enough, because the ledger ends

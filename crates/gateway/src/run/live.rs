@@ -115,7 +115,7 @@ impl Live {
     }
 
     fn entry(&mut self, entry: &JournalEntry) -> Option<String> {
-        match serde_json::from_slice(&entry.event_json) {
+        match baton_engine::version::read(&entry.event_json) {
             Ok(event) => self.progress.take(&event),
             // Written by a newer Conductor: the answer still comes with the end.
             Err(error) => {

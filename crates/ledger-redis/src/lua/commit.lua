@@ -91,12 +91,15 @@ end
 
 local function end_run()
   call('HSET', run_key(run), 'end', ending, 'ended_at', int(NOW))
+  call('ZREM', BASE .. 'unended', run)
   vanish()
   stir(run)
   if run == root then
     call('HINCRBY', tenant_key(tenant), 'runs', -1)
     call('HINCRBY', META, 'unfinished', -1)
     call('HINCRBY', META, 'finished', 1)
+    call('ZADD', BASE .. 'over', int(NOW), run)
+    call('ZINCRBY', BASE .. 'kept', 1, tenant)
   else
     local up = fields(run_key(run), 'parent', 'child', 'spent')
     mail(up[1], tenant, 'ChildEnded ' .. up[2] .. ' ' .. up[3], ending)
@@ -104,7 +107,7 @@ local function end_run()
   wake_below(run, tenant)
 end
 
-store_bodies(tenant, bodies)
+store_bodies(tenant, root, bodies)
 append(run, length, fresh.events)
 call('HSET', run_key(run), 'seen', int(mail_seen))
 call('LTRIM', mail_key(run), int(mail_seen - seen), -1)

@@ -13,7 +13,7 @@ local bodies = take_bodies()
 
 local row = fields(run_key(run), 'tenant', 'root')
 if not has_ended(run) then
-  store_bodies(row[1], bodies)
+  store_bodies(row[1], row[2], bodies)
 end
 release(row[2], task[2])
 spend_up(run, spend)

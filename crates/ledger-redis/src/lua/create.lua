@@ -33,11 +33,17 @@ local function take_run()
   return { events = take_texts(), tasks = take_tasks(), timers = take_timers() }
 end
 
-local function store_bodies(tenant, bodies)
+-- A root run's tree counts once for each body that was written for it. The first one only
+-- leaves a note that it has the body; how many more there are is counted.
+local function store_bodies(tenant, root, bodies)
   for _, body in ipairs(bodies) do
-    if call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes) == 1 then
-      call('HINCRBY', META, 'bodies', 1)
-      call('HINCRBY', META, 'body_bytes', #body.bytes)
+    if call('SADD', BASE .. 'uses:' .. root, body.hash) == 1 then
+      if call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes) == 1 then
+        call('HINCRBY', META, 'bodies', 1)
+        call('HINCRBY', META, 'body_bytes', #body.bytes)
+      else
+        call('HINCRBY', BASE .. 'shared:' .. tenant, body.hash, 1)
+      end
     end
   end
 end
@@ -74,6 +80,7 @@ end
 local function create(run, tenant, fresh)
   call('HSET', run_key(run), 'at', int(NOW), 'length', 0, 'mails', 0, 'seen', 0,
     'last_task', 0, 'spent', NOTHING)
+  call('ZADD', BASE .. 'unended', 0, run)
   append(run, 0, fresh.events)
   add_tasks(run, tenant, fresh.tasks)
   if #fresh.tasks == 0 then

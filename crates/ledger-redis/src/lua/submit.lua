@@ -23,7 +23,7 @@ if runs >= runs_max then
   return refuse('QueueFull', int(runs))
 end
 
-store_bodies(tenant, bodies)
+store_bodies(tenant, run, bodies)
 call('HSET', run_key(run), 'tenant', tenant, 'root', run, 'above', '', 'budget', budget,
   'reserved', NOTHING, 'label', label)
 if has_trace == '1' then
@@ -31,6 +31,7 @@ if has_trace == '1' then
 end
 if known_at then
   call('HSET', known_at, 'run', run, 'digest', digest)
+  call('HSET', run_key(run), 'key', key)
 end
 call('HINCRBY', tenant_key(tenant), 'runs', 1)
 call('HINCRBY', META, 'unfinished', 1)

@@ -8,10 +8,12 @@
 //! whatever logs there are, which does no harm when it was done before.
 
 use super::{
-    file::{File, folder, sync_folder},
+    file::{File, folder, is_no_room},
     log::{Ending, Log, pack, replay},
     meter::Meter,
+    room::Room,
     row::{Change, corrupt},
+    snapshot::Snapshot,
     store::{Answer, Direction, Found, Store},
     sync::{Moved, Syncer},
 };
@@ -59,22 +61,14 @@ impl Disk {
     /// Should writing fail later, the reason is put into `broken`.
     pub(super) fn open(
         path: &Path,
+        room: Arc<Room>,
         broken_by: Arc<OnceLock<String>>,
     ) -> Result<(Self, u64), LedgerError> {
         let file = File::open(path)?;
         let logs = logs(path).map_err(|error| broken(path, &error))?;
         for (place, log) in logs.values().enumerate() {
             let (changes, ending) = replay(log).map_err(|error| broken(log, &error))?;
-            // Only the last record of all can be one that was never acknowledged.
-            let last = place + 1 == logs.len();
-            match ending {
-                Ending::Whole => {}
-                Ending::Torn if last => {}
-                Ending::Torn => return Err(corrupt(&format!("{} is cut off", log.display()))),
-                Ending::Damaged => {
-                    return Err(corrupt(&format!("{} is damaged", log.display())));
-                }
-            }
+            check_ending(log, ending, place + 1 == logs.len())?;
             file.write(changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from))))?;
         }
         let epoch = file.raise_epoch()?;
@@ -82,10 +76,11 @@ impl Disk {
             std::fs::remove_file(log).map_err(|error| broken(log, &error))?;
         }
         let generation = logs.keys().next_back().map_or(1, |last| last + 1);
-        let log = create_log(path, generation)?;
+        let log = create_log(path, generation).map_err(|error| broken(path, &error))?;
         let (path, file) = (path.to_owned(), Arc::new(file));
         let meter = Meter::default();
-        let syncer = Syncer::start(log, file.clone(), broken_by, meter.clone())?;
+        let watched = (room, meter.clone());
+        let syncer = Syncer::start(log, file.clone(), broken_by, watched)?;
         let (recent, moving) = (Rows::new(), None);
         let disk = Self { file, path, syncer, meter, generation, log_bytes: 0, recent, moving };
         Ok((disk, epoch))
@@ -100,8 +95,13 @@ impl Disk {
     fn turn_log(&mut self) -> Result<(), LedgerError> {
         // Two logs at most: a disk that cannot follow holds the writer up.
         self.finish_moving()?;
+        let log = match create_log(&self.path, self.generation + 1) {
+            Ok(log) => log,
+            // The present log goes on growing until there is room for another one.
+            Err(error) if is_no_room(&error) => return Ok(()),
+            Err(error) => return Err(broken(&self.path, &error)),
+        };
         self.generation += 1;
-        let log = create_log(&self.path, self.generation)?;
         let rows = Arc::new(std::mem::take(&mut self.recent));
         let moved = self.syncer.turn(log, rows.clone())?;
         self.log_bytes = 0;
@@ -173,8 +173,18 @@ fn between(
     rows.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
+/// Only the last record of all can be one that was never acknowledged.
+pub(super) fn check_ending(log: &Path, ending: Ending, last: bool) -> Result<(), LedgerError> {
+    match ending {
+        Ending::Whole => Ok(()),
+        Ending::Torn if last => Ok(()),
+        Ending::Torn => Err(corrupt(&format!("{} is cut off", log.display()))),
+        Ending::Damaged => Err(corrupt(&format!("{} is damaged", log.display()))),
+    }
+}
+
 /// The logs beside a file, by their number.
-fn logs(path: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
+pub(super) fn logs(path: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
     let mut logs = BTreeMap::new();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for entry in std::fs::read_dir(folder(path))? {
@@ -191,11 +201,11 @@ fn logs(path: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
 
 /// A new log, there for certain before anything is written to it. Syncing the folder also
 /// makes certain that the logs deleted before do not come back.
-fn create_log(path: &Path, generation: u64) -> Result<Log, LedgerError> {
+fn create_log(path: &Path, generation: u64) -> io::Result<Log> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!("{LOG_SUFFIX}{generation}"));
-    let log = Log::create(path.with_file_name(name)).map_err(|error| broken(path, &error))?;
-    sync_folder(path)?;
+    let log = Log::create(path.with_file_name(name))?;
+    std::fs::File::open(folder(path))?.sync_all()?;
     Ok(log)
 }
 
@@ -216,7 +226,19 @@ impl Drop for Disk {
     }
 }
 
+impl Disk {
+    /// The ledger as it is now: durable or on its way there.
+    fn layers(&self) -> Vec<Arc<Rows>> {
+        let recent = Arc::new(self.recent.clone());
+        self.moving.iter().map(|moving| moving.rows.clone()).chain([recent]).collect()
+    }
+}
+
 impl Store for Disk {
+    fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        Ok(Snapshot::new(Some(self.file.freeze()?), self.layers()))
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
         match self.above().find_map(|rows| rows.get(key)) {
             Some(recent) => Ok(recent.clone()),

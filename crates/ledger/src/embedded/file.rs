@@ -6,8 +6,15 @@ use super::{
 };
 use crate::LedgerError;
 use bytes::Bytes;
-use redb::{Database, DatabaseError, ReadableDatabase, StorageError, TableDefinition};
-use std::{ops::Bound, path::Path};
+use redb::{
+    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, StorageError, TableDefinition,
+};
+use std::{
+    io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
+};
 
 /// All rows lie in one table: their keys keep the kinds apart.
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
@@ -16,20 +23,44 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// An open file, which no other process can open.
 pub(super) struct File {
-    rows: Database,
+    path: PathBuf,
+    /// None while it is opened anew.
+    rows: RwLock<Option<Database>>,
+}
+
+/// The file as it was at one moment.
+pub(super) struct Frozen(ReadOnlyTable<&'static [u8], &'static [u8]>);
+
+/// Why a write failed.
+pub(super) enum WriteError {
+    /// There is no room: nothing was written, and it can be tried again.
+    NoRoom(String),
+    /// Anything else.
+    Failed(LedgerError),
 }
 
 impl File {
     /// Opens or creates the file.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
-        let rows = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        let file = Self { rows: rows.map_err(|error| unusable(path, &error))? };
+        let rows = RwLock::new(Some(create(path)?));
+        let file = Self { path: path.to_owned(), rows };
         file.write(std::iter::empty())?;
         sync_folder(path)?;
         if let Some(format) = file.get(row::FORMAT_KEY)? {
             check_format(path, decode(&format)?)?;
         }
         Ok(file)
+    }
+
+    /// Opens a file that must be there.
+    pub(super) fn existing(path: &Path) -> Result<Self, LedgerError> {
+        if !path.is_file() {
+            return Err(LedgerError::Unusable(format!(
+                "there is no ledger at {}: give the folder that `baton up --data` was given",
+                path.display()
+            )));
+        }
+        Self::open(path)
     }
 
     /// The number of this opening: above that of every earlier one, for certain.
@@ -47,7 +78,7 @@ impl File {
     /// The value of a row.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
         let get = || -> Result<_, redb::Error> {
-            let value = self.rows.begin_read()?.open_table(ROWS)?.get(key)?;
+            let value = self.table()?.get(key)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
         };
         get().map_err(|error| failed(&error))
@@ -66,7 +97,7 @@ impl File {
                 Direction::Up => (Bound::Excluded(from), Bound::Unbounded),
                 Direction::Down => (Bound::Unbounded, Bound::Excluded(from)),
             };
-            let table = self.rows.begin_read()?.open_table(ROWS)?;
+            let table = self.table()?;
             let mut range = table.range::<&[u8]>(bounds)?;
             let mut found = Found::new();
             while found.len() < limit {
@@ -86,13 +117,49 @@ impl File {
         scan().map_err(|error| failed(&error))
     }
 
+    fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, redb::Error> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let rows = rows.as_ref().ok_or(redb::Error::PreviousIo)?;
+        Ok(rows.begin_read()?.open_table(ROWS)?)
+    }
+
+    /// The file as it is now, whatever is written later.
+    pub(super) fn freeze(&self) -> Result<Frozen, LedgerError> {
+        self.table().map(Frozen).map_err(|error| failed(&error))
+    }
+
+    /// Whether every page of the file is as it was written. What can be repaired is.
+    pub(super) fn is_sound(&mut self) -> Result<bool, LedgerError> {
+        let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match rows {
+            Some(rows) => rows.check_integrity().map_err(|error| unusable(&self.path, &error)),
+            None => Ok(false),
+        }
+    }
+
     /// Writes all rows or none; they are durable when this returns.
     pub(super) fn write(
         &self,
         rows: impl Iterator<Item = (Vec<u8>, Option<Bytes>)>,
     ) -> Result<(), LedgerError> {
+        self.try_write(rows).map_err(|error| match error {
+            WriteError::Failed(error) => error,
+            WriteError::NoRoom(error) => LedgerError::Unusable(format!(
+                "there is no room to write {} ({error}): make room, then start again",
+                self.path.display()
+            )),
+        })
+    }
+
+    /// Like [`File::write`], for whoever can wait for room.
+    pub(super) fn try_write(
+        &self,
+        rows: impl Iterator<Item = (Vec<u8>, Option<Bytes>)>,
+    ) -> Result<(), WriteError> {
         let write = || -> Result<_, redb::Error> {
-            let mut write = self.rows.begin_write()?;
+            let database = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+            let database = database.as_ref().ok_or(redb::Error::PreviousIo)?;
+            let mut write = database.begin_write()?;
             // Transactions are few and large: what makes opening after a crash quick
             // costs little here.
             write.set_quick_repair(true);
@@ -107,8 +174,46 @@ impl File {
             }
             Ok(write.commit()?)
         };
-        write().map_err(|error| failed(&error))
+        write().map_err(|error| match error {
+            redb::Error::Io(error) if is_no_room(&error) => WriteError::NoRoom(error.to_string()),
+            redb::Error::PreviousIo => WriteError::NoRoom("it failed before".into()),
+            error => WriteError::Failed(failed(&error)),
+        })
     }
+
+    /// Opens the file anew: after an error of the disk, `redb` takes no more writes.
+    pub(super) fn reopen(&self) -> Result<(), LedgerError> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        *rows = None;
+        *rows = Some(create(&self.path)?);
+        Ok(())
+    }
+}
+
+impl Frozen {
+    /// Every row, in the order of the keys, until `each` fails.
+    pub(super) fn each(
+        &self,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let range = self.0.range::<&[u8]>(..).map_err(|error| failed(&error.into()))?;
+        for row in range {
+            let (key, value) = row.map_err(|error| failed(&error.into()))?;
+            each(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<Database, LedgerError> {
+    let rows = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+    rows.map_err(|error| unusable(path, &error))
+}
+
+/// Whether it could be written if there were more room.
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// The format of the ledger in a file, read without changing it; none where the file was
@@ -129,7 +234,7 @@ pub(super) fn format_of(path: &Path) -> Result<Option<u32>, LedgerError> {
     }
 }
 
-fn check_format(path: &Path, found: u32) -> Result<(), LedgerError> {
+pub(super) fn check_format(path: &Path, found: u32) -> Result<(), LedgerError> {
     if found != FORMAT {
         return Err(LedgerError::Unusable(format!(
             "{} is a ledger of format {found}, this program reads format {FORMAT}: run the version that wrote it, or give another file",

@@ -7,14 +7,22 @@
 use super::row::Change;
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 /// Bytes of a record's length.
 const LEN_BYTES: usize = 8;
+/// Bytes of the checksum of the length alone.
+const LEN_SUM_BYTES: usize = 8;
 /// Bytes of a record's checksum.
 const SUM_BYTES: usize = 16;
+/// Bytes before a record's body.
+pub(super) const HEAD_BYTES: usize = LEN_BYTES + LEN_SUM_BYTES + SUM_BYTES;
+/// What a disk writes as a whole, in bytes.
+const SECTOR_BYTES: usize = 512;
+/// Largest record read from a stream, in bytes: a body, and the rows beside it.
+const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What stands in place of a value's length where the row is deleted.
 const DELETED: u32 = u32::MAX;
 
@@ -22,6 +30,10 @@ const DELETED: u32 = u32::MAX;
 pub(super) struct Log {
     path: PathBuf,
     file: File,
+    /// What is known to be durable, in bytes.
+    synced: u64,
+    /// The last sync was not done to its end.
+    failed: bool,
     record: Vec<u8>,
 }
 
@@ -29,7 +41,7 @@ impl Log {
     /// A new, empty log.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         let file = File::create(&path)?;
-        Ok(Self { path, file, record: Vec::new() })
+        Ok(Self { path, file, synced: 0, failed: false, record: Vec::new() })
     }
 
     /// Where it lies.
@@ -40,28 +52,50 @@ impl Log {
     /// Adds changes, as [`pack`] gives them, to the record that [`Log::sync`] will write.
     pub(super) fn add(&mut self, packed: &[u8]) {
         if self.record.is_empty() {
-            self.record.resize(LEN_BYTES + SUM_BYTES, 0);
+            self.record.resize(HEAD_BYTES, 0);
         }
         self.record.extend_from_slice(packed);
     }
 
     /// Writes what was added since the last time as one record; it is durable when this
     /// returns. One record a sync: that is how a torn end is told from damage. Gives the
-    /// bytes that were written: none where nothing was added.
+    /// bytes that were written: none where nothing was added. After an error it can be
+    /// tried again.
     pub(super) fn sync(&mut self) -> io::Result<u64> {
         if self.record.is_empty() {
             return Ok(0);
         }
-        let (head, body) = self.record.split_at_mut(LEN_BYTES + SUM_BYTES);
-        let (len, sum) = head.split_at_mut(LEN_BYTES);
-        len.copy_from_slice(&(body.len() as u64).to_le_bytes());
-        sum.copy_from_slice(&checksum(body));
+        seal(&mut self.record);
+        if self.failed {
+            // What was written of this record is written again.
+            self.file.set_len(self.synced)?;
+            self.file.seek(SeekFrom::Start(self.synced))?;
+        }
+        self.failed = true;
         self.file.write_all(&self.record)?;
         self.file.sync_data()?;
         let bytes = self.record.len() as u64;
+        self.synced += bytes;
+        self.failed = false;
         self.record.clear();
         Ok(bytes)
     }
+}
+
+/// Fills in the head of a record whose body is there.
+fn seal(record: &mut [u8]) {
+    let (head, body) = record.split_at_mut(HEAD_BYTES);
+    let len = (body.len() as u64).to_le_bytes();
+    let sums = [len.as_slice(), &short_sum(&len), &checksum(body)].concat();
+    head.copy_from_slice(&sums);
+}
+
+/// Changes as a whole record, for wherever else records are kept.
+pub(super) fn sealed(changes: &[Change]) -> io::Result<Vec<u8>> {
+    let mut record = vec![0; HEAD_BYTES];
+    record.extend_from_slice(&pack(changes)?);
+    seal(&mut record);
+    Ok(record)
 }
 
 /// Changes as they stand in a record.
@@ -87,6 +121,12 @@ fn put(record: &mut Vec<u8>, len: usize) -> io::Result<()> {
     Ok(())
 }
 
+fn short_sum(len: &[u8; LEN_BYTES]) -> [u8; LEN_SUM_BYTES] {
+    let mut sum = [0; LEN_SUM_BYTES];
+    blake3::Hasher::new().update(len).finalize_xof().fill(&mut sum);
+    sum
+}
+
 fn checksum(body: &[u8]) -> [u8; SUM_BYTES] {
     let mut sum = [0; SUM_BYTES];
     blake3::Hasher::new().update(body).finalize_xof().fill(&mut sum);
@@ -107,30 +147,68 @@ pub(super) enum Ending {
 /// All changes of a log, in order, and how it ends.
 pub(super) fn replay(path: &Path) -> io::Result<(Vec<Change>, Ending)> {
     let bytes = std::fs::read(path)?;
-    let (mut changes, mut rest) = (Vec::new(), bytes.as_slice());
-    while !rest.is_empty() {
+    let (mut changes, mut at) = (Vec::new(), 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         match record(rest) {
-            Some((body, behind)) if unpack(body, &mut changes).is_some() => rest = behind,
-            Some(_) | None => return Ok((changes, broken(rest))),
+            Some(body) if unpack(body, &mut changes).is_some() => at += HEAD_BYTES + body.len(),
+            Some(_) | None => return Ok((changes, broken(rest, at))),
         }
     }
     Ok((changes, Ending::Whole))
 }
 
 /// What a record is that is not whole. The next one is written only after it was synced,
-/// so a half-written one reaches to the end of the file; or its length is not there yet.
-fn broken(bytes: &[u8]) -> Ending {
-    let len = bytes.first_chunk().map_or(0, |len| u64::from_le_bytes(*len));
-    let behind = (bytes.len() as u64).saturating_sub((LEN_BYTES + SUM_BYTES) as u64);
-    if len > 0 && len < behind { Ending::Damaged } else { Ending::Torn }
+/// so a half-written one reaches to the end of the file, or its head is not all there yet.
+/// A head that is there has a checksum of its own: a length that is damaged does not make
+/// the records behind it look like a torn end.
+fn broken(bytes: &[u8], at: usize) -> Ending {
+    let Some((head, behind)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
+        return Ending::Torn;
+    };
+    match length(head) {
+        Some(len) if len < behind.len() => Ending::Damaged,
+        Some(_) => Ending::Torn,
+        None if is_unwritten(head, at) => Ending::Torn,
+        None => Ending::Damaged,
+    }
 }
 
-/// The first record's body, if it is whole, and what lies behind it.
-fn record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, bytes) = bytes.split_first_chunk::<LEN_BYTES>()?;
-    let (sum, bytes) = bytes.split_first_chunk::<SUM_BYTES>()?;
-    let (body, behind) = bytes.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
-    (checksum(body) == *sum).then_some((body, behind))
+/// Whether a sector of a head, or all of it, is as it was before it was written: zeros.
+fn is_unwritten(head: &[u8; HEAD_BYTES], at: usize) -> bool {
+    let zeros = |part: &[u8]| part.iter().all(|byte| *byte == 0);
+    let first = SECTOR_BYTES - at % SECTOR_BYTES;
+    let (here, next) = head.split_at(first.min(HEAD_BYTES));
+    zeros(here) || (!next.is_empty() && zeros(next))
+}
+
+/// The length in a record's head, if it is what was written.
+fn length(head: &[u8; HEAD_BYTES]) -> Option<usize> {
+    let (len, rest) = head.split_first_chunk::<LEN_BYTES>()?;
+    let right = rest.starts_with(&short_sum(len));
+    usize::try_from(u64::from_le_bytes(*len)).ok().filter(|len| right && *len > 0)
+}
+
+/// The first record's body, if it is whole.
+fn record(bytes: &[u8]) -> Option<&[u8]> {
+    let (head, behind) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+    let body = behind.get(..length(head)?)?;
+    head.ends_with(&checksum(body)).then_some(body)
+}
+
+/// The next record of a stream, and none at its end between two records. An error of kind
+/// `InvalidData` where it is not what was written, `UnexpectedEof` where it is cut off.
+pub(super) fn next_record(from: &mut impl io::Read) -> io::Result<Option<Vec<Change>>> {
+    let mut head = [0; HEAD_BYTES];
+    let got = from.read(&mut head)?;
+    let Some(rest) = head.get_mut(got..).filter(|_| got > 0) else { return Ok(None) };
+    from.read_exact(rest)?;
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a checksum does not match");
+    let len = length(&head).filter(|len| *len <= RECORD_BYTES_MAX).ok_or_else(damaged)?;
+    let mut body = vec![0; len];
+    from.read_exact(&mut body)?;
+    let mut changes = Vec::new();
+    let whole = head.ends_with(&checksum(&body)) && unpack(&body, &mut changes).is_some();
+    if whole { Ok(Some(changes)) } else { Err(damaged()) }
 }
 
 fn unpack(mut body: &[u8], changes: &mut Vec<Change>) -> Option<()> {
@@ -219,7 +297,7 @@ mod tests {
         append(&mut log, &[change("first", Some("value"))]);
         append(&mut log, &[change("second", Some("value"))]);
         let whole = std::fs::read(&path).unwrap();
-        for at in LEN_BYTES..bytes(&log) / 2 {
+        for at in 0..bytes(&log) / 2 {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             std::fs::write(&path, bytes).unwrap();

@@ -9,7 +9,7 @@ use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The form of all rows. A file of another form is refused.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 4;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
@@ -48,6 +48,14 @@ pub(super) enum Kind {
     Root,
     /// Bytes, by tenant and name.
     Body,
+    /// Nothing, by root run and name: the run has the body.
+    Use,
+    /// How many trees have a body besides the first, by tenant and name.
+    Shared,
+    /// Id of a finished root run, by the time of its end.
+    Over,
+    /// How many finished root runs there are, by tenant.
+    Kept,
 }
 
 impl Kind {
@@ -65,8 +73,45 @@ impl Kind {
             Self::Key => b'k',
             Self::Root => b'r',
             Self::Body => b'b',
+            Self::Use => b'u',
+            Self::Shared => b's',
+            Self::Over => b'o',
+            Self::Kept => b'c',
         }
     }
+}
+
+/// All kinds.
+const KINDS: [Kind; 16] = [
+    Kind::Tenant,
+    Kind::Head,
+    Kind::Live,
+    Kind::Finished,
+    Kind::TaskHead,
+    Kind::Task,
+    Kind::Journal,
+    Kind::Mail,
+    Kind::Timer,
+    Kind::Key,
+    Kind::Root,
+    Kind::Body,
+    Kind::Use,
+    Kind::Shared,
+    Kind::Over,
+    Kind::Kept,
+];
+
+/// The kind of a row by its key; none for the few that stand for themselves.
+pub(super) fn kind_of(key: &[u8]) -> Option<Kind> {
+    KINDS.into_iter().find(|kind| key.first() == Some(&kind.letter()))
+}
+
+/// The run or tenant in a key, and what stands behind it.
+pub(super) fn owner_of(key: &[u8]) -> Result<(String, Vec<u8>), LedgerError> {
+    let mut parts = key.get(1..).unwrap_or_default().splitn(2, |byte| *byte == 0);
+    let owner = std::str::from_utf8(parts.next().unwrap_or_default());
+    let owner = owner.map_err(|_| corrupt("a key that is no text"))?.to_owned();
+    Ok((owner, parts.next().unwrap_or_default().to_vec()))
 }
 
 /// What an idempotency key stands for.
@@ -126,6 +171,26 @@ pub(super) fn root(tenant: &TenantId, order: u64) -> Vec<u8> {
     key
 }
 
+/// A finished root run's place among all, by the time of its end.
+pub(super) fn over(ended_at: Timestamp, root: &RunId) -> Vec<u8> {
+    let mut key = kind(Kind::Over);
+    key.extend_from_slice(&ended_at.0.to_be_bytes());
+    key.extend_from_slice(root.as_str().as_bytes());
+    key
+}
+
+/// The time in the key of [`over`].
+pub(super) fn ended_at(key: &[u8]) -> Result<u64, LedgerError> {
+    let time = key.get(1..).and_then(|rest| rest.first_chunk::<8>());
+    Ok(u64::from_be_bytes(*time.ok_or_else(|| corrupt("a key without its time"))?))
+}
+
+/// The run whose one row of a kind this is the key of.
+pub(super) fn run_named_by(key: &[u8]) -> Result<RunId, LedgerError> {
+    let text = text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
+    RunId::new(text).map_err(|error| corrupt(&error.to_string()))
+}
+
 /// The text behind the kind and, where given, behind the id of a key.
 pub(super) fn text_behind(key: &[u8], prefix: usize) -> Result<&str, LedgerError> {
     let text = key.get(prefix..).and_then(|rest| std::str::from_utf8(rest).ok());
@@ -153,6 +218,7 @@ impl Row for Totals {}
 impl Row for RunId {}
 impl Row for u32 {}
 impl Row for u64 {}
+impl Row for () {}
 
 /// A row's value as bytes.
 pub(super) fn encode<T: Row>(row: &T) -> Result<Vec<u8>, LedgerError> {

@@ -4,12 +4,15 @@
 //! changed is recorded as rows for the writer to make durable. A tree of runs is in memory
 //! until all of it has ended and nothing in it is leased; after that it is only read.
 
+mod bodies;
 mod budget;
 mod commit;
 mod complete;
 mod lease;
 mod load;
 mod queue;
+mod reconcile;
+mod retain;
 mod rows;
 mod run;
 mod stats;
@@ -164,6 +167,10 @@ pub(super) struct State {
     leases: BTreeSet<(Timestamp, TaskId)>,
     timers: BTreeSet<(Timestamp, RunId, String)>,
     totals: Totals,
+    /// Root runs whose whole tree is finished, where there are any.
+    finished: HashMap<TenantId, u64>,
+    /// What is left of a look at all unfinished runs.
+    to_look_at: Vec<RunId>,
     /// Tasks still held, by the request that took them.
     requests: HashMap<u64, Vec<TaskId>>,
     changes: Changes,
@@ -173,8 +180,6 @@ pub(super) struct State {
 /// Sums over rows that are not in memory, kept so that nobody has to count them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Totals {
-    /// Root runs whose whole tree is finished.
-    pub(super) finished: u64,
     pub(super) bodies: u64,
     pub(super) body_bytes: u64,
 }
@@ -184,6 +189,13 @@ pub(super) struct Totals {
 struct Roots {
     by_order: BTreeMap<u64, RunId>,
     unended: u64,
+}
+
+impl Roots {
+    /// Roots that have ended while something in their tree has not.
+    fn ended(&self) -> u64 {
+        (self.by_order.len() as u64).saturating_sub(self.unended)
+    }
 }
 
 impl State {
@@ -199,6 +211,8 @@ impl State {
             leases: BTreeSet::new(),
             timers: BTreeSet::new(),
             totals: Totals::default(),
+            finished: HashMap::default(),
+            to_look_at: Vec::new(),
             requests: HashMap::default(),
             changes: Changes::default(),
             notices: Vec::new(),
@@ -230,6 +244,13 @@ impl State {
     fn count(&mut self) -> u64 {
         self.counter = self.counter.saturating_add(1);
         self.counter
+    }
+
+    /// One finished tree of a tenant more, or fewer.
+    fn count_finished(&mut self, tenant: &TenantId, by: i64) {
+        let count = self.finished.entry(tenant.clone()).or_default();
+        *count = count.saturating_add_signed(by);
+        self.changes.kept(tenant);
     }
 
     fn run(&self, id: &RunId) -> Option<&Run> {
@@ -306,7 +327,7 @@ impl Standing {
         }
     }
 
-    fn is_open(self) -> bool {
+    pub(super) fn is_open(self) -> bool {
         match self {
             Self::Queued | Self::Leased(..) => true,
             Self::Done(_) | Self::Gone => false,

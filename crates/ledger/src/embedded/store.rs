@@ -1,9 +1,9 @@
 //! Where rows lie: the seam between the state machine and a file.
 
-use super::row::Change;
+use super::{row::Change, snapshot::Snapshot};
 use crate::LedgerError;
 use bytes::Bytes;
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// Rows that were found, with their keys.
 pub(super) type Found = Vec<(Vec<u8>, Bytes)>;
@@ -31,6 +31,9 @@ pub(super) trait Store: Send {
     /// Rows whose key starts with `prefix` and lies before `until`, from the last one back.
     fn before(&self, prefix: &[u8], until: &[u8], limit: usize) -> Result<Found, LedgerError>;
 
+    /// All rows as they are now, whatever is written later.
+    fn snapshot(&self) -> Result<Snapshot, LedgerError>;
+
     /// Writes all changes or none. Readings see them at once; `answers` are given when
     /// they, and all that was written before, will outlive the process and the machine's
     /// power, and never if they will not. Where nothing is `urgent`, more may be waited for.
@@ -49,6 +52,11 @@ pub(super) struct Memory {
 }
 
 impl Store for Memory {
+    fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        let rows = self.rows.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        Ok(Snapshot::new(None, vec![Arc::new(rows.collect())]))
+    }
+
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
         Ok(self.rows.get(key).cloned())
     }

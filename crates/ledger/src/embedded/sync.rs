@@ -9,9 +9,10 @@
 
 use super::{
     disk::{Rows, broken},
-    file::File,
+    file::{File, WriteError, is_no_room},
     log::Log,
     meter::Meter,
+    room::Room,
     row::{head_of, run_of},
     store::Answer,
 };
@@ -90,12 +91,13 @@ impl Syncer {
         log: Log,
         file: Arc<File>,
         broken: Arc<OnceLock<String>>,
-        meter: Meter,
+        watched: (Arc<Room>, Meter),
     ) -> Result<Self, LedgerError> {
         let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (waits, broken_by) = (waiting.clone(), broken.clone());
-        let thread = Thread { log, file, todo, waiting: waits, broken: broken_by, meter };
+        let (room, meter) = watched;
+        let thread = Thread { log, file, room, todo, waiting: waits, broken: broken_by, meter };
         let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
         let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
         let thread = Some(spawned.map_err(unusable)?);
@@ -143,6 +145,7 @@ impl Syncer {
 struct Thread {
     log: Log,
     file: Arc<File>,
+    room: Arc<Room>,
     todo: mpsc::Receiver<Job>,
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
@@ -159,6 +162,17 @@ impl Thread {
                 return;
             }
         }
+    }
+
+    /// Makes durable what was added to the log, as soon as there is room for it.
+    fn sync(&mut self) -> Result<(), LedgerError> {
+        let (path, log, meter) = (self.log.path().to_owned(), &mut self.log, &self.meter);
+        self.room.wait_for(&path, || {
+            log.sync().map(|bytes| meter.synced(bytes)).map_err(|error| match is_no_room(&error) {
+                true => WriteError::NoRoom(error.to_string()),
+                false => WriteError::Failed(broken(&path, &error)),
+            })
+        })
     }
 
     /// As many batches as there are, up to a new log.
@@ -189,15 +203,14 @@ impl Thread {
                 false => None,
             };
         }
-        let bytes = self.log.sync().map_err(|error| broken(self.log.path(), &error))?;
-        self.meter.synced(bytes);
+        self.sync()?;
         given.into_iter().for_each(|answer: Answer| answer());
         self.waiting.fetch_sub(batches, Ordering::AcqRel);
         if let Some((log, rows, moved)) = turned {
             let full = std::mem::replace(&mut self.log, log).path().to_owned();
-            let file = self.file.clone();
+            let (file, room) = (self.file.clone(), self.room.clone());
             let work = move || {
-                let result = move_rows(&file, &rows, &full);
+                let result = move_rows(&file, &rows, &full, &room);
                 // Whoever hears of the end may open the file anew.
                 drop((file, rows));
                 // The ledger may have been closed by a failure.
@@ -210,12 +223,21 @@ impl Thread {
     }
 }
 
-fn move_rows(file: &File, rows: &Rows, log: &Path) -> Result<(), LedgerError> {
+fn move_rows(file: &File, rows: &Rows, log: &Path, room: &Room) -> Result<(), LedgerError> {
     let began_here = |run: &[u8]| matches!(rows.get(&head_of(run)), Some(Some(_)));
     // Rows of a run that began with these never were in the file: most of those that are
     // gone need no looking for.
-    let moving =
-        rows.iter().filter(|(key, value)| value.is_some() || !run_of(key).is_some_and(began_here));
-    file.write(moving.map(|(key, value)| (key.clone(), value.clone())))?;
+    let moves = |key: &[u8], is_there: bool| is_there || !run_of(key).is_some_and(began_here);
+    room.wait_for(log, || {
+        let moving = rows.iter().filter(|(key, value)| moves(key, value.is_some()));
+        let moving = moving.map(|(key, value)| (key.clone(), value.clone()));
+        file.try_write(moving).inspect_err(|error| {
+            if let WriteError::NoRoom(_) = error
+                && let Err(error) = file.reopen()
+            {
+                tracing::debug!(%error, "the ledger's file cannot be opened anew yet");
+            }
+        })
+    })?;
     std::fs::remove_file(log).map_err(|error| broken(log, &error))
 }

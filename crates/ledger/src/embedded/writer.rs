@@ -11,13 +11,15 @@
 //! name is its proof. They are given at once.
 
 use super::{
+    snapshot::Snapshot,
     state::State,
     store::{Answer, Store},
     watch::{Shown, Watchers},
 };
 use crate::{
     Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Recorded, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
+    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
+    Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -54,7 +56,10 @@ pub(super) enum Ask {
     Watch(RunId, u64, Reply<Shown>),
     List(TenantId, usize, Option<RunId>, Reply<Vec<RunSummary>>),
     Body(TenantId, BodyRef, Reply<Bytes>),
+    Reconcile(usize, Reply<Reconciled>),
+    Retain(Retention, usize, Reply<Retained>),
     Stats(Reply<Stats>),
+    Snapshot(Reply<Snapshot>),
     Close(oneshot::Sender<()>),
 }
 
@@ -259,9 +264,22 @@ impl Writer {
                 let _ = reply.send(self.state.body(store, &tenant, &body));
                 Ok(())
             }
+            Ask::Reconcile(max, reply) => {
+                let result = self.state.reconcile(now, max);
+                self.answer(reply, result)
+            }
+            Ask::Retain(rules, max, reply) => {
+                let result = self.state.retain(store, now, &rules, max);
+                self.answer(reply, result)
+            }
             Ask::Stats(reply) => {
                 let stats = self.state.stats(now);
                 self.answer(reply, Ok(stats))
+            }
+            Ask::Snapshot(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(store.snapshot());
+                Ok(())
             }
             Ask::Close(closed) => {
                 self.closing.push(closed);

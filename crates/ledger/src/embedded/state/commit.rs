@@ -25,9 +25,9 @@ impl State {
         check_position(run, &commit)?;
         check_parts(run, &commit)?;
         let children = self.name_children(store, &commit.children, &id)?;
-        let tenant = run.head.tenant.clone();
+        let (tenant, root) = (run.head.tenant.clone(), run.head.root.clone());
 
-        self.keep_bodies(store, &tenant, commit.bodies)?;
+        self.keep_bodies(store, &tenant, &root, commit.bodies)?;
         self.forget_mail(&id, commit.mail_seen);
         self.append(now, &id, commit.events)?;
         for number in commit.withdraw {

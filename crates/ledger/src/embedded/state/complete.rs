@@ -20,9 +20,9 @@ impl State {
         }
         let id = &held.task;
         let Some(run) = self.run(&id.run) else { return Err(LedgerError::LeaseLost) };
-        let tenant = run.head.tenant.clone();
+        let (tenant, root) = (run.head.tenant.clone(), run.head.root.clone());
         if run.progress.ended.is_none() {
-            self.keep_bodies(store, &tenant, completion.bodies)?;
+            self.keep_bodies(store, &tenant, &root, completion.bodies)?;
         }
         self.charge(id, completion.spend, completion.estimated);
         self.unlease(id);

@@ -28,6 +28,11 @@ impl State {
         if let Some(totals) = store.get(row::TOTALS)? {
             state.totals = decode(&totals)?;
         }
+        each(store, &row::kind(Kind::Kept), |key, value| {
+            let tenant = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;
+            state.finished.insert(id(TenantId::new(tenant))?, decode(value)?);
+            Ok(())
+        })?;
         let mut live = Vec::new();
         each(store, &row::kind(Kind::Live), |key, value| {
             let run = row::text_behind(key.strip_suffix(&[0]).unwrap_or(key), 1)?;

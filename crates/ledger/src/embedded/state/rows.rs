@@ -3,10 +3,10 @@
 //! Runs and tasks are noted by name and written once, as they are at the end of the
 //! batch; what is only ever added is kept as it came.
 
-use super::State;
+use super::{State, retain::ended_at};
 use crate::{
     Body, DECIDE_TASK, JournalEntry, LedgerError, MailEntry,
-    embedded::row::{self, Change, Kind, Known, encode},
+    embedded::row::{self, Change, Kind, Known, Row, encode},
 };
 use baton_workflow::{BodyRef, RunId, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
@@ -22,6 +22,8 @@ pub(crate) struct Changes {
     tenants: BTreeSet<TenantId>,
     finished: BTreeSet<RunId>,
     totals: bool,
+    kept: BTreeSet<TenantId>,
+    deleted: HashSet<RunId>,
     /// Bodies that the store does not have yet.
     bodies: HashMap<(TenantId, BodyRef), Bytes>,
     /// Everything else, in its final form.
@@ -48,9 +50,37 @@ impl Changes {
     pub(super) fn finished(&mut self, root: &RunId) {
         self.finished.insert(root.clone());
     }
-    /// Whether the body is new among those of this batch.
-    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) -> bool {
-        self.bodies.insert((tenant.clone(), body.name), body.bytes).is_none()
+    pub(super) fn body(&mut self, tenant: &TenantId, body: Body) {
+        self.bodies.insert((tenant.clone(), body.name), body.bytes);
+    }
+    pub(super) fn has_body(&self, tenant: &TenantId, name: &BodyRef) -> bool {
+        self.bodies.contains_key(&(tenant.clone(), name.clone()))
+    }
+    pub(super) fn kept(&mut self, tenant: &TenantId) {
+        self.kept.insert(tenant.clone());
+    }
+    pub(super) fn deleted(&mut self, root: &RunId) {
+        self.deleted.insert(root.clone());
+    }
+    pub(super) fn is_deleted(&self, root: &RunId) -> bool {
+        self.deleted.contains(root)
+    }
+
+    /// A row in its final form.
+    pub(super) fn put<T: Row>(&mut self, key: Vec<u8>, row: &T) -> Result<(), LedgerError> {
+        self.rows.insert(key, Some(encode(row)?));
+        Ok(())
+    }
+    /// A row that shall not be there any more.
+    pub(super) fn delete(&mut self, key: Vec<u8>) {
+        self.rows.insert(key, None);
+    }
+    /// What a row will be, if it is one that this batch changes; none where it is deleted.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.rows.get(key).map(Option::as_deref)
+    }
+    pub(super) fn deletes(&self, key: &[u8]) -> bool {
+        self.get(key) == Some(None)
     }
     pub(super) fn totals(&mut self) {
         self.totals = true;
@@ -112,13 +142,13 @@ impl State {
     /// The rows that changed since the last call, as they are now. Trees that are
     /// finished move to where finished ones lie; [`State::forget_finished`] drops them.
     pub(crate) fn take_rows(&mut self) -> Result<(Vec<Change>, Vec<RunId>), LedgerError> {
-        let changes = std::mem::take(&mut self.changes);
-        let mut out: Vec<Change> = changes.rows.into_iter().collect();
+        let mut changes = std::mem::take(&mut self.changes);
+        let mut out: Vec<Change> = std::mem::take(&mut changes.rows).into_iter().collect();
         for tenant in &changes.tenants {
             let terms = encode(&self.queues.terms(tenant))?;
             out.push((row::of(Kind::Tenant, tenant.as_str()), Some(terms)));
         }
-        for ((tenant, body), bytes) in changes.bodies {
+        for ((tenant, body), bytes) in std::mem::take(&mut changes.bodies) {
             out.push((row::named(Kind::Body, tenant.as_str(), &body.hash), Some(bytes.to_vec())));
         }
         for id in &changes.created {
@@ -145,11 +175,28 @@ impl State {
             out.push((row::of(Kind::Live, id.as_str()), None));
             out.push((row::of(Kind::Finished, id.as_str()), Some(encode(&run.progress)?)));
         }
-        self.totals.finished += changes.finished.len() as u64;
-        if changes.totals || !changes.finished.is_empty() {
+        self.over(&mut changes, &mut out)?;
+        if changes.totals {
             out.push((row::TOTALS.to_vec(), Some(encode(&self.totals)?)));
         }
         Ok((out, finished.into_iter().collect()))
+    }
+
+    /// Notes which root runs are finished, and how many each tenant has.
+    fn over(&mut self, changes: &mut Changes, out: &mut Vec<Change>) -> Result<(), LedgerError> {
+        for root in &changes.finished {
+            let Some(run) = self.run(root) else { continue };
+            let (tenant, ended_at) = (run.head.tenant.clone(), ended_at(&run.progress));
+            out.push((row::over(ended_at, root), Some(encode(root)?)));
+            *self.finished.entry(tenant.clone()).or_default() += 1;
+            changes.kept.insert(tenant);
+        }
+        for tenant in &changes.kept {
+            let count = self.finished.get(tenant).copied().unwrap_or(0);
+            let value = if count == 0 { None } else { Some(encode(&count)?) };
+            out.push((row::of(Kind::Kept, tenant.as_str()), value));
+        }
+        Ok(())
     }
 
     /// Drops runs that are durably where finished ones lie.

@@ -2,8 +2,8 @@
 
 use super::{Head, Progress, Run, Standing, State, Task, TaskHead, TaskProgress};
 use crate::{
-    Body, Cancelled, Class, DECIDE_TASK, JournalEntry, LedgerError, Mail, MailEntry, NewTask,
-    NewTimer, Submission, Submitted, Watched,
+    Cancelled, Class, DECIDE_TASK, JournalEntry, LedgerError, Mail, MailEntry, NewTask, NewTimer,
+    Submission, Submitted, Watched,
     embedded::{
         row::{self, Kind, Known, decode},
         store::Store,
@@ -51,7 +51,7 @@ impl State {
             self.changes.key(&tenant, key, &known)?;
             self.keys.insert((tenant.clone(), key.clone()), known);
         }
-        self.keep_bodies(store, &tenant, submission.bodies)?;
+        self.keep_bodies(store, &tenant, &run, submission.bodies)?;
         let order = self.count();
         let roots = self.roots.entry(tenant.clone()).or_default();
         roots.by_order.insert(order, run.clone());
@@ -82,7 +82,11 @@ impl State {
         if let Some(known) = self.keys.get(&(tenant.clone(), key.to_owned())) {
             return Ok(Some(known.clone()));
         }
-        let known = store.get(&row::named(Kind::Key, tenant.as_str(), key))?;
+        let row = row::named(Kind::Key, tenant.as_str(), key);
+        if self.changes.deletes(&row) {
+            return Ok(None);
+        }
+        let known = store.get(&row)?;
         known.map(|bytes| decode(&bytes)).transpose()
     }
 
@@ -90,27 +94,6 @@ impl State {
     pub(super) fn is_used(&self, store: &dyn Store, run: &RunId) -> Result<bool, LedgerError> {
         let in_memory = self.runs.contains_key(run);
         Ok(in_memory || store.get(&row::of(Kind::Head, run.as_str()))?.is_some())
-    }
-
-    /// Keeps bodies that the tenant does not have yet.
-    pub(super) fn keep_bodies(
-        &mut self,
-        store: &dyn Store,
-        tenant: &TenantId,
-        bodies: Vec<Body>,
-    ) -> Result<(), LedgerError> {
-        for body in bodies {
-            let key = row::named(Kind::Body, tenant.as_str(), &body.name.hash);
-            if store.get(&key)?.is_none() {
-                let bytes = body.bytes.len() as u64;
-                if self.changes.body(tenant, body) {
-                    self.totals.bodies += 1;
-                    self.totals.body_bytes += bytes;
-                    self.changes.totals();
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Makes a run of what was checked before.

@@ -17,7 +17,7 @@ impl State {
             queues: Vec::new(),
             other_queues: crate::QueueSums::default(),
             unfinished: 0,
-            finished: self.totals.finished,
+            finished: self.finished.values().sum(),
             timers: self.timers.len() as u64,
             bodies: self.totals.bodies,
             body_bytes: self.totals.body_bytes,
@@ -34,7 +34,7 @@ impl State {
         stats.queues = queues;
         for roots in self.roots.values() {
             stats.unfinished += roots.unended;
-            stats.finished += (roots.by_order.len() as u64).saturating_sub(roots.unended);
+            stats.finished += roots.ended();
         }
         stats
     }

@@ -26,9 +26,15 @@ pub(crate) struct Page {
 }
 
 /// A finished run, as it lies in the store.
-struct Finished {
+pub(super) struct Finished {
     head: Head,
     progress: Progress,
+}
+
+impl Finished {
+    pub(super) fn into_parts(self) -> (Head, Progress) {
+        (self.head, self.progress)
+    }
 }
 
 impl State {
@@ -188,7 +194,7 @@ pub(super) fn finished_proof(
     Ok(task.map_or(Standing::Gone, |task| task.standing).proof(token))
 }
 
-fn finished(store: &dyn Store, id: &RunId) -> Result<Finished, LedgerError> {
+pub(super) fn finished(store: &dyn Store, id: &RunId) -> Result<Finished, LedgerError> {
     let no_such = || LedgerError::NoSuchRun(id.clone());
     let head = store.get(&row::of(Kind::Head, id.as_str()))?.ok_or_else(no_such)?;
     let progress = store.get(&row::of(Kind::Finished, id.as_str()))?.ok_or_else(no_such)?;

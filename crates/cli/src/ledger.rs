@@ -1,0 +1,204 @@
+//! `baton ledger`: what operators do with a data folder.
+
+use crate::{
+    args::{Format, Ledger, LedgerCommand},
+    control,
+    exit::Failure,
+    node::LEDGER_FILE,
+    output::{BAD, GOOD, PLAIN},
+};
+use baton_ledger::{
+    Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, repair,
+    restore_backup, verify_backup,
+};
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+/// Largest document read from a running process, in bytes.
+const STATS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
+    let path = args.data.join(LEDGER_FILE);
+    match &args.command {
+        LedgerCommand::Stats => {
+            let stats = stats(&args.data, &path).await?;
+            match args.output {
+                Format::Json => print(&stats),
+                Format::Text => show(&stats),
+            }
+        }
+        LedgerCommand::Fsck { repair } => return check(&path, *repair, args.output).await,
+        LedgerCommand::Backup { file } => {
+            let archived = backup(&args.data, &path, file)?;
+            done("backup written and read back", file, archived, args.output);
+        }
+        LedgerCommand::Restore { file } => {
+            let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
+            fs::create_dir_all(&args.data).map_err(|error| cannot("make", &args.data, &error))?;
+            let archived = restore_backup(from, &path).map_err(refused)?;
+            done("ledger restored", &path, archived, args.output);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the process that has the ledger open, or opens it.
+async fn stats(folder: &Path, path: &Path) -> Result<Value, Failure> {
+    if let Some(mut stream) = control::connect(folder) {
+        let mut document = Vec::new();
+        let asked = stream.write_all(b"stats\n");
+        let read = asked.and_then(|()| stream.take(STATS_BYTES_MAX).read_to_end(&mut document));
+        read.map_err(|error| cannot("ask the process of", folder, &error))?;
+        return serde_json::from_slice(&document).map_err(|error| {
+            Failure::other(format!("the running process gave no figures: {error}"))
+        });
+    }
+    if !path.is_file() {
+        return Err(Failure::usage(format!(
+            "there is no ledger at {}: give the folder that `baton up --data` was given",
+            path.display()
+        )));
+    }
+    let ledger = EmbeddedLedger::open(path).map_err(refused)?;
+    let stats = ledger.stats().await.map_err(refused)?;
+    ledger.close().await;
+    serde_json::to_value(stats).map_err(|error| Failure::other(error.to_string()))
+}
+
+fn show(stats: &Value) {
+    let figure = |name: &str| stats[name].as_u64().unwrap_or(0);
+    let (unfinished, finished) = (figure("unfinished"), figure("finished"));
+    anstream::println!("runs     {unfinished} unfinished, {finished} finished");
+    anstream::println!("timers   {}", figure("timers"));
+    anstream::println!("bodies   {}, {}", figure("bodies"), size(figure("body_bytes")));
+    for file in stats["files"].as_array().into_iter().flatten() {
+        let bytes = size(file["bytes"].as_u64().unwrap_or(0));
+        anstream::println!("file     {} {bytes}", file["name"].as_str().unwrap_or_default());
+    }
+    for queue in stats["queues"].as_array().into_iter().flatten() {
+        anstream::println!(
+            "queue    {} of {}: {} wait, the oldest for {} ms; {} leased",
+            queue["class"].as_str().unwrap_or_default(),
+            queue["tenant"].as_str().unwrap_or_default(),
+            queue["queued"],
+            queue["oldest_ms"],
+            queue["leased"],
+        );
+    }
+    let others = &stats["other_queues"];
+    if others["queues"] != 0 {
+        let (queues, queued, leased) = (&others["queues"], &others["queued"], &others["leased"]);
+        anstream::println!("queues   {queues} more: {queued} wait, {leased} leased");
+    }
+}
+
+/// Exit code 1 where something is damaged and was not repaired.
+async fn check(path: &Path, wanted: bool, output: Format) -> Result<ExitCode, Failure> {
+    let mut looked = fsck(path).map_err(refused)?;
+    let mut repaired = 0;
+    if wanted && !looked.found.is_empty() {
+        repaired = repair(path).await.map_err(refused)?;
+        looked = fsck(path).map_err(refused)?;
+    }
+    match output {
+        Format::Json => {
+            let mut document = serde_json::to_value(&looked).unwrap_or_default();
+            document["repaired"] = repaired.into();
+            print(&document);
+        }
+        Format::Text => tell(&looked, repaired),
+    }
+    Ok(if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn tell(looked: &Looked, repaired: usize) {
+    for found in &looked.found {
+        anstream::println!("{BAD}{:?}{PLAIN}: {}", found.damage, found.what);
+        anstream::println!("  {}", found.damage.meaning());
+    }
+    if looked.more > 0 {
+        anstream::println!("and {} more", looked.more);
+    }
+    if repaired > 0 {
+        anstream::println!("{repaired} runs decide again");
+    }
+    let sound = looked.found.is_empty();
+    let (style, word) = if sound { (GOOD, "sound") } else { (BAD, "damaged") };
+    let Looked { rows, runs, unfinished, bodies, .. } = looked;
+    anstream::println!(
+        "{style}{word}{PLAIN}: {rows} rows, {runs} runs ({unfinished} unfinished), {bodies} bodies"
+    );
+}
+
+/// Written under another name, read back, and only then given its own.
+fn backup(folder: &Path, path: &Path, file: &Path) -> Result<Archived, Failure> {
+    if file.exists() {
+        let file = file.display();
+        return Err(Failure::usage(format!("{file} is there already: name a new file")));
+    }
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = file.with_file_name(name);
+    let written = write(folder, path, &partial).and_then(|()| {
+        let archive = File::open(&partial).map_err(|error| cannot("read", &partial, &error))?;
+        verify_backup(archive).map_err(refused)
+    });
+    let archived = written.inspect_err(|_| {
+        // The error that is told is the first.
+        let _ = fs::remove_file(&partial);
+    })?;
+    fs::rename(&partial, file).map_err(|error| cannot("write", file, &error))?;
+    Ok(archived)
+}
+
+fn write(folder: &Path, path: &Path, partial: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| cannot("write", partial, &error);
+    let mut archive = File::create(partial).map_err(failed)?;
+    match control::connect(folder) {
+        Some(mut stream) => {
+            let asked = stream.write_all(b"backup\n");
+            asked.and_then(|()| io::copy(&mut stream, &mut archive)).map_err(failed)?;
+        }
+        None => {
+            backup_of(path, &mut archive).map_err(refused)?;
+        }
+    }
+    archive.sync_all().map_err(failed)
+}
+
+fn done(what: &str, place: &Path, archived: Archived, output: Format) {
+    let Archived { rows, bytes } = archived;
+    match output {
+        Format::Json => print(&json!({ "file": place, "rows": rows, "bytes": bytes })),
+        Format::Text => {
+            anstream::println!("{what}: {}, {rows} rows, {}", place.display(), size(bytes));
+        }
+    }
+}
+
+fn print(document: &Value) {
+    anstream::println!("{document:#}");
+}
+
+fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match bytes {
+        0..KIB => format!("{bytes} bytes"),
+        KIB..MIB => format!("{} KiB", bytes / KIB),
+        MIB.. => format!("{} MiB", bytes / MIB),
+    }
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::other(format!("cannot {what} {}: {error}", path.display()))
+}
+
+fn refused(error: LedgerError) -> Failure {
+    Failure::other(error.to_string())
+}
