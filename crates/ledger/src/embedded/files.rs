@@ -4,14 +4,19 @@ use super::file::folder;
 use crate::{FileStats, LedgerError};
 use std::{io, path::Path};
 
-/// What the ledger at `path` occupies, by file. A log that is deleted meanwhile is left out.
+/// What the ledger at `path` occupies, by file. What is deleted meanwhile is left out, be it all.
 pub(super) fn sizes(path: &Path) -> Result<Vec<FileStats>, LedgerError> {
     let failed = |error: io::Error| {
         LedgerError::Unavailable(format!("{} cannot be looked at: {error}", path.display()))
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut sizes = Vec::new();
-    for entry in std::fs::read_dir(folder(path)).map_err(failed)? {
+    let entries = match std::fs::read_dir(folder(path)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(sizes),
+        Err(error) => return Err(failed(error)),
+    };
+    for entry in entries {
         let entry = entry.map_err(failed)?;
         let Ok(found) = entry.file_name().into_string() else { continue };
         if !found.starts_with(&name) {
