@@ -72,7 +72,7 @@ impl Peer {
     }
 
     pub(crate) fn journal(&self, event: &Event) {
-        let event_json = serde_json::to_vec(event).unwrap().into();
+        let event_json = baton_engine::version::write(event).into();
         self.with(|state| {
             let entries = state.journal.iter();
             let seq = 1 + entries.filter(|r| matches!(r.what, Some(What::Entry(_)))).count() as u64;
