@@ -88,7 +88,13 @@ fn a_bad_request_is_refused_with_status_code_and_param() {
         "baton.budget.euro",
         &unknown,
     );
-    no(ask("baton", json!({ "tools": [{}] })), 400, "unsupported_parameter", "tools", &["tools"]);
+    no(
+        ask("baton", json!({ "tools": [{}] })),
+        400,
+        "unsupported_parameter",
+        "tools[0].type",
+        &["tools"],
+    );
     no(told(json!({ "deny": ["nobody"] })), 400, "unknown_agent", "baton.deny", &["\"nobody\""]);
     no(
         told(json!({ "strategy": "guess" })),
@@ -300,7 +306,7 @@ fn a_bad_configuration_is_refused_before_anything_is_opened() {
     assert_eq!(complaints, 4, "{}", all.stderr);
 
     let missing = up(&["--config", "/no/such/baton.toml"], None);
-    fails(&missing, 2, &["cannot read the configuration /no/such/baton.toml"]);
+    fails(&missing, 2, &["/no/such/baton.toml", "cannot read the configuration"]);
     fails(&up(&["--listen", "nowhere"], None), 2, &["--listen"]);
     fails(&up(&["--frobnicate"], None), 2, &["--frobnicate"]);
 }

@@ -227,11 +227,12 @@ fn a_thousand_runs_in_bad_weather() {
         let id = run["id"].as_str().unwrap();
         assert_eq!(Journal::read(&client, id, 0).fault(), None, "{id}");
     }
-    // Every call that the provider received is one that Baton knows of.
+    // Every call that the provider received is one that Baton knows of. The loser of a race
+    // is on the bill even if it was called off before the provider saw it.
     let received = Client::new(sim.url()).get("/sim").json["calls"].as_u64();
     if let Some(received) = received {
         let known = table.of("calls booked") + table.of("calls that cost nothing");
         println!("{received:>6}  calls received, {known} known");
-        assert_eq!(received, known);
+        assert!((received..=received + table.of("second calls")).contains(&known));
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     pace::Pace,
     simulator::{Stop, Told},
     tokens,
+    tooling::ToolCall,
 };
 use serde::Serialize;
 use std::{future::pending, io};
@@ -34,9 +35,11 @@ pub(crate) enum Event {
 }
 
 /// How an answer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) stop: Stop,
+    /// The calls of tools that are asked for.
+    pub(crate) calls: Vec<ToolCall>,
     /// What is reported; with a fault, not what was used.
     pub(crate) usage: Option<Usage>,
 }
@@ -93,6 +96,8 @@ impl Course {
 /// An answer, ready to be sent.
 pub(crate) struct Answering {
     pub(crate) told: Told,
+    /// The calls of tools that are asked for.
+    pub(crate) calls: Vec<ToolCall>,
     /// The usage that is reported.
     pub(crate) reported: Option<Usage>,
     pub(crate) pace: Pace,
@@ -103,7 +108,7 @@ pub(crate) struct Answering {
 
 impl Answering {
     fn end(&self) -> End {
-        End { stop: self.told.stop, usage: self.reported }
+        End { stop: self.told.stop, calls: self.calls.clone(), usage: self.reported }
     }
 
     /// The answer in one piece, after all the time that it takes.
@@ -131,7 +136,7 @@ impl Answering {
     pub(crate) fn events(self) -> impl futures::Stream<Item = io::Result<Event>> + Send {
         async_stream::stream! {
             let end = self.end();
-            let Self { told, pace, fault, started, recording, reported: _ } = self;
+            let Self { told, pace, fault, started, recording, calls: _, reported: _ } = self;
             let course = Course::of(fault);
             let burst = pace.burst();
             let tokens: Vec<&str> = tokens::split(&told.text).collect();

@@ -16,6 +16,7 @@ use crate::{
     prefixes::{Prefixes, prefixes},
     refused::{Reason, Refused},
     simulator::{Simulator, Told},
+    tooling::{ToolCall, Wants},
 };
 use axum::http::{HeaderMap, StatusCode};
 use std::{
@@ -43,6 +44,8 @@ pub(crate) struct Call {
     pub(crate) ask: Ask,
     /// Whether the answer is to come in parts.
     pub(crate) stream: bool,
+    /// What is wanted beside text.
+    pub(crate) wants: Wants,
 }
 
 /// The simulated provider behind its surfaces.
@@ -101,8 +104,8 @@ impl Service {
                     record.usage = Some(ready.usage);
                     record.usd = ready.usd;
                 });
-                let Ready { told, reported, pace, fault, .. } = ready;
-                Ok(Answering { told, reported, pace, fault, started, recording })
+                let Ready { told, calls, reported, pace, fault, .. } = ready;
+                Ok(Answering { told, calls, reported, pace, fault, started, recording })
             }
             Err(refused) => {
                 let status = refused.reason.status().as_u16();
@@ -137,16 +140,19 @@ impl Service {
         }
         let service = self.clone();
         // Solvers search: that does not belong on the threads that serve.
-        let spoken = tokio::task::spawn_blocking(move || service.speak(&call.ask, &met)).await;
+        let spoken = tokio::task::spawn_blocking(move || service.speak(&call, &met)).await;
         spoken.map_err(|error| {
             Refused::new(Reason::Internal, format!("the simulation broke: {error}"))
         })?
     }
 
-    fn speak(&self, ask: &Ask, met: &Met) -> Result<Ready, Refused> {
+    fn speak(&self, call: &Call, met: &Met) -> Result<Ready, Refused> {
+        let Call { ask, wants, .. } = call;
         let mut told = self.simulator.tell(ask)?;
+        let mut calls = wants.apply(ask, &mut told, &format!("{}{}", met.prompt, met.occasion));
         if met.fault == Some(Fault::Empty) {
             (told.text, told.tokens_out) = (String::new(), 0);
+            calls.clear();
         }
         let usage = Usage {
             tokens_in: told.tokens_in,
@@ -163,7 +169,8 @@ impl Service {
         let time_scale = self.simulator.options().time_scale;
         let pace = model.map(|model| Pace::draw(model, time_scale, &mut lots("pace")));
         let usd = self.price(&ask.model, &usage);
-        Ok(Ready { told, usage, usd, reported, pace: pace.unwrap_or_default(), fault: met.fault })
+        let (pace, fault) = (pace.unwrap_or_default(), met.fault);
+        Ok(Ready { told, calls, usage, usd, reported, pace, fault })
     }
 
     /// Tokens of a prompt that the model has in its cache; from now on, all of them.
@@ -212,6 +219,7 @@ impl Service {
 /// What will be sent, and what it is worth.
 struct Ready {
     told: Told,
+    calls: Vec<ToolCall>,
     usage: Usage,
     usd: f64,
     reported: Option<Usage>,

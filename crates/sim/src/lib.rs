@@ -8,6 +8,7 @@
 //! score measured on it says something about Baton and nothing about any model.
 
 mod answering;
+mod anthropic;
 mod call;
 mod calls;
 mod conductor;
@@ -27,7 +28,9 @@ mod sight;
 mod simulator;
 pub mod tasks;
 mod tokens;
+mod tooling;
 mod wire;
+mod wire_tools;
 mod words;
 mod worker;
 mod workflows;

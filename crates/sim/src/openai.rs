@@ -5,6 +5,7 @@ use crate::{
     call::{Call, Service},
     refused::{Reason, Refused},
     wire::{Header, Refusal, Request, choice, finish, usage},
+    wire_tools::call_deltas,
 };
 use axum::{
     Json, Router,
@@ -37,7 +38,8 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
 }
 
 async fn nowhere() -> Refusal {
-    let there = "POST /v1/chat/completions, GET /v1/models, GET /sim or GET /sim/calls";
+    let there =
+        "POST /v1/chat/completions, POST /v1/messages, GET /v1/models, GET /sim or GET /sim/calls";
     Refusal(Refused::new(Reason::Nowhere, format!("there is nothing here: {there}")))
 }
 
@@ -71,7 +73,8 @@ async fn complete(
     let request = Request::read(&body)
         .map_err(|refused| Refusal(service.unread(SURFACE, &headers, refused)))?;
     let (stream, wants_usage) = (request.stream, request.wants_usage());
-    let call = Call { surface: SURFACE, ask: request.ask(), stream };
+    let wants = request.wants();
+    let call = Call { surface: SURFACE, ask: request.ask(), stream, wants };
     let header = header(&service, &body, &call.ask.model);
     let id = [("x-request-id", header.id.replace("chatcmpl", "req"))];
     let answering = service.take(call, &headers).await.map_err(Refusal)?;
@@ -118,7 +121,10 @@ fn streamed(header: Header, answering: Answering, wants_usage: bool) -> Response
                     yield Ok(line(header.chunk(text, no_usage.clone())));
                 }
                 Ok(Event::End(end)) => {
-                    let last = choice(json!({}), Some(finish(end.stop)));
+                    for delta in call_deltas(&end.calls) {
+                        yield Ok(line(header.chunk(choice(delta, None), no_usage.clone())));
+                    }
+                    let last = choice(json!({}), Some(finish(&end)));
                     yield Ok(line(header.chunk(last, no_usage.clone())));
                     if let Some(found) = end.usage.filter(|_| wants_usage) {
                         yield Ok(line(header.chunk(json!([]), Some(usage(&found)))));

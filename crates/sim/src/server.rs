@@ -1,6 +1,7 @@
 //! The HTTP server of the simulated models, and what it tells about the simulation itself.
 
 use crate::{
+    anthropic,
     call::Service,
     calls::Record,
     openai,
@@ -56,6 +57,7 @@ pub async fn serve(
 fn router(options: SimOptions) -> Router {
     let service = Service::new(Simulator::new(options));
     openai::routes()
+        .merge(anthropic::routes())
         .route("/sim", get(about))
         .route("/sim/calls", get(calls))
         .route("/health", get(|| async { "ok" }))

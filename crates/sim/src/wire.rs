@@ -5,6 +5,8 @@ use crate::{
     reading::{Said, Speaker},
     refused::{Reason, Refused},
     simulator::{Ask, Stop},
+    tooling::Wants,
+    wire_tools::{Called, Wanted, called},
 };
 use axum::{
     Json,
@@ -26,8 +28,8 @@ pub(crate) struct Request {
     stop: Option<OneOrMany>,
     seed: Option<i64>,
     n: Option<u32>,
-    #[serde(default)]
-    tools: Vec<Value>,
+    #[serde(flatten)]
+    wanted: Wanted,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,16 +49,19 @@ enum OneOrMany {
 struct Message {
     role: Role,
     content: Option<Content>,
+    #[serde(default)]
+    tool_calls: Vec<Called>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Role {
     #[serde(alias = "developer")]
     System,
-    #[serde(alias = "tool", alias = "function")]
     User,
     Assistant,
+    #[serde(alias = "function")]
+    Tool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,14 +79,25 @@ struct Part {
 }
 
 impl Message {
+    fn words(&self) -> String {
+        match &self.content {
+            None => String::new(),
+            Some(Content::Text(text)) => text.clone(),
+            Some(Content::Parts(parts)) => {
+                parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
     fn said(self) -> Said {
         let speaker = match self.role {
             Role::System => Speaker::System,
-            Role::User => Speaker::User,
+            Role::User | Role::Tool => Speaker::User,
             Role::Assistant => Speaker::Assistant,
         };
+        let calls: String = self.tool_calls.iter().map(Called::words).collect();
         let text = match self.content {
-            None => String::new(),
+            None => calls,
             Some(Content::Text(text)) => text,
             Some(Content::Parts(parts)) => {
                 parts.into_iter().map(|part| part.text).collect::<Vec<_>>().join("\n")
@@ -104,14 +120,18 @@ impl Request {
         if request.n.is_some_and(|n| n != 1) {
             return Err(unsupported("n", "only n = 1 is supported"));
         }
-        if !request.tools.is_empty() {
-            return Err(unsupported("tools", "simulated models call no tools"));
-        }
         Ok(request)
     }
 
     pub(crate) fn wants_usage(&self) -> bool {
         self.stream_options.as_ref().is_some_and(|options| options.include_usage)
+    }
+
+    pub(crate) fn wants(&self) -> Wants {
+        let results = self.messages.iter().rev().take_while(|said| said.role == Role::Tool);
+        let mut results: Vec<_> = results.map(Message::words).collect();
+        results.reverse();
+        self.wanted.wants(results)
     }
 
     pub(crate) fn ask(self) -> Ask {
@@ -175,8 +195,9 @@ pub(crate) struct Header {
     pub(crate) fingerprint: String,
 }
 
-pub(crate) fn finish(stop: Stop) -> &'static str {
-    match stop {
+pub(crate) fn finish(end: &End) -> &'static str {
+    match end.stop {
+        Stop::Done if !end.calls.is_empty() => "tool_calls",
         Stop::Done => "stop",
         Stop::Length => "length",
     }
@@ -194,6 +215,11 @@ pub(crate) fn usage(usage: &Usage) -> Value {
 impl Header {
     /// A reply that comes whole.
     pub(crate) fn whole(&self, text: &str, end: End) -> Value {
+        let mut message = json!({"role": "assistant", "content": text, "refusal": null});
+        if !end.calls.is_empty() {
+            message["content"] = Value::Null;
+            message["tool_calls"] = end.calls.iter().map(called).collect();
+        }
         let mut reply = json!({
             "id": self.id,
             "object": "chat.completion",
@@ -202,9 +228,9 @@ impl Header {
             "system_fingerprint": self.fingerprint,
             "choices": [{
                 "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": null},
+                "message": message,
                 "logprobs": null,
-                "finish_reason": finish(end.stop),
+                "finish_reason": finish(&end),
             }],
         });
         if let Some(found) = end.usage {

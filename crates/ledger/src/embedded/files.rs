@@ -4,7 +4,7 @@ use super::file::folder;
 use crate::{FileStats, LedgerError};
 use std::{io, path::Path};
 
-/// What the ledger at `path` occupies, by file. What is deleted meanwhile is left out, be it all.
+/// What the ledger at `path` occupies, by file. What is deleted meanwhile is left out.
 pub(super) fn sizes(path: &Path) -> Result<Vec<FileStats>, LedgerError> {
     let failed = |error: io::Error| {
         LedgerError::Unavailable(format!("{} cannot be looked at: {error}", path.display()))
@@ -12,9 +12,8 @@ pub(super) fn sizes(path: &Path) -> Result<Vec<FileStats>, LedgerError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut sizes = Vec::new();
     let entries = match std::fs::read_dir(folder(path)) {
-        Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(sizes),
-        Err(error) => return Err(failed(error)),
+        entries => entries.map_err(failed)?,
     };
     for entry in entries {
         let entry = entry.map_err(failed)?;

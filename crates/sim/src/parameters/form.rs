@@ -2,7 +2,7 @@
 
 use super::PROVIDER;
 use crate::{Difficulty, Family};
-use baton_workflow::{AgentCard, AgentId, Price};
+use baton_workflow::{Abilities, AgentCard, AgentId, Price};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
@@ -195,12 +195,13 @@ impl Model {
             model: self.name.clone(),
             strengths: self.strengths.clone(),
             price: Price::from_dollars(self.usd_in, self.usd_out)
+                .and_then(|price| price.with_cache(Some(self.usd_cached), None))
                 .map_err(|error| error.to_string())?,
             context_tokens: self.context_tokens,
             output_tokens: self.output_tokens,
             concurrency: self.concurrency,
             images: false,
-            abilities: Default::default(),
+            abilities: Abilities::default(),
             tags: BTreeSet::from(["simulated".to_owned()]),
         })
     }
