@@ -311,11 +311,7 @@ pub(crate) enum LedgerCommand {
     /// What the ledger holds, in numbers; also while `baton up` has it open.
     Stats,
     /// Read everything, tell what is damaged, what it means and what to do. Stop `baton up` before.
-    Fsck {
-        /// Repair what can be repaired without losing anything: runs that stand still.
-        #[arg(long)]
-        repair: bool,
-    },
+    Fsck,
     /// Write one checksummed file, and read it back; also while `baton up` has it open.
     Backup {
         /// The file to write; it must not be there yet.

@@ -8,8 +8,8 @@ use crate::{
     output::{BAD, GOOD, PLAIN},
 };
 use baton_ledger::{
-    Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, repair,
-    restore_backup, verify_backup,
+    Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, restore_backup,
+    verify_backup,
 };
 use serde_json::{Value, json};
 use std::{
@@ -32,7 +32,7 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
                 Format::Text => show(&stats),
             }
         }
-        LedgerCommand::Fsck { repair } => return check(&path, *repair, args.output).await,
+        LedgerCommand::Fsck => return check(&path, args.output),
         LedgerCommand::Backup { file } => {
             let archived = backup(&args.data, &path, file)?;
             done("backup written and read back", file, archived, args.output);
@@ -97,35 +97,23 @@ fn show(stats: &Value) {
     }
 }
 
-/// Exit code 1 where something is damaged and was not repaired.
-async fn check(path: &Path, wanted: bool, output: Format) -> Result<ExitCode, Failure> {
-    let mut looked = fsck(path).map_err(refused)?;
-    let mut repaired = 0;
-    if wanted && !looked.found.is_empty() {
-        repaired = repair(path).await.map_err(refused)?;
-        looked = fsck(path).map_err(refused)?;
-    }
+/// Exit code 1 where something is damaged.
+fn check(path: &Path, output: Format) -> Result<ExitCode, Failure> {
+    let looked = fsck(path).map_err(refused)?;
     match output {
-        Format::Json => {
-            let mut document = serde_json::to_value(&looked).unwrap_or_default();
-            document["repaired"] = repaired.into();
-            print(&document);
-        }
-        Format::Text => tell(&looked, repaired),
+        Format::Json => print(&serde_json::to_value(&looked).unwrap_or_default()),
+        Format::Text => tell(&looked),
     }
     Ok(if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn tell(looked: &Looked, repaired: usize) {
+fn tell(looked: &Looked) {
     for found in &looked.found {
         anstream::println!("{BAD}{:?}{PLAIN}: {}", found.damage, found.what);
         anstream::println!("  {}", found.damage.meaning());
     }
     if looked.more > 0 {
         anstream::println!("and {} more", looked.more);
-    }
-    if repaired > 0 {
-        anstream::println!("{repaired} runs decide again");
     }
     let sound = looked.found.is_empty();
     let (style, word) = if sound { (GOOD, "sound") } else { (BAD, "damaged") };

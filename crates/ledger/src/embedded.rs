@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 use writer::{Ask, Reply, Writer};
 
 pub use archive::{Archived, restore_backup, verify_backup};
-pub use fsck::{Damage, Finding, Looked, fsck, repair};
+pub use fsck::{Damage, Finding, Looked, fsck};
 pub use room::RESERVE_BYTES;
 
 /// Operations that wait for the writer; whoever comes next waits to be let in.

@@ -26,7 +26,7 @@ pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_list, check_reason};
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
-    repair, restore_backup, verify_backup,
+    restore_backup, verify_backup,
 };
 pub use error::LedgerError;
 pub use housekeeping::{Reconciled, Retained, Retention};

@@ -7,8 +7,8 @@ use super::{
     snapshot::Snapshot,
     state::{Head, Progress, TaskProgress, Totals},
 };
-use crate::{BATCH_MAX, Body, EmbeddedLedger, JournalEntry, Ledger as _, LedgerError, MailEntry};
-use baton_workflow::{RunId, Spend};
+use crate::{Body, JournalEntry, LedgerError, MailEntry};
+use baton_workflow::{RunId, Spend, Timestamp};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -40,8 +40,6 @@ pub enum Damage {
     Index,
     /// A run spent less than what is below it.
     Spend,
-    /// An unfinished run has nothing to wait for.
-    Stuck,
     /// A kept count is not what is there.
     Count,
 }
@@ -68,9 +66,6 @@ impl Damage {
             }
             Self::Spend => {
                 "the run's bill is too low: its answer and its journal are not concerned"
-            }
-            Self::Stuck => {
-                "the run would stand still: it is made to decide again at the next start, or by --repair"
             }
             Self::Count => "figures shown to operators are wrong: no run is concerned",
         }
@@ -132,25 +127,6 @@ pub fn fsck(path: &Path) -> Result<Looked, LedgerError> {
     Ok(look.compare())
 }
 
-/// Repairs what can be repaired without losing anything: runs that stand still decide
-/// again. Gives how many.
-///
-/// # Errors
-/// [`LedgerError`] where the ledger cannot be opened or written.
-pub async fn repair(path: &Path) -> Result<usize, LedgerError> {
-    let ledger = EmbeddedLedger::open(path)?;
-    let mut revived = 0;
-    loop {
-        let done = ledger.reconcile(BATCH_MAX).await?;
-        revived += done.revived;
-        if done.looked < BATCH_MAX {
-            break;
-        }
-    }
-    ledger.close().await;
-    Ok(revived)
-}
-
 /// What is known of a run from its rows.
 #[derive(Default)]
 struct Seen {
@@ -159,9 +135,6 @@ struct Seen {
     finished: Option<Progress>,
     journal: u64,
     gap: Option<u64>,
-    open: u64,
-    mails: u64,
-    timers: u64,
     tasks_spent: Spend,
     rows: u64,
 }
@@ -270,15 +243,13 @@ impl Look {
             Kind::Task => {
                 let task: TaskProgress = decode(value)?;
                 seen.tasks_spent = seen.tasks_spent.plus(task.spent);
-                if task.standing.is_open() {
-                    seen.open += 1;
-                }
             }
             Kind::Mail => {
                 decode::<MailEntry>(value)?;
-                seen.mails += 1;
             }
-            Kind::Timer => seen.timers += 1,
+            Kind::Timer => {
+                decode::<Timestamp>(value)?;
+            }
             Kind::TaskHead
             | Kind::Tenant
             | Kind::Key
@@ -295,18 +266,17 @@ impl Look {
     /// Rows against each other, once all are read.
     fn compare(mut self) -> Looked {
         let runs = std::mem::take(&mut self.runs);
-        // Of the children of a run: what they spent, and whether one has not ended.
-        let mut below: HashMap<&str, (Spend, bool)> = HashMap::new();
+        // What the children of a run spent.
+        let mut below: HashMap<&str, Spend> = HashMap::new();
         for seen in runs.values() {
             let parent = seen.head.as_ref().and_then(|head| head.parent.as_ref());
             if let (Some((parent, _)), Some(progress)) = (parent, seen.progress()) {
                 let sum = below.entry(parent.as_str()).or_default();
-                sum.0 = sum.0.plus(progress.spent);
-                sum.1 |= seen.is_unended();
+                *sum = sum.plus(progress.spent);
             }
         }
         for (id, seen) in &runs {
-            self.run(id, seen, &runs, below.get(id.as_str()).copied());
+            self.run(id, seen, &runs, below.get(id.as_str()).copied().unwrap_or_default());
         }
         for (by, run) in std::mem::take(&mut self.named) {
             if runs.get(&run).is_none_or(|seen| seen.head.is_none()) {
@@ -327,13 +297,7 @@ impl Look {
         self.looked
     }
 
-    fn run(
-        &mut self,
-        id: &str,
-        seen: &Seen,
-        runs: &BTreeMap<String, Seen>,
-        below: Option<(Spend, bool)>,
-    ) {
+    fn run(&mut self, id: &str, seen: &Seen, runs: &BTreeMap<String, Seen>, below: Spend) {
         let (Some(head), Some(progress)) = (&seen.head, seen.progress()) else {
             let what = match (&seen.head, seen.progress()) {
                 (None, None) => (Damage::Orphan, format!("{} rows of run {id}", seen.rows)),
@@ -355,24 +319,14 @@ impl Look {
             self.looked
                 .found(Damage::JournalGap, format!("run {id} has {found} of {expected} entries"));
         }
-        let (spent_below, child_unended) = below.unwrap_or_default();
-        let least = seen.tasks_spent.plus(spent_below);
+        let least = seen.tasks_spent.plus(below);
         if least.minus(progress.spent) != Spend::ZERO {
             self.looked
                 .found(Damage::Spend, format!("run {id} spent less than its tasks and children"));
         }
-        if !seen.is_unended() {
-            return;
-        }
-        self.looked.unfinished += 1;
-        let waits = seen.open > 0 || seen.timers > 0;
-        // Decisions are no rows: opening the ledger derives them, by this rule.
-        let decides = progress.mail_last > progress.mail_seen
-            || progress.cancelled
-            || !(waits || below.is_some());
-        if !decides && (seen.mails > 0 || !(waits || child_unended)) {
-            self.looked.found(Damage::Stuck, format!("run {id}"));
-        }
+        // Whether it waits for something needs no look: opening the ledger has every run decide
+        // that does not.
+        self.looked.unfinished += u64::from(seen.is_unended());
     }
 
     fn counts(&mut self, runs: &BTreeMap<String, Seen>) {

@@ -179,7 +179,8 @@ impl State {
     fn has_to_decide(&self, id: &RunId) -> bool {
         let Some(run) = self.run(id) else { return false };
         let open = run.tasks.values().any(|task| task.progress.standing.is_open());
-        let waits = open || !run.timers.is_empty() || !run.children.is_empty();
+        let below = run.children.values().any(|child| !self.is_ended(child));
+        let waits = open || below || !run.timers.is_empty();
         run.progress.mail_last > run.progress.mail_seen || !waits || self.is_cancelled(id)
     }
 }

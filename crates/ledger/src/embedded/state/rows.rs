@@ -119,6 +119,7 @@ impl Changes {
         self.rows.insert(row::named(Kind::Timer, run.as_str(), name), value);
         Ok(())
     }
+
     pub(super) fn task_head_gone(&mut self, task: &TaskId) {
         if task.number == DECIDE_TASK {
             return;
