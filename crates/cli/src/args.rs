@@ -265,7 +265,7 @@ pub(crate) struct Sim {
     #[arg(long, default_value = "off")]
     pub(crate) control: Control,
     /// Shares of calls that go wrong, such as 429=0.02,cut=0.01: 429, 500, 503, stall-first,
-    /// stall, cut, empty, garbage, usage.
+    /// stall, cut, empty, garbage, usage, refusal, filter.
     #[arg(long, default_value = "")]
     pub(crate) faults: Faults,
     /// How the models behave, in the form of crates/sim/parameters.toml; the one that is
