@@ -473,7 +473,8 @@ pub enum Watched {
     Ended(Bytes),
 }
 
-/// What stands in a ledger, whoever put it there.
+/// What stands in a ledger, whoever put it there: for programs that act on it, so it is whole,
+/// and has no counts. [`crate::Stats`] is for people: counts, of the fullest queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Classes in which tasks wait, in order: somebody has to lease them. Those of tenants
