@@ -272,7 +272,7 @@ async fn announce(
 ) -> Result<TcpListener, Failure> {
     let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let address = format!("http://{}", local(&listener)?);
-    let member = Member { holder, kind, address, agents };
+    let member = Member { agents, ..Member::new(holder, kind, address) };
     registry.announce(member).await.map_err(|error| Failure::other(error.to_string()))?;
     Ok(listener)
 }
