@@ -18,6 +18,7 @@ mod output;
 mod plan;
 mod profile;
 mod run;
+mod running;
 mod runs;
 mod settings;
 mod sim;

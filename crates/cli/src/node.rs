@@ -7,6 +7,7 @@ use crate::{
     control,
     exit::Failure,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
+    running::Running,
     settings::{InForce, simulated_url},
     team::{self, Parts, Place},
 };
@@ -26,8 +27,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Mutex;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -55,9 +55,8 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether its models are simulated.
     pub(crate) simulated: bool,
-    stop: CancellationToken,
     ledger: EmbeddedLedger,
-    running: JoinHandle<Result<(), Failure>>,
+    running: Running,
 }
 
 impl Node {
@@ -83,8 +82,7 @@ impl Node {
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
-        let in_process = Arc::new(InProcess::new(settings));
-        let registry: Arc<dyn Registry> = in_process.clone();
+        let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
@@ -108,37 +106,26 @@ impl Node {
                 connections,
                 secrets,
                 caller,
-                registry: in_process,
+                registry: registry.clone(),
+                shared: None,
                 ledger: Arc::new(ledger.clone()),
             };
             follow(&mut services, live);
         }
-        let stop = CancellationToken::new();
-        let running = services.run(stop.clone());
-        let running = tokio::spawn(async move {
-            running.await.map_err(|escalation| Failure::other(escalation.to_string()))
-        });
-        Ok(Self { address, data: server.data, simulated, stop, ledger, running })
+        let running = Running::of(services);
+        Ok(Self { address, data: server.data, simulated, ledger, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
     pub(crate) async fn failed(&mut self) -> Failure {
-        match (&mut self.running).await {
-            Ok(Ok(())) => Failure::other("every service has ended"),
-            Ok(Err(failure)) => failure,
-            Err(error) => Failure::other(format!("the services ended badly: {error}")),
-        }
+        self.running.failed().await
     }
 
     /// Stops in order: no new requests, no new leases, finish or hand back, close.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.stop.cancel();
-        let stopped = self.running.await;
+        let stopped = self.running.stop().await;
         self.ledger.close().await;
-        match stopped {
-            Ok(stopped) => stopped,
-            Err(error) => Err(Failure::other(format!("the services ended badly: {error}"))),
-        }
+        stopped
     }
 }
 
@@ -184,7 +171,7 @@ pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
 }
 
 /// Follows the configuration's files.
-fn follow(services: &mut Supervisor, live: Live) {
+pub(crate) fn follow(services: &mut Supervisor, live: Live) {
     let live = Arc::new(Mutex::new(live));
     services.spawn("configuration", move |stop| {
         let live = live.clone();
@@ -207,7 +194,11 @@ fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) 
     });
 }
 
-pub(crate) fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
+pub(crate) fn serve_http(
+    services: &mut Supervisor,
+    listener: TcpListener,
+    registry: Arc<dyn Registry>,
+) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
@@ -222,7 +213,7 @@ pub(crate) fn serve_http(services: &mut Supervisor, listener: TcpListener, regis
     });
 }
 
-fn join(faults: &[impl std::fmt::Display]) -> String {
+pub(crate) fn join(faults: &[impl std::fmt::Display]) -> String {
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.join("\n")
 }

@@ -47,7 +47,7 @@ pub(super) async fn live(api: Api, path: String, every: Duration) -> Result<Exit
     let (sender, mut news) = mpsc::channel(NEWS_MAX);
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let stop = crate::up::stop_signal();
+    let stop = crate::running::stop_signal();
     tokio::pin!(stop);
     loop {
         terminal.draw(|frame| view::draw(frame, &app)).map_err(unusable)?;
