@@ -12,7 +12,7 @@ use crate::{
 use baton_call::Caller;
 use baton_ledger::{Ledger, LedgerError, TenantTerms, persist};
 use baton_registry::{
-    Difference, InProcess, Refusal, Registry, Settings, SettingsFaults, TenantSettings,
+    Difference, Document, Refusal, Registry, Settings, SettingsFaults, TenantSettings,
     WatchedFiles, differences,
 };
 use baton_workflow::TenantId;
@@ -25,7 +25,10 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The configuration of a running cluster.
@@ -40,7 +43,9 @@ pub(crate) struct Live {
     pub(crate) connections: Connections,
     pub(crate) secrets: Secrets,
     pub(crate) caller: Caller,
-    pub(crate) registry: Arc<InProcess>,
+    pub(crate) registry: Arc<dyn Registry>,
+    /// The configuration that all processes share, in the place of a file.
+    pub(crate) shared: Option<watch::Receiver<Option<Arc<Document>>>>,
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
@@ -67,9 +72,21 @@ impl Live {
                     None => std::future::pending().await,
                 }
             };
+            let mut shared = self.shared.clone();
+            let pushed = async {
+                match &mut shared {
+                    Some(shared) => shared.changed().await.is_ok(),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = changed => {}
+                more = pushed => match more {
+                    true => self.shared = shared,
+                    // Nobody pushes any more: what is in force stays.
+                    false => self.shared = None,
+                },
                 _ = hangups.recv() => self.read_again(&stop, true).await,
             }
         }

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let args = Run { output: Some(cluster.profile.format(args.output)), ..args };
     let asked = tokio::select! {
         asked = ask(&cluster.api, &question, &args) => asked,
-        interrupted = crate::up::stop_signal() => {
+        interrupted = crate::running::stop_signal() => {
             interrupted?;
             // Leaving cancels the run: the endpoint sees its client go.
             cluster.leave().await?;

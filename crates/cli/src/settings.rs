@@ -2,11 +2,16 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults,
-    TimeoutSettings, read_settings_over, settings_for, settings_from_env,
+    AccountSettings, Document, PolicySettings, ProviderKind, ProviderSettings, Settings,
+    SettingsFaults, TimeoutSettings, read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -40,6 +45,23 @@ impl InForce {
     /// Reads the configuration, and complains about all of it at once: a file over the
     /// environment over the simulated pool.
     pub(crate) fn read(pool: &PoolArgs) -> Result<Self, SettingsFaults> {
+        let text = match &pool.config {
+            None => None,
+            Some(file) => Some((read(file)?, file.clone())),
+        };
+        Self::over_base(pool, text)
+    }
+
+    /// The same with the configuration that all processes of a cluster share in the place of
+    /// the file.
+    pub(crate) fn of_document(
+        pool: &PoolArgs,
+        document: &Document,
+    ) -> Result<Self, SettingsFaults> {
+        Self::over_base(pool, Some((document.text.clone(), PathBuf::from(document.source()))))
+    }
+
+    fn over_base(pool: &PoolArgs, text: Option<(String, PathBuf)>) -> Result<Self, SettingsFaults> {
         let env = |name: &str| std::env::var(name).ok();
         let from_env = if pool.simulated { None } else { settings_from_env(&env) };
         let (base_settings, base) = match from_env {
@@ -50,11 +72,10 @@ impl InForce {
                 (settings.map_err(about)?, Base::Simulated)
             }
         };
-        let (settings, text) = match &pool.config {
+        let (settings, text) = match text {
             None => (base_settings, None),
-            Some(file) => {
-                let text = read(file)?;
-                (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
+            Some((text, source)) => {
+                (read_settings_over(&base_settings, &text, &source, &env)?, Some(text))
             }
         };
         let simulated = is_simulated(&settings);

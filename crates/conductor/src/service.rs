@@ -147,6 +147,7 @@ impl v1::conductor_server::Conductor for Conductor {
                 Ok(v1::WatchReply { what: Some(what) })
             }
         });
+        let replies = replies.take_until(self.stopping.clone().cancelled_owned());
         Ok(Response::new(Box::pin(replies)))
     }
 

@@ -26,6 +26,7 @@ pub struct Verifier {
     ledger: Arc<dyn Ledger>,
     registry: Arc<dyn Registry>,
     caller: Caller,
+    room: Room,
 }
 
 impl Verifier {
@@ -36,7 +37,7 @@ impl Verifier {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller }
+        Self { holder, ledger, registry, caller, room: Room::new(CHECKS_MAX) }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.
@@ -44,9 +45,14 @@ impl Verifier {
         let lessee = Lessee {
             holder: self.holder.clone(),
             classes: vec![Class::verify()],
-            room: Room::new(CHECKS_MAX),
+            room: self.room.clone(),
         };
         lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+    }
+
+    /// Checks that it holds, and at most.
+    pub fn load(&self) -> (usize, usize) {
+        (self.room.held(), self.room.held_max())
     }
 
     /// The gRPC service over the same state.

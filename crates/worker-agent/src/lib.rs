@@ -12,7 +12,7 @@ use baton_call::Caller;
 use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use hosts::Hosts;
+use hosts::{Hosts, Rooms};
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ pub struct WorkerAgent {
     registry: Arc<dyn Registry>,
     caller: Caller,
     streams: Arc<Streams>,
+    rooms: Rooms,
 }
 
 impl WorkerAgent {
@@ -39,7 +40,7 @@ impl WorkerAgent {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, streams: Arc::default() }
+        Self { holder, ledger, registry, caller, streams: Arc::default(), rooms: Rooms::default() }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
@@ -62,6 +63,11 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+    }
+
+    /// Steps that it holds, and at most: over all agents that it hosts.
+    pub fn load(&self) -> (usize, usize) {
+        self.rooms.load()
     }
 
     /// The gRPC service over the same state.

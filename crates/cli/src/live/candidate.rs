@@ -3,9 +3,7 @@
 use super::{Live, Secrets};
 use crate::{connections::Connections, settings::InForce};
 use baton_gateway::check_keys;
-use baton_registry::{
-    Auth, Complaint, Origins, Registry as _, ServerSettings, Settings, SettingsFaults,
-};
+use baton_registry::{Auth, Complaint, Origins, ServerSettings, Settings, SettingsFaults};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// What the command line says in the place of the file.
@@ -37,8 +35,13 @@ pub(super) struct Candidate {
 impl Live {
     /// Reads all files, and checks everything that can be wrong with them here and now.
     pub(super) fn candidate(&self) -> Result<Candidate, SettingsFaults> {
-        let mut read = InForce::read(&self.pool)?;
+        let document = self.shared.as_ref().and_then(|shared| shared.borrow().clone());
+        let mut read = match &document {
+            Some(document) => InForce::of_document(&self.pool, document)?,
+            None => InForce::read(&self.pool)?,
+        };
         let file = self.pool.config.as_ref().map(|file| file.display().to_string());
+        let file = document.map(|document| document.source()).or(file);
         let file = file.unwrap_or_else(|| "environment".to_owned());
         let origins = read.text.as_deref().map(Origins::of).unwrap_or_default();
         let mut wrong = Complaints { origins, found: Vec::new() };

@@ -69,7 +69,7 @@ pub(super) async fn live(api: Api, path: String, every: Duration) -> Result<Exit
     let mut asked = FuturesUnordered::new();
     let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let stop = crate::up::stop_signal();
+    let stop = crate::running::stop_signal();
     tokio::pin!(stop);
     loop {
         screen.draw(|frame| view::draw(frame, &app))?;
