@@ -22,6 +22,7 @@ mod runs;
 mod settings;
 mod sim;
 mod tasks;
+mod team;
 mod top;
 mod tree;
 mod up;

@@ -6,26 +6,20 @@ use crate::{
     connections::{Connections, call_limits, keys_are_readable},
     control,
     exit::Failure,
-    grpc,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     settings::{InForce, simulated_url},
+    team::{self, Parts, Place},
 };
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_codes::StartCode;
-use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
-use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::RetryPolicy;
-use baton_registry::{InProcess, Kind, Member, Registry, Settings};
+use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
-use baton_verifier::Verifier;
-use baton_worker_agent::WorkerAgent;
-use baton_workflow::AgentId;
 use std::{
-    convert::Infallible,
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
@@ -34,7 +28,6 @@ use std::{
 };
 use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -100,7 +93,11 @@ impl Node {
         if simulated {
             serve_sim(&mut services, sim, &options.pool);
         }
-        serve_team(&mut services, &ledger, &registry, &caller).await?;
+        let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
+        let parts = Parts { ledger: port, registry: registry.clone(), caller: caller.clone() };
+        for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
+            team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
+        }
         serve_http(&mut services, http, registry.clone());
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
@@ -145,7 +142,7 @@ impl Node {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::other(format!(
             "{address} is in use by another process: stop it, or choose another with --listen"
@@ -210,91 +207,7 @@ fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) 
     });
 }
 
-/// Conductor, worker-agent and verifier, each with its gRPC server.
-async fn serve_team(
-    services: &mut Supervisor,
-    ledger: &EmbeddedLedger,
-    registry: &Arc<dyn Registry>,
-    caller: &Caller,
-) -> Result<(), Failure> {
-    let ledger: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
-    let holder = |kind: &str| format!("{kind}-{}", uuid::Uuid::now_v7().simple());
-
-    let name = holder("verifier");
-    let verifier = Verifier::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
-    let listener = announce(registry, name, Kind::Verifier, Vec::new()).await?;
-    let routes = Routes::new(verifier.service());
-    spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes);
-    services.spawn("verifier", move |stop| {
-        let verifier = verifier.clone();
-        async move {
-            verifier.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-
-    let name = holder("worker-agent");
-    let worker = WorkerAgent::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
-    let settings = registry.settings();
-    let agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
-    let listener = announce(registry, name, Kind::WorkerAgent, agents).await?;
-    let routes = Routes::new(worker.service());
-    spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes);
-    services.spawn("worker-agent", move |stop| {
-        let worker = worker.clone();
-        async move {
-            worker.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-
-    let name = holder("conductor");
-    let conductor = Conductor::new(name.clone(), ledger, registry.clone(), caller.clone());
-    let listener = announce(registry, name, Kind::Conductor, Vec::new()).await?;
-    let routes = Routes::new(conductor.service());
-    spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes);
-    services.spawn("conductor", move |stop| {
-        let conductor = conductor.clone();
-        async move {
-            conductor.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-    Ok(())
-}
-
-/// A port for a service's gRPC server, made known under the holder's name.
-async fn announce(
-    registry: &Arc<dyn Registry>,
-    holder: String,
-    kind: Kind,
-    agents: Vec<AgentId>,
-) -> Result<TcpListener, Failure> {
-    let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let address = format!("http://{}", local(&listener)?);
-    let member = Member { holder, kind, address, agents };
-    registry.announce(member).await.map_err(|error| Failure::other(error.to_string()))?;
-    Ok(listener)
-}
-
-/// A service's gRPC server, as a child of its own under the service's full name.
-fn spawn_grpc(
-    services: &mut Supervisor,
-    name: &'static str,
-    listener: TcpListener,
-    routes: Routes,
-) {
-    let listener = Arc::new(listener);
-    services.spawn(name, move |stop| {
-        let (listener, routes) = (listener.try_clone(), routes.clone());
-        async move {
-            let listener = listener.map_err(grpc::ServeError::Listen)?;
-            grpc::serve(listener, name, routes, stop).await
-        }
-    });
-}
-
-fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
+pub(crate) fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());

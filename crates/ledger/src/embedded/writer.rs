@@ -177,7 +177,9 @@ impl Writer {
         self.answer_later(reply, result)
     }
 
-    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it.
+    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it, or
+    /// only looks: what is on its way to the disk gets the moment in which what follows
+    /// from it shares its sync.
     fn answer_later<T: Send + 'static>(
         &mut self,
         reply: Reply<T>,
@@ -213,7 +215,7 @@ impl Writer {
             }
             Ask::Inventory(reply) => {
                 let inventory = self.state.inventory();
-                self.answer(reply, Ok(inventory))
+                self.answer_later(reply, Ok(inventory))
             }
             Ask::Submit(submission, reply) => {
                 let result = self.state.submit(store, now, *submission);
@@ -264,16 +266,16 @@ impl Writer {
             }
             Ask::Read(run, from, reply) => {
                 let result = self.state.read(store, now, &run, from);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Watch(run, from, reply) => {
                 let page = self.state.page(store, &run, from);
                 let result = page.and_then(|page| self.watchers.show(&run, from, page));
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::List(tenant, limit, before, reply) => {
                 let result = self.state.list(store, &tenant, limit, before.as_ref());
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Body(tenant, body, reply) => {
                 let _ = reply.send(self.state.body(store, &tenant, &body));
@@ -289,7 +291,7 @@ impl Writer {
             }
             Ask::Stats(reply) => {
                 let stats = self.state.stats(now);
-                self.answer(reply, Ok(stats))
+                self.answer_later(reply, Ok(stats))
             }
             Ask::Snapshot(reply) => {
                 // Whoever asked may have gone.
