@@ -143,7 +143,16 @@ impl Builder<'_> {
                 let outcome = Outcome::Failed { code: FailureCode::Lost.into(), message };
                 (task, outcome, spend, true, Vec::new())
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+            Input::Interrupted { task, spend } => {
+                let (code, message) =
+                    ("interrupted".into(), "the process that had begun it died".into());
+                let outcome = Outcome::Failed { code, message };
+                (task, outcome, spend, true, Vec::new())
+            }
+            Input::DeadlinePassed
+            | Input::CancelAsked { .. }
+            | Input::AgentsRemoved { .. }
+            | Input::Signalled { .. } => {
                 return Ok(());
             }
         };

@@ -26,6 +26,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const TTL_MS: u64 = 30_000;
 /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
 const BEAT_MS: u64 = 2_500;
+/// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
+/// that did not come.
+pub const SILENT_MS: u64 = 2 * BEAT_MS;
 /// How long one request for tasks waits.
 const WAIT_MS: u64 = 10_000;
 /// First and longest pause after the ledger did not answer.

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
-    Submitted, TenantTerms, Ticked,
+    LedgerError, Reaped, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Signal,
+    Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -49,8 +49,11 @@ pub(super) enum Ask {
     Reserve(Held, u64, Spend, Reply<()>),
     Settle(Held, u64, Spend, Spend, Reply<()>),
     Complete(Held, Completion, Reply<Recorded>),
+    Start(Held, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
+    Reap(String, u64, Reply<Reaped>),
+    Signal(Signal, Reply<Signalled>),
     Cancel(RunId, String, Reply<Cancelled>),
     Read(RunId, u64, Reply<RunView>),
     Watch(RunId, u64, Reply<Shown>),
@@ -237,6 +240,10 @@ impl Writer {
                 let result = self.state.complete(store, now, &held, completion);
                 self.answer_later(reply, result)
             }
+            Ask::Start(held, reply) => {
+                let result = self.state.start(&held);
+                self.answer(reply, result)
+            }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
                 self.answer_later(reply, result)
@@ -244,6 +251,14 @@ impl Writer {
             Ask::Tick(max, reply) => {
                 let result = self.state.tick(now, max);
                 self.answer_later(reply, result)
+            }
+            Ask::Reap(holder, silent_ms, reply) => {
+                let result = self.state.reap(now, &holder, silent_ms);
+                self.answer_later(reply, result)
+            }
+            Ask::Signal(signal, reply) => {
+                let result = self.state.signal(store, now, signal);
+                self.answer(reply, result)
             }
             Ask::Cancel(run, reason, reply) => {
                 let result = self.state.cancel(store, now, &run, &reason);
