@@ -21,6 +21,7 @@ use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::RetryPolicy;
 use baton_registry::{InProcess, Kind, Member, Registry, Settings};
 use baton_sim::SimOptions;
+use baton_telemetry::Traces;
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use baton_workflow::AgentId;
@@ -64,6 +65,7 @@ pub(crate) struct Node {
     pub(crate) simulated: bool,
     stop: CancellationToken,
     ledger: EmbeddedLedger,
+    traces: Traces,
     running: JoinHandle<Result<(), Failure>>,
 }
 
@@ -77,6 +79,7 @@ impl Node {
         in_force.settings.server = server.clone();
         check_exposure(server.listen, &in_force.settings)
             .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
+        let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -100,8 +103,8 @@ impl Node {
         if simulated {
             serve_sim(&mut services, sim, &options.pool);
         }
-        serve_team(&mut services, &ledger, &registry, &caller).await?;
-        serve_http(&mut services, http, registry.clone());
+        serve_team(&mut services, &ledger, &registry, &caller, &traces).await?;
+        serve_http(&mut services, http, registry.clone(), &traces);
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
             let live = Live {
@@ -121,7 +124,7 @@ impl Node {
         let running = tokio::spawn(async move {
             running.await.map_err(|escalation| Failure::other(escalation.to_string()))
         });
-        Ok(Self { address, data: server.data, simulated, stop, ledger, running })
+        Ok(Self { address, data: server.data, simulated, stop, ledger, traces, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
@@ -138,6 +141,7 @@ impl Node {
         self.stop.cancel();
         let stopped = self.running.await;
         self.ledger.close().await;
+        self.traces.flush().await;
         match stopped {
             Ok(stopped) => stopped,
             Err(error) => Err(Failure::other(format!("the services ended badly: {error}"))),
@@ -216,12 +220,12 @@ async fn serve_team(
     ledger: &EmbeddedLedger,
     registry: &Arc<dyn Registry>,
     caller: &Caller,
+    traces: &Traces,
 ) -> Result<(), Failure> {
     let ledger: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
-    let holder = |kind: &str| format!("{kind}-{}", uuid::Uuid::now_v7().simple());
-
     let name = holder("verifier");
-    let verifier = Verifier::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
+    let verifier = Verifier::new(name.clone(), ledger.clone(), registry.clone(), caller.clone())
+        .traced(traces.service("verifier", &name));
     let listener = announce(registry, name, Kind::Verifier, Vec::new()).await?;
     let routes = Routes::new(verifier.service());
     spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes);
@@ -234,7 +238,8 @@ async fn serve_team(
     });
 
     let name = holder("worker-agent");
-    let worker = WorkerAgent::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
+    let worker = WorkerAgent::new(name.clone(), ledger.clone(), registry.clone(), caller.clone())
+        .traced(traces.service("worker-agent", &name));
     let settings = registry.settings();
     let agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
     let listener = announce(registry, name, Kind::WorkerAgent, agents).await?;
@@ -249,7 +254,8 @@ async fn serve_team(
     });
 
     let name = holder("conductor");
-    let conductor = Conductor::new(name.clone(), ledger, registry.clone(), caller.clone());
+    let conductor = Conductor::new(name.clone(), ledger, registry.clone(), caller.clone())
+        .traced(traces.service("conductor", &name));
     let listener = announce(registry, name, Kind::Conductor, Vec::new()).await?;
     let routes = Routes::new(conductor.service());
     spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes);
@@ -261,6 +267,11 @@ async fn serve_team(
         }
     });
     Ok(())
+}
+
+/// A name that no other process has, nor this one after a restart.
+fn holder(kind: &str) -> String {
+    format!("{kind}-{}", uuid::Uuid::now_v7().simple())
 }
 
 /// A port for a service's gRPC server, made known under the holder's name.
@@ -294,16 +305,23 @@ fn spawn_grpc(
     });
 }
 
-fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
+fn serve_http(
+    services: &mut Supervisor,
+    listener: TcpListener,
+    registry: Arc<dyn Registry>,
+    traces: &Traces,
+) {
     let listener = Arc::new(listener);
+    let tracer = traces.service("gateway", &holder("gateway"));
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
+        let tracer = tracer.clone();
         async move {
             let gateway = Gateway::new(registry, &Strategy::NAMES);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN);
+            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });

@@ -11,12 +11,14 @@ mod plan;
 mod planning;
 mod report;
 mod service;
+mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use known::Known;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,6 +37,7 @@ pub struct Conductor {
     caller: Caller,
     known: Arc<Known>,
     flights: Flights,
+    tracer: Tracer,
 }
 
 impl Conductor {
@@ -52,7 +55,14 @@ impl Conductor {
             caller,
             known: Arc::default(),
             flights: Flights::default(),
+            tracer: Tracer::off(),
         }
+    }
+
+    /// The same, with spans of runs that end here, of plans, and of calls to the policy.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.

@@ -17,6 +17,7 @@ mod port;
 mod remembered;
 mod room;
 mod stats;
+mod task_span;
 mod types;
 
 pub use account::{
@@ -35,4 +36,5 @@ pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;
 pub use stats::*;
+pub use task_span::TaskSpan;
 pub use types::*;

@@ -5,6 +5,7 @@
 mod answer;
 mod judge;
 mod service;
+mod span;
 mod text;
 mod verify;
 mod vote;
@@ -13,6 +14,7 @@ use baton_call::Caller;
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,7 @@ pub struct Verifier {
     ledger: Arc<dyn Ledger>,
     registry: Arc<dyn Registry>,
     caller: Caller,
+    tracer: Tracer,
 }
 
 impl Verifier {
@@ -36,7 +39,13 @@ impl Verifier {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller }
+        Self { holder, ledger, registry, caller, tracer: Tracer::off() }
+    }
+
+    /// The same, with spans of its checks and of calls to judges.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.

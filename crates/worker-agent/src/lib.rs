@@ -5,6 +5,7 @@ mod form;
 mod hosts;
 mod messages;
 mod service;
+mod span;
 mod streams;
 mod work;
 
@@ -12,6 +13,7 @@ use baton_call::Caller;
 use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use hosts::Hosts;
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
@@ -29,6 +31,7 @@ pub struct WorkerAgent {
     registry: Arc<dyn Registry>,
     caller: Caller,
     streams: Arc<Streams>,
+    tracer: Tracer,
 }
 
 impl WorkerAgent {
@@ -39,7 +42,13 @@ impl WorkerAgent {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, streams: Arc::default() }
+        Self { holder, ledger, registry, caller, streams: Arc::default(), tracer: Tracer::off() }
+    }
+
+    /// The same, with spans of its steps and of calls to its agents.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
