@@ -20,6 +20,7 @@ use baton_planner::Strategy;
 use baton_provider::RetryPolicy;
 use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
+use baton_telemetry::{Tracer, Traces};
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -56,6 +57,7 @@ pub(crate) struct Node {
     /// Whether its models are simulated.
     pub(crate) simulated: bool,
     ledger: EmbeddedLedger,
+    traces: Traces,
     running: Running,
 }
 
@@ -69,6 +71,7 @@ impl Node {
         in_force.settings.server = server.clone();
         check_exposure(server.listen, &in_force.settings)
             .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
+        let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -92,11 +95,21 @@ impl Node {
             serve_sim(&mut services, sim, &options.pool);
         }
         let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
-        let parts = Parts { ledger: port, registry: registry.clone(), caller: caller.clone() };
+        let parts = Parts {
+            ledger: port,
+            registry: registry.clone(),
+            caller: caller.clone(),
+            traces: traces.clone(),
+        };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
         }
-        serve_http(&mut services, http, registry.clone());
+        serve_http(
+            &mut services,
+            http,
+            registry.clone(),
+            traces.service("gateway", &team::holder(Kind::Gateway)),
+        );
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
             let live = Live {
@@ -113,7 +126,7 @@ impl Node {
             follow(&mut services, live);
         }
         let running = Running::of(services);
-        Ok(Self { address, data: server.data, simulated, ledger, running })
+        Ok(Self { address, data: server.data, simulated, ledger, traces, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
@@ -125,6 +138,7 @@ impl Node {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         let stopped = self.running.stop().await;
         self.ledger.close().await;
+        self.traces.flush().await;
         stopped
     }
 }
@@ -198,16 +212,18 @@ pub(crate) fn serve_http(
     services: &mut Supervisor,
     listener: TcpListener,
     registry: Arc<dyn Registry>,
+    tracer: Tracer,
 ) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
+        let tracer = tracer.clone();
         async move {
             let gateway = Gateway::new(registry, &Strategy::NAMES);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN);
+            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });

@@ -11,12 +11,14 @@ mod plan;
 mod planning;
 mod report;
 mod service;
+mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use known::Known;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,6 +41,7 @@ pub struct Conductor {
     rooms: [Room; 2],
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
+    tracer: Tracer,
 }
 
 impl Conductor {
@@ -58,7 +61,14 @@ impl Conductor {
             flights: Flights::default(),
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
+            tracer: Tracer::off(),
         }
+    }
+
+    /// The same, with spans of runs that end here, of plans, and of calls to the policy.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.

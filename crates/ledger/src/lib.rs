@@ -18,6 +18,7 @@ mod remembered;
 mod room;
 mod signal;
 mod stats;
+mod task_span;
 mod types;
 
 pub use account::{
@@ -37,4 +38,5 @@ pub use remembered::Remembered;
 pub use room::Room;
 pub use signal::*;
 pub use stats::*;
+pub use task_span::TaskSpan;
 pub use types::*;

@@ -5,6 +5,7 @@
 mod answer;
 mod judge;
 mod service;
+mod span;
 mod text;
 mod verify;
 mod vote;
@@ -13,6 +14,7 @@ use baton_call::Caller;
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,7 @@ pub struct Verifier {
     registry: Arc<dyn Registry>,
     caller: Caller,
     room: Room,
+    tracer: Tracer,
 }
 
 impl Verifier {
@@ -37,7 +40,14 @@ impl Verifier {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, room: Room::new(CHECKS_MAX) }
+        let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
+        Self { holder, ledger, registry, caller, room, tracer }
+    }
+
+    /// The same, with spans of its checks and of calls to judges.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.

@@ -5,6 +5,7 @@ mod form;
 mod hosts;
 mod messages;
 mod service;
+mod span;
 mod streams;
 mod work;
 
@@ -12,6 +13,7 @@ use baton_call::Caller;
 use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use hosts::{Hosts, Rooms};
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
@@ -30,6 +32,7 @@ pub struct WorkerAgent {
     caller: Caller,
     streams: Arc<Streams>,
     rooms: Rooms,
+    tracer: Tracer,
 }
 
 impl WorkerAgent {
@@ -40,7 +43,14 @@ impl WorkerAgent {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, streams: Arc::default(), rooms: Rooms::default() }
+        let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
+        Self { holder, ledger, registry, caller, streams, rooms, tracer }
+    }
+
+    /// The same, with spans of its steps and of calls to its agents.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
