@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Plan(Plan),
     /// List, show, watch and cancel runs.
     Runs(Runs),
-    /// Check, show and compare configurations.
+    /// Check, show and compare configurations, and share one among processes.
     Config(crate::config::Config),
     /// Serve the SIMULATED pool of models over HTTP.
     Sim(Sim),

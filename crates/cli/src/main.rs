@@ -8,6 +8,7 @@ mod config;
 mod connections;
 mod control;
 mod doctor;
+mod etcd;
 mod exit;
 mod explain;
 mod grpc;

@@ -90,8 +90,7 @@ impl Node {
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
-        let in_process = Arc::new(InProcess::new(settings));
-        let registry: Arc<dyn Registry> = in_process.clone();
+        let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
@@ -111,7 +110,7 @@ impl Node {
                 connections,
                 secrets,
                 caller,
-                registry: in_process,
+                registry,
                 ledger: Arc::new(ledger.clone()),
             };
             follow(&mut services, live);

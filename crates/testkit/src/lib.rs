@@ -1,4 +1,7 @@
 //! Real servers for tests, started and ended with the test.
 
 pub mod baton;
+pub mod certificates;
+pub mod etcd;
 pub mod redis;
+pub mod stores;

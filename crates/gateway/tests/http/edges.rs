@@ -2,8 +2,8 @@ use crate::client::{error_of, world, world_of};
 use baton_gateway::Gateway;
 use baton_proto::v1::ErrorDetail;
 use baton_registry::{
-    Auth, Complaint, Configuration, InProcess, KeySettings, Kind, Member, Members, Refusal, Registry,
-    RegistryError, SecretRef, Settings,
+    Auth, Complaint, Configuration, InProcess, KeySettings, Kind, Member, Members, Refusal,
+    Registry, RegistryError, SecretRef, Settings,
 };
 use baton_workflow::TenantId;
 use serde_json::{Value, json};
