@@ -1,5 +1,5 @@
-//! The configuration while it lives: read again when a file changes or on SIGHUP, and put
-//! into force as a whole, or refused as a whole.
+//! The configuration while it lives: read again when a file changes, when another one is
+//! pushed to the registry, or on SIGHUP; and put into force as a whole, or refused as a whole.
 
 mod candidate;
 mod secrets;
@@ -12,8 +12,8 @@ use crate::{
 use baton_call::Caller;
 use baton_ledger::{Ledger, LedgerError, TenantTerms, persist};
 use baton_registry::{
-    Difference, Document, Refusal, Registry, Settings, SettingsFaults, TenantSettings,
-    WatchedFiles, differences,
+    Difference, Refusal, Registry, Settings, SettingsFaults, TenantSettings, WatchedFiles,
+    differences,
 };
 use baton_workflow::TenantId;
 use candidate::Candidate;
@@ -25,10 +25,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The configuration of a running cluster.
@@ -44,8 +41,6 @@ pub(crate) struct Live {
     pub(crate) secrets: Secrets,
     pub(crate) caller: Caller,
     pub(crate) registry: Arc<dyn Registry>,
-    /// The configuration that all processes share, in the place of a file.
-    pub(crate) shared: Option<watch::Receiver<Option<Arc<Document>>>>,
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
@@ -58,6 +53,7 @@ impl Live {
         let mut hangups = signal(SignalKind::hangup())?;
         let watched = WatchedFiles::new();
         let mut watched = watched.inspect_err(cannot_watch).ok();
+        let mut pushed = self.registry.documents();
         loop {
             // Before the first reading, so that no change falls between the two.
             if let Some(watched) = &mut watched
@@ -65,28 +61,30 @@ impl Live {
             {
                 cannot_watch(&error);
             }
+            if let Some(pushed) = &mut pushed {
+                pushed.mark_unchanged();
+            }
             self.read_again(&stop, false).await;
+            let told = async {
+                // Without a registry any more, nothing is told.
+                let told = match &mut pushed {
+                    Some(pushed) => pushed.changed().await.is_ok(),
+                    None => false,
+                };
+                if !told {
+                    std::future::pending::<()>().await;
+                }
+            };
             let changed = async {
                 match &watched {
                     Some(watched) => watched.changed().await,
                     None => std::future::pending().await,
                 }
             };
-            let mut shared = self.shared.clone();
-            let pushed = async {
-                match &mut shared {
-                    Some(shared) => shared.changed().await.is_ok(),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = changed => {}
-                more = pushed => match more {
-                    true => self.shared = shared,
-                    // Nobody pushes any more: what is in force stays.
-                    false => self.shared = None,
-                },
+                () = told => {}
                 _ = hangups.recv() => self.read_again(&stop, true).await,
             }
         }

@@ -119,8 +119,7 @@ impl Node {
                 connections,
                 secrets,
                 caller,
-                registry: registry.clone(),
-                shared: None,
+                registry,
                 ledger: Arc::new(ledger.clone()),
             };
             follow(&mut services, live);

@@ -3,15 +3,11 @@
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
     AccountSettings, Document, PolicySettings, ProviderKind, ProviderSettings, Settings,
-    SettingsFaults, TimeoutSettings, read_settings_over, settings_for, settings_from_env,
+    SettingsFaults, TimeoutSettings, read_settings, read_settings_over, read_shared, settings_for,
+    settings_from_env,
 };
 use baton_workflow::AgentId;
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 /// Largest configuration file, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
@@ -37,6 +33,8 @@ pub(crate) struct InForce {
 /// Where providers and agents come from if the file has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
+    /// Nowhere: it has to name them itself.
+    Nothing,
     Environment,
     Simulated,
 }
@@ -45,23 +43,6 @@ impl InForce {
     /// Reads the configuration, and complains about all of it at once: a file over the
     /// environment over the simulated pool.
     pub(crate) fn read(pool: &PoolArgs) -> Result<Self, SettingsFaults> {
-        let text = match &pool.config {
-            None => None,
-            Some(file) => Some((read(file)?, file.clone())),
-        };
-        Self::over_base(pool, text)
-    }
-
-    /// The same with the configuration that all processes of a cluster share in the place of
-    /// the file.
-    pub(crate) fn of_document(
-        pool: &PoolArgs,
-        document: &Document,
-    ) -> Result<Self, SettingsFaults> {
-        Self::over_base(pool, Some((document.text.clone(), PathBuf::from(document.source()))))
-    }
-
-    fn over_base(pool: &PoolArgs, text: Option<(String, PathBuf)>) -> Result<Self, SettingsFaults> {
         let env = |name: &str| std::env::var(name).ok();
         let from_env = if pool.simulated { None } else { settings_from_env(&env) };
         let (base_settings, base) = match from_env {
@@ -72,14 +53,34 @@ impl InForce {
                 (settings.map_err(about)?, Base::Simulated)
             }
         };
-        let (settings, text) = match text {
+        let (settings, text) = match &pool.config {
             None => (base_settings, None),
-            Some((text, source)) => {
-                (read_settings_over(&base_settings, &text, &source, &env)?, Some(text))
+            Some(file) => {
+                let text = read(file)?;
+                (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
             }
         };
         let simulated = is_simulated(&settings);
         Ok(Self { settings, simulated, text, base })
+    }
+
+    /// Reads the configuration that the cluster shares, for a process that goes by it: its
+    /// keys have to be here. Nothing is laid under it, so that it means the same everywhere.
+    pub(crate) fn of(document: &Document) -> Result<Self, SettingsFaults> {
+        let env = |name: &str| std::env::var(name).ok();
+        let settings = read_settings(&document.text, Path::new(&document.source()), &env)?;
+        Ok(Self::nothing_under(settings, document))
+    }
+
+    /// The same for somebody who looks at it, wherever its keys are.
+    pub(crate) fn of_elsewhere(document: &Document) -> Result<Self, SettingsFaults> {
+        let settings = read_shared(&document.text, &document.source())?;
+        Ok(Self::nothing_under(settings, document))
+    }
+
+    fn nothing_under(settings: Settings, document: &Document) -> Self {
+        let text = Some(document.text.clone());
+        Self { settings, simulated: false, text, base: Base::Nothing }
     }
 
     /// Says where the simulated pool listens, if it is used.
@@ -102,7 +103,8 @@ pub(crate) fn is_simulated(settings: &Settings) -> bool {
     url == Some(NOWHERE)
 }
 
-fn read(file: &Path) -> Result<String, SettingsFaults> {
+/// The text of a configuration's file.
+pub(crate) fn read(file: &Path) -> Result<String, SettingsFaults> {
     let cannot = |reason: String| {
         let file = file.display().to_string();
         SettingsFaults::about(file, format!("cannot read the configuration: {reason}"))

@@ -3,6 +3,8 @@
 //! Membership may reach a reader late, through a watch; so the suite waits for what it
 //! expects to see, and only then judges. It panics at the first thing that is wrong.
 
+#![allow(clippy::panic, reason = "a suite of tests fails loudly")]
+
 use crate::{
     Departures, Kind, Member, PolicySettings, Refusal, Registry, Settings, StrategySettings,
     settings_for,

@@ -27,7 +27,7 @@ pub use in_process::InProcess;
 pub use member::{Kind, Member, Members, Stranger};
 pub use origins::Origins;
 pub use port::{Departures, Registry, RegistryError};
-pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
+pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over, read_shared};
 pub use settings::{
     AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
     ProviderSettings, RetentionSettings, SecretRef, ServerSettings, Settings, StrategySettings,

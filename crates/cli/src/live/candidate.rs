@@ -35,14 +35,16 @@ pub(super) struct Candidate {
 impl Live {
     /// Reads all files, and checks everything that can be wrong with them here and now.
     pub(super) fn candidate(&self) -> Result<Candidate, SettingsFaults> {
-        let document = self.shared.as_ref().and_then(|shared| shared.borrow().clone());
-        let mut read = match &document {
-            Some(document) => InForce::of_document(&self.pool, document)?,
-            None => InForce::read(&self.pool)?,
+        // What the whole cluster shares goes before what this process has of its own.
+        let pushed = self.registry.documents().and_then(|pushed| pushed.borrow().clone());
+        let (mut read, file) = match &pushed {
+            Some(document) => (InForce::of(document)?, document.source()),
+            None => {
+                let file = self.pool.config.as_ref().map(|file| file.display().to_string());
+                let file = file.unwrap_or_else(|| "environment".to_owned());
+                (InForce::read(&self.pool)?, file)
+            }
         };
-        let file = self.pool.config.as_ref().map(|file| file.display().to_string());
-        let file = document.map(|document| document.source()).or(file);
-        let file = file.unwrap_or_else(|| "environment".to_owned());
         let origins = read.text.as_deref().map(Origins::of).unwrap_or_default();
         let mut wrong = Complaints { origins, found: Vec::new() };
         // An editor that empties a file before it writes must not empty the configuration.
