@@ -194,8 +194,11 @@ impl World {
 
     /// Lets processes die and stand still, until the storm is over.
     async fn storm(self: Arc<Self>) {
+        if self.faults == Faults::None {
+            return;
+        }
         let until = Instant::now() + STORM;
-        while self.faults == Faults::All {
+        loop {
             sleep(Duration::from_millis(self.between(500, 15_000))).await;
             if Instant::now() > until {
                 break;
