@@ -3,6 +3,8 @@
 //! `BATON_SCHEDULES` says how many (2,000 by night, say), `BATON_SEED` where they begin. A
 //! schedule that goes wrong is repeated with `BATON_SEED=N BATON_SCHEDULES=1`.
 
+#![allow(clippy::unwrap_used, reason = "a number that is none may fail loudly")]
+
 use baton_tests::simulation::{Faults, Sabotage, simulate};
 
 /// Schedules of a plain test run: half a minute or so.
