@@ -129,10 +129,10 @@ fn the_checker_sees_a_vendor_outside_its_door() {
     };
     outside("conductor", "redis", "ledger-redis");
     outside("registry-etcd", "etcd-client", "nobody");
-    outside("worker-agent", "prost", "proto, registry-etcd");
-    outside("worker-agent", "prost-types", "proto, registry-etcd");
+    outside("worker-agent", "prost", "proto, registry-etcd, testkit");
+    outside("worker-agent", "prost-types", "proto, registry-etcd, testkit");
     outside("cli", "tonic-prost", "proto, registry-etcd");
-    outside("cli", "opentelemetry_sdk", "telemetry");
+    outside("cli", "opentelemetry_sdk", "telemetry, testkit");
     outside("cli", "tracing-subscriber", "telemetry");
     outside("cli", "reqwest", "provider-http");
     outside("conductor", "redb", "ledger");

@@ -5,7 +5,7 @@ use baton_codes::StartCode;
 use baton_registry::RegistryError;
 use baton_registry_etcd::{Credentials, EtcdOptions, Secret, Tls};
 use clap::Args;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// Holds the password, where no file does.
 const PASSWORD: &str = "BATON_ETCD_PASSWORD";
@@ -55,6 +55,22 @@ impl EtcdArgs {
         let client = self.etcd_cert.clone().zip(self.etcd_key.clone());
         options.tls = Tls { ca: self.etcd_ca.clone(), client, server_name: None };
         Ok(options)
+    }
+
+    /// The same on the command line of another process; a password in the environment is in
+    /// its environment as well.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let said = [
+            ("--etcd", self.etcd.clone().map(OsString::from)),
+            ("--cluster", Some(self.cluster.clone().into())),
+            ("--etcd-user", self.etcd_user.clone().map(Into::into)),
+            ("--etcd-password-file", self.etcd_password_file.clone().map(Into::into)),
+            ("--etcd-ca", self.etcd_ca.clone().map(Into::into)),
+            ("--etcd-cert", self.etcd_cert.clone().map(Into::into)),
+            ("--etcd-key", self.etcd_key.clone().map(Into::into)),
+        ];
+        let said = said.into_iter().filter_map(|(name, value)| Some([name.into(), value?]));
+        said.flatten().collect()
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {

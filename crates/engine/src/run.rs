@@ -256,11 +256,31 @@ impl Run {
                     self.conclude(&open.work, &lost);
                 }
             }
+            Input::Interrupted { task, spend } => {
+                if let Some(open) = self.settle(*task, *spend) {
+                    self.interrupt(&open.work);
+                }
+            }
+            // No run waits for its client yet.
+            Input::Signalled { .. } => {}
             Input::DeadlinePassed => self.late = true,
             Input::CancelAsked { reason } => {
                 self.cancel.get_or_insert_with(|| reason.clone());
             }
             Input::AgentsRemoved { agents } => self.removed.clone_from(agents),
+        }
+    }
+
+    /// What an interrupted task was for fails for good: another agent would do it again.
+    fn interrupt(&mut self, work: &Work) {
+        let (code, message) = ("interrupted", "the process that had begun it died");
+        let failed = Outcome::Failed { code: code.into(), message: message.into() };
+        self.conclude(work, &failed);
+        let agents: Vec<_> = self.spec.agents.iter().map(|agent| agent.id.clone()).collect();
+        if let Work::Step { round, step } = work
+            && let Some(StepState::Waiting { failed, .. }) = self.step_mut(*round, *step)
+        {
+            *failed = agents;
         }
     }
 

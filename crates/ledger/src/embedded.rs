@@ -18,8 +18,9 @@ mod writer;
 
 use crate::{
     Accounts, Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention,
-    RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched, check,
+    LeaseRequest, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained,
+    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
+    Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -238,6 +239,11 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Complete(held.clone(), completion, reply)).await
     }
 
+    async fn start(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        check::check_start(held)?;
+        self.ask(|reply| Ask::Start(held.clone(), reply)).await
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
         commit.check()?;
         self.ask(|reply| Ask::Commit(Box::new(commit), reply)).await
@@ -245,6 +251,16 @@ impl Ledger for EmbeddedLedger {
 
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         self.ask(|reply| Ask::Tick(max, reply)).await
+    }
+
+    async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError> {
+        check::check_holder(holder)?;
+        self.ask(|reply| Ask::Reap(holder.to_owned(), silent_ms, reply)).await
+    }
+
+    async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError> {
+        signal.check()?;
+        self.ask(|reply| Ask::Signal(signal, reply)).await
     }
 
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {

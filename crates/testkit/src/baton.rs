@@ -99,6 +99,12 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     for name in VARIABLES {
         command.env_remove(name);
     }
+    // All of OpenTelemetry's too.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
+    }
     command.env("XDG_CONFIG_HOME", NOBODYS_SETTINGS);
     command.args(args).stdin(Stdio::null());
     Ok(command)

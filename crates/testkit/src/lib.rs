@@ -3,5 +3,6 @@
 pub mod baton;
 pub mod certificates;
 pub mod etcd;
+pub mod otlp;
 pub mod redis;
 pub mod stores;

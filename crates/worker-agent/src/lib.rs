@@ -5,6 +5,7 @@ mod form;
 mod hosts;
 mod messages;
 mod service;
+mod span;
 mod streams;
 mod work;
 
@@ -12,7 +13,8 @@ use baton_call::Caller;
 use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use hosts::Hosts;
+use baton_telemetry::Tracer;
+use hosts::{Hosts, Rooms};
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,8 @@ pub struct WorkerAgent {
     registry: Arc<dyn Registry>,
     caller: Caller,
     streams: Arc<Streams>,
+    rooms: Rooms,
+    tracer: Tracer,
 }
 
 impl WorkerAgent {
@@ -39,7 +43,14 @@ impl WorkerAgent {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, streams: Arc::default() }
+        let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
+        Self { holder, ledger, registry, caller, streams, rooms, tracer }
+    }
+
+    /// The same, with spans of its steps and of calls to its agents.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
@@ -62,6 +73,11 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+    }
+
+    /// Steps that it holds, and at most: over all agents that it hosts.
+    pub fn load(&self) -> (usize, usize) {
+        self.rooms.load()
     }
 
     /// The gRPC service over the same state.

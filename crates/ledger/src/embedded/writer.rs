@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
-    Submitted, TenantTerms, Ticked,
+    LedgerError, Reaped, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Signal,
+    Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
@@ -49,8 +49,11 @@ pub(super) enum Ask {
     Reserve(Held, u64, Spend, Reply<()>),
     Settle(Held, u64, Spend, Spend, Reply<()>),
     Complete(Held, Completion, Reply<Recorded>),
+    Start(Held, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
+    Reap(String, u64, Reply<Reaped>),
+    Signal(Signal, Reply<Signalled>),
     Cancel(RunId, String, Reply<Cancelled>),
     Read(RunId, u64, Reply<RunView>),
     Watch(RunId, u64, Reply<Shown>),
@@ -174,7 +177,9 @@ impl Writer {
         self.answer_later(reply, result)
     }
 
-    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it.
+    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it, or
+    /// only looks: what is on its way to the disk gets the moment in which what follows
+    /// from it shares its sync.
     fn answer_later<T: Send + 'static>(
         &mut self,
         reply: Reply<T>,
@@ -210,7 +215,7 @@ impl Writer {
             }
             Ask::Inventory(reply) => {
                 let inventory = self.state.inventory();
-                self.answer(reply, Ok(inventory))
+                self.answer_later(reply, Ok(inventory))
             }
             Ask::Submit(submission, reply) => {
                 let result = self.state.submit(store, now, *submission);
@@ -235,6 +240,10 @@ impl Writer {
                 let result = self.state.complete(store, now, &held, completion);
                 self.answer_later(reply, result)
             }
+            Ask::Start(held, reply) => {
+                let result = self.state.start(&held);
+                self.answer(reply, result)
+            }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
                 self.answer_later(reply, result)
@@ -243,22 +252,30 @@ impl Writer {
                 let result = self.state.tick(now, max);
                 self.answer_later(reply, result)
             }
+            Ask::Reap(holder, silent_ms, reply) => {
+                let result = self.state.reap(now, &holder, silent_ms);
+                self.answer_later(reply, result)
+            }
+            Ask::Signal(signal, reply) => {
+                let result = self.state.signal(store, now, signal);
+                self.answer(reply, result)
+            }
             Ask::Cancel(run, reason, reply) => {
                 let result = self.state.cancel(store, now, &run, &reason);
                 self.answer(reply, result)
             }
             Ask::Read(run, from, reply) => {
                 let result = self.state.read(store, now, &run, from);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Watch(run, from, reply) => {
                 let page = self.state.page(store, &run, from);
                 let result = page.and_then(|page| self.watchers.show(&run, from, page));
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::List(tenant, limit, before, reply) => {
                 let result = self.state.list(store, &tenant, limit, before.as_ref());
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Body(tenant, body, reply) => {
                 let _ = reply.send(self.state.body(store, &tenant, &body));
@@ -274,7 +291,7 @@ impl Writer {
             }
             Ask::Stats(reply) => {
                 let stats = self.state.stats(now);
-                self.answer(reply, Ok(stats))
+                self.answer_later(reply, Ok(stats))
             }
             Ask::Snapshot(reply) => {
                 // Whoever asked may have gone.
