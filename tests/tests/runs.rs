@@ -103,6 +103,10 @@ fn adds_up(report: &Value, usage: &Value) {
             add(&mut sum, step);
             let mut attempts = [0; 4];
             step["attempts"].as_array().unwrap().iter().for_each(|a| add(&mut attempts, a));
+            // What a child run spent on planning and checks is orchestration as well.
+            for run in step["runs"].as_array().into_iter().flatten() {
+                add(&mut orchestration, &run["orchestration"]);
+            }
             assert_eq!(attempts, spent(step), "{step}");
         }
     }

@@ -31,6 +31,9 @@ pub struct PlanAssignment {
     pub model: AgentTerms,
     /// Bounds on the workflow.
     pub limits: baton_workflow::Limits,
+    /// Whether a step may name the Conductor itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recursion: bool,
     /// Tokens that one reply may have.
     pub output_tokens_max: u32,
     /// When the run's time is over.
@@ -118,26 +121,14 @@ impl Run {
                     previous: round.checked_sub(1).and_then(|round| self.previous_round(round)),
                     model: model.clone(),
                     limits: self.spec.limits,
+                    recursion: self.spec.recurses(),
                     output_tokens_max: u32::try_from(bound.tokens_out).unwrap_or(u32::MAX),
                     deadline,
                 };
                 Some((*task, Assignment::Plan(plan)))
             }
             Event::StepDispatched { task, round, step, agent, output_tokens_max, .. } => {
-                let (plan, steps) = self.round(*round)?;
-                let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
-                let work = WorkAssignment {
-                    round: *round,
-                    step: *step,
-                    agent: agent.clone(),
-                    request,
-                    workflow: plan.workflow.clone(),
-                    inputs: inputs_of(sees, steps)?,
-                    previous: sees_rounds.then(|| self.previous_answer(*round)).flatten(),
-                    output_tokens_max: *output_tokens_max,
-                    is_answer: plan.may_answer(*step),
-                    deadline,
-                };
+                let work = self.work_assignment(*round, *step, agent, *output_tokens_max)?;
                 Some((*task, Assignment::Work(work)))
             }
             Event::VerifyAsked { task, round, candidates, output_tokens_max, .. } => {
@@ -166,8 +157,33 @@ impl Run {
             Event::Submitted { .. }
             | Event::Heard { .. }
             | Event::Adopted { .. }
+            | Event::ChildBegun { .. }
             | Event::Ended { .. } => None,
         }
+    }
+
+    /// What carries out a step is given; none before what it sees is there.
+    pub(crate) fn work_assignment(
+        &self,
+        round: u16,
+        step: StepId,
+        agent: &AgentId,
+        output_tokens_max: u32,
+    ) -> Option<WorkAssignment> {
+        let (plan, steps) = self.round(round)?;
+        let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
+        Some(WorkAssignment {
+            round,
+            step,
+            agent: agent.clone(),
+            request: self.spec.request.clone(),
+            workflow: plan.workflow.clone(),
+            inputs: inputs_of(sees, steps)?,
+            previous: sees_rounds.then(|| self.previous_answer(round)).flatten(),
+            output_tokens_max,
+            is_answer: plan.may_answer(step),
+            deadline: self.deadline(),
+        })
     }
 
     fn previous_round(&self, round: u16) -> Option<PreviousRound> {

@@ -1,6 +1,6 @@
 //! How a run is brought to its end.
 
-use crate::{Closing, End, Event, Reason, Run, Status};
+use crate::{Answer, Closing, End, Event, Reason, Run, Status};
 use baton_workflow::StepId;
 
 impl Run {
@@ -34,13 +34,15 @@ impl Run {
     }
 
     /// The best-scored answer; else the output furthest down the latest round that has one.
-    fn best_answer(&self) -> Option<crate::Answer> {
+    fn best_answer(&self) -> Option<Answer> {
         if let Some(best) = &self.best {
             return Some(best.answer.clone());
         }
         (0..self.rounds.len() as u16).rev().find_map(|round| {
-            let steps = self.rounds.get(usize::from(round))?.steps.len() as u16;
-            (0..steps).rev().find_map(|step| self.answer_of(round, StepId(step)))
+            let (plan, steps) = self.round(round)?;
+            let mut steps = (0..steps.len() as u16).rev().map(StepId);
+            let answer = steps.find_map(|step| self.answer_of(round, step))?;
+            Some(Answer { partial: !plan.may_answer(answer.step), ..answer })
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What happens next in a run, as a function of its state and the time.
 
-use crate::{Assignment, End, Event, Reason, Run, Stage};
+use crate::{Assignment, ChildAssignment, End, Event, Reason, Run, Stage};
 use baton_workflow::Timestamp;
 
 /// What a Conductor commits.
@@ -10,6 +10,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// Tasks to create, with their numbers.
     pub tasks: Vec<(u32, Assignment)>,
+    /// Child runs to begin, with their numbers.
+    pub children: Vec<(u32, ChildAssignment)>,
     /// Numbers of tasks no longer wanted.
     pub withdraw: Vec<u32>,
     /// The run's end, if this is it; also the last of `events`.
@@ -25,8 +27,11 @@ impl Run {
             if let Some(task) = run.assignment(&event) {
                 decision.tasks.push(task);
             }
+            decision.children.extend(run.child(&event));
             if let Event::Ended { end } = &event {
-                decision.withdraw.extend(run.open.keys());
+                // The ledger stops the runs below a run that ends.
+                let tasks = run.open.iter().filter(|(_, open)| !open.work.is_child());
+                decision.withdraw.extend(tasks.map(|(number, _)| *number));
                 decision.end = Some(end.clone());
             }
             run.apply(&event);
@@ -54,7 +59,7 @@ impl Run {
         }
         match &self.stage {
             Stage::Planning(state) => self.next_planning(state),
-            Stage::Working => self.next_working(),
+            Stage::Working => self.next_working(now),
             Stage::Voting(_) | Stage::Over(_) => None,
             Stage::Checking(answer) => self.next_checking(answer.step),
         }

@@ -1,5 +1,6 @@
 //! A journal's entries, taken into account one by one.
 
+use crate::children;
 use crate::run::{Closing, Open, PlanningState, Round, Scored, Stage, StepState, Work};
 use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Planning, Run};
 use baton_workflow::{AgentId, Selection, Spend, StepId, Verdict};
@@ -18,13 +19,12 @@ impl Run {
             Event::Adopted { plan, .. } => self.take_plan(plan),
             Event::StepDispatched { task, round, step, agent, bound, .. } => {
                 self.open_task(*task, Work::Step { round: *round, step: *step }, *bound);
-                if let Some(state) = self.step_mut(*round, *step) {
-                    let failed = match state {
-                        StepState::Waiting { failed, .. } => std::mem::take(failed),
-                        StepState::Running { .. } | StepState::Done { .. } => Vec::new(),
-                    };
-                    *state = StepState::Running { task: *task, agent: agent.clone(), failed };
-                }
+                self.step_begins(*round, *step, *task, agent.clone());
+            }
+            Event::ChildBegun { child, round, step, budget } => {
+                let bound = children::most_of(budget);
+                self.open_task(*child, Work::Child { round: *round, step: *step }, bound);
+                self.step_begins(*round, *step, *child, AgentId::itself());
             }
             Event::VerifyAsked { task, round, candidates, bound, .. } => {
                 self.open_task(*task, Work::Verify { round: *round }, *bound);
@@ -39,6 +39,16 @@ impl Run {
     fn open_task(&mut self, task: u32, work: Work, bound: Spend) {
         self.open.insert(task, Open { work, bound });
         self.next_task = self.next_task.max(task.saturating_add(1));
+    }
+
+    fn step_begins(&mut self, round: u16, step: StepId, task: u32, agent: AgentId) {
+        if let Some(state) = self.step_mut(round, step) {
+            let failed = match state {
+                StepState::Waiting { failed, .. } => std::mem::take(failed),
+                StepState::Running { .. } | StepState::Done { .. } => Vec::new(),
+            };
+            *state = StepState::Running { task, agent, failed };
+        }
     }
 
     fn step_mut(&mut self, round: u16, step: StepId) -> Option<&mut StepState> {
@@ -56,18 +66,16 @@ impl Run {
 
     fn hear(&mut self, input: &Input) {
         match input {
-            Input::Outcome { task, outcome, spend, .. } => {
-                // A task that is not open has been heard of before: its spend is on the bill.
-                if let Some(open) = self.settle(*task, *spend) {
-                    self.conclude(&open.work, outcome);
-                }
-            }
+            Input::Outcome { task, outcome, spend, .. } => self.conclude(*task, *spend, outcome),
             Input::Lost { task, spend } => {
-                if let Some(open) = self.settle(*task, *spend) {
-                    let (code, message) = ("lost", "every process that held the task died");
-                    let lost = Outcome::Failed { code: code.into(), message: message.into() };
-                    self.conclude(&open.work, &lost);
-                }
+                let (code, message) = ("lost", "every process that held the task died");
+                let lost = Outcome::Failed { code: code.into(), message: message.into() };
+                self.conclude(*task, *spend, &lost);
+            }
+            Input::ChildEnded { child, end, spend } => {
+                let Some(Work::Child { round, step }) = self.work(*child) else { return };
+                self.settle(*child, *spend);
+                self.conclude_step(round, step, &end.for_step());
             }
             Input::DeadlinePassed => self.late = true,
             Input::CancelAsked { reason } => {
@@ -77,21 +85,33 @@ impl Run {
         }
     }
 
-    fn settle(&mut self, task: u32, spend: Spend) -> Option<Open> {
-        let open = self.open.remove(&task)?;
+    /// What an open task or child is for. One that is not open has been heard of before:
+    /// its spend is on the bill.
+    fn work(&self, number: u32) -> Option<Work> {
+        self.open.get(&number).map(|open| open.work)
+    }
+
+    fn settle(&mut self, number: u32, spend: Spend) {
+        self.open.remove(&number);
         self.spent = self.spent.plus(spend);
-        Some(open)
     }
 
     /// What a task's outcome means for what it was for.
-    fn conclude(&mut self, work: &Work, outcome: &Outcome) {
+    fn conclude(&mut self, task: u32, spend: Spend, outcome: &Outcome) {
+        // A child run reports by its end alone.
+        let Some(work) = self.work(task).filter(|work| !work.is_child()) else {
+            return;
+        };
+        self.settle(task, spend);
         if let Outcome::BudgetSpent { resource } = outcome {
             self.broke.get_or_insert(*resource);
         }
         match work {
-            Work::Plan { round } => self.conclude_plan(*round, outcome),
-            Work::Step { round, step } => self.conclude_step(*round, *step, outcome),
-            Work::Verify { round } => self.conclude_verify(*round, outcome),
+            Work::Plan { round } => self.conclude_plan(round, outcome),
+            Work::Step { round, step } | Work::Child { round, step } => {
+                self.conclude_step(round, step, outcome);
+            }
+            Work::Verify { round } => self.conclude_verify(round, outcome),
         }
     }
 

@@ -26,6 +26,7 @@
 mod afford;
 mod assign;
 mod checking;
+mod children;
 mod closing;
 mod decide;
 mod end;
@@ -41,6 +42,7 @@ mod working;
 pub use assign::{
     Assignment, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment, WorkAssignment,
 };
+pub use children::ChildAssignment;
 pub use decide::Decision;
 pub use end::{Answer, End, Reason, Status};
 pub use event::{Event, Input, Outcome, PlanSource, Reported};

@@ -38,7 +38,7 @@ impl Run {
     }
 
     /// Prompts of policies show the request, the agents and the last round.
-    fn tokens_to_plan(&self) -> u64 {
+    pub(crate) fn tokens_to_plan(&self) -> u64 {
         let agents = self.spec.agents.len() as u64 * 256;
         let shown = self.rounds.iter().flat_map(|round| &round.steps).map(|step| match step {
             StepState::Done { output, .. } => u64::from(output.len),

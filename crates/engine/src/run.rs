@@ -76,9 +76,9 @@ pub enum StepState {
         /// The last failure.
         last: Option<Failure>,
     },
-    /// Given to an agent.
+    /// Given to an agent, or to a child run.
     Running {
-        /// The task.
+        /// The task, or the child run.
         task: u32,
         /// The agent.
         agent: AgentId,
@@ -98,19 +98,30 @@ pub enum StepState {
     },
 }
 
-/// A task whose outcome is awaited.
+/// A task whose outcome is awaited, or a child run whose end is.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Open {
     pub(crate) work: Work,
     pub(crate) bound: Spend,
 }
 
-/// What a task is for.
-#[derive(Debug, Clone, PartialEq)]
+/// What a task or a child run is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Work {
     Plan { round: u16 },
     Step { round: u16, step: StepId },
+    Child { round: u16, step: StepId },
     Verify { round: u16 },
+}
+
+impl Work {
+    /// Whether a child run carries it out.
+    pub(crate) fn is_child(self) -> bool {
+        match self {
+            Self::Child { .. } => true,
+            Self::Plan { .. } | Self::Step { .. } | Self::Verify { .. } => false,
+        }
+    }
 }
 
 /// An answer that a check has looked at.
@@ -203,6 +214,7 @@ impl Run {
                 truncated: *truncated,
                 tool_calls: tool_calls.clone(),
                 shortfall: None,
+                partial: false,
             }),
             StepState::Waiting { .. } | StepState::Running { .. } => None,
         }

@@ -5,10 +5,10 @@ use crate::assign::inputs_of;
 use crate::{
     AgentTerms, Answer, Closing, Event, Failure, Instead, Plan, Reason, Run, StepShape, StepState,
 };
-use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId};
+use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId, Timestamp};
 
 impl Run {
-    pub(crate) fn next_working(&self) -> Option<Event> {
+    pub(crate) fn next_working(&self, now: Timestamp) -> Option<Event> {
         let number = self.current_round();
         let (plan, steps) = self.round(number)?;
         let mut unaffordable = None;
@@ -24,6 +24,9 @@ impl Run {
             };
             // First this: as long as what it needs is under way, an agent may come back.
             let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
+            if let Some(child) = self.child_for(step, shape, failed, unfinished, now) {
+                return Some(child);
+            }
             let Some(agent) = self.agent_for(&shape.agent, needs, failed) else {
                 dead.push((step, last.clone()));
                 continue;
@@ -107,6 +110,7 @@ impl Run {
             truncated: false,
             tool_calls: None,
             shortfall: Some(shortfall),
+            partial: false,
         };
         self.close(Closing::With(reason, answer))
     }
@@ -142,7 +146,14 @@ impl Run {
                 && (agent.images || !self.spec.images)
                 && agent.abilities.cover(needs)
         };
-        let price = self.terms(planned).map_or(0, |agent| agent.price.output);
+        let price = |agent: &AgentTerms| agent.price.output;
+        // What was to be a workflow of its own is left to the strongest.
+        let dearest = || self.spec.agents.iter().map(price).max();
+        let price = match planned.is_itself() {
+            true => dearest(),
+            false => self.terms(planned).map(price),
+        };
+        let price = price.unwrap_or(0);
         let first = self.terms(planned).filter(suitable);
         first.or_else(|| {
             let others = self.spec.agents.iter().filter(suitable);
