@@ -32,12 +32,13 @@ impl std::fmt::Display for ServeError {
 
 impl std::error::Error for ServeError {}
 
-/// Serves until `stop` is cancelled; health says so first. `name` is the service's full
-/// gRPC name.
+/// Serves until `stop` is cancelled; health says from `unready` on that nothing new is to
+/// be sent here. `name` is the service's full gRPC name.
 pub(crate) async fn serve(
     listener: TcpListener,
     name: &'static str,
     routes: Routes,
+    unready: CancellationToken,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     listener.set_nonblocking(true).map_err(ServeError::Listen)?;
@@ -50,8 +51,12 @@ pub(crate) async fn serve(
         .build_v1()
         .map_err(|error| ServeError::Reflection(error.to_string()))?;
     let stopped = async move {
-        stop.cancelled().await;
+        tokio::select! {
+            () = unready.cancelled() => {}
+            () = stop.cancelled() => {}
+        }
         health.set_service_status(name, ServingStatus::NotServing).await;
+        stop.cancelled().await;
     };
     let routes = routes.add_service(health_service).add_service(reflection);
     Server::builder()

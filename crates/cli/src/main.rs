@@ -3,11 +3,13 @@
 mod args;
 mod bench;
 mod client;
+mod cluster;
 mod complete;
 mod config;
 mod connections;
 mod control;
 mod doctor;
+mod etcd;
 mod exit;
 mod explain;
 mod grpc;
@@ -18,10 +20,14 @@ mod output;
 mod plan;
 mod profile;
 mod run;
+mod running;
 mod runs;
+mod serve;
 mod settings;
 mod sim;
+mod stores;
 mod tasks;
+mod team;
 mod top;
 mod tree;
 mod up;
@@ -60,6 +66,8 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         match args.command {
             Command::Up(up) => up::up(up).await,
+            Command::Serve(args) => serve::serve(args).await,
+            Command::Cluster(args) => cluster::cluster(args).await,
             Command::Run(run) => run::run(run).await,
             Command::Plan(plan) => plan::plan(plan).await,
             Command::Runs(runs) => runs::runs(runs).await,

@@ -6,35 +6,29 @@ use crate::{
     connections::{Connections, call_limits, keys_are_readable},
     control,
     exit::Failure,
-    grpc,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
+    running::Running,
     settings::{InForce, simulated_url},
+    team::{self, Parts, Place},
 };
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_codes::StartCode;
-use baton_conductor::Conductor;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
-use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_provider::RetryPolicy;
-use baton_registry::{InProcess, Kind, Member, Registry, Settings};
+use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
-use baton_verifier::Verifier;
-use baton_worker_agent::WorkerAgent;
-use baton_workflow::AgentId;
+use baton_telemetry::{Tracer, Traces};
 use std::{
-    convert::Infallible,
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tokio::sync::Mutex;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -62,9 +56,9 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether its models are simulated.
     pub(crate) simulated: bool,
-    stop: CancellationToken,
     ledger: EmbeddedLedger,
-    running: JoinHandle<Result<(), Failure>>,
+    traces: Traces,
+    running: Running,
 }
 
 impl Node {
@@ -77,6 +71,7 @@ impl Node {
         in_force.settings.server = server.clone();
         check_exposure(server.listen, &in_force.settings)
             .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
+        let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -90,8 +85,7 @@ impl Node {
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
-        let in_process = Arc::new(InProcess::new(settings));
-        let registry: Arc<dyn Registry> = in_process.clone();
+        let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
@@ -100,8 +94,22 @@ impl Node {
         if simulated {
             serve_sim(&mut services, sim, &options.pool);
         }
-        serve_team(&mut services, &ledger, &registry, &caller).await?;
-        serve_http(&mut services, http, registry.clone());
+        let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
+        let parts = Parts {
+            ledger: port,
+            registry: registry.clone(),
+            caller: caller.clone(),
+            traces: traces.clone(),
+        };
+        for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
+            team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
+        }
+        serve_http(
+            &mut services,
+            http,
+            registry.clone(),
+            traces.service("gateway", &team::holder(Kind::Gateway)),
+        );
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
             let live = Live {
@@ -111,41 +119,30 @@ impl Node {
                 connections,
                 secrets,
                 caller,
-                registry: in_process,
+                registry,
                 ledger: Arc::new(ledger.clone()),
             };
             follow(&mut services, live);
         }
-        let stop = CancellationToken::new();
-        let running = services.run(stop.clone());
-        let running = tokio::spawn(async move {
-            running.await.map_err(|escalation| Failure::other(escalation.to_string()))
-        });
-        Ok(Self { address, data: server.data, simulated, stop, ledger, running })
+        let running = Running::of(services);
+        Ok(Self { address, data: server.data, simulated, ledger, traces, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
     pub(crate) async fn failed(&mut self) -> Failure {
-        match (&mut self.running).await {
-            Ok(Ok(())) => Failure::other("every service has ended"),
-            Ok(Err(failure)) => failure,
-            Err(error) => Failure::other(format!("the services ended badly: {error}")),
-        }
+        self.running.failed().await
     }
 
     /// Stops in order: no new requests, no new leases, finish or hand back, close.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.stop.cancel();
-        let stopped = self.running.await;
+        let stopped = self.running.stop().await;
         self.ledger.close().await;
-        match stopped {
-            Ok(stopped) => stopped,
-            Err(error) => Err(Failure::other(format!("the services ended badly: {error}"))),
-        }
+        self.traces.flush().await;
+        stopped
     }
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => Failure::other(format!(
             "{address} is in use by another process: stop it, or choose another with --listen"
@@ -187,7 +184,7 @@ pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
 }
 
 /// Follows the configuration's files.
-fn follow(services: &mut Supervisor, live: Live) {
+pub(crate) fn follow(services: &mut Supervisor, live: Live) {
     let live = Arc::new(Mutex::new(live));
     services.spawn("configuration", move |stop| {
         let live = live.clone();
@@ -210,106 +207,28 @@ fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) 
     });
 }
 
-/// Conductor, worker-agent and verifier, each with its gRPC server.
-async fn serve_team(
+pub(crate) fn serve_http(
     services: &mut Supervisor,
-    ledger: &EmbeddedLedger,
-    registry: &Arc<dyn Registry>,
-    caller: &Caller,
-) -> Result<(), Failure> {
-    let ledger: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
-    let holder = |kind: &str| format!("{kind}-{}", uuid::Uuid::now_v7().simple());
-
-    let name = holder("verifier");
-    let verifier = Verifier::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
-    let listener = announce(registry, name, Kind::Verifier, Vec::new()).await?;
-    let routes = Routes::new(verifier.service());
-    spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes);
-    services.spawn("verifier", move |stop| {
-        let verifier = verifier.clone();
-        async move {
-            verifier.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-
-    let name = holder("worker-agent");
-    let worker = WorkerAgent::new(name.clone(), ledger.clone(), registry.clone(), caller.clone());
-    let settings = registry.settings();
-    let agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
-    let listener = announce(registry, name, Kind::WorkerAgent, agents).await?;
-    let routes = Routes::new(worker.service());
-    spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes);
-    services.spawn("worker-agent", move |stop| {
-        let worker = worker.clone();
-        async move {
-            worker.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-
-    let name = holder("conductor");
-    let conductor = Conductor::new(name.clone(), ledger, registry.clone(), caller.clone());
-    let listener = announce(registry, name, Kind::Conductor, Vec::new()).await?;
-    let routes = Routes::new(conductor.service());
-    spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes);
-    services.spawn("conductor", move |stop| {
-        let conductor = conductor.clone();
-        async move {
-            conductor.run(stop).await;
-            Ok::<(), Infallible>(())
-        }
-    });
-    Ok(())
-}
-
-/// A port for a service's gRPC server, made known under the holder's name.
-async fn announce(
-    registry: &Arc<dyn Registry>,
-    holder: String,
-    kind: Kind,
-    agents: Vec<AgentId>,
-) -> Result<TcpListener, Failure> {
-    let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let address = format!("http://{}", local(&listener)?);
-    let member = Member { holder, kind, address, agents };
-    registry.announce(member).await.map_err(|error| Failure::other(error.to_string()))?;
-    Ok(listener)
-}
-
-/// A service's gRPC server, as a child of its own under the service's full name.
-fn spawn_grpc(
-    services: &mut Supervisor,
-    name: &'static str,
     listener: TcpListener,
-    routes: Routes,
+    registry: Arc<dyn Registry>,
+    tracer: Tracer,
 ) {
-    let listener = Arc::new(listener);
-    services.spawn(name, move |stop| {
-        let (listener, routes) = (listener.try_clone(), routes.clone());
-        async move {
-            let listener = listener.map_err(grpc::ServeError::Listen)?;
-            grpc::serve(listener, name, routes, stop).await
-        }
-    });
-}
-
-fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
+        let tracer = tracer.clone();
         async move {
             let gateway = Gateway::new(registry, &Strategy::NAMES);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN);
+            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });
 }
 
-fn join(faults: &[impl std::fmt::Display]) -> String {
+pub(crate) fn join(faults: &[impl std::fmt::Display]) -> String {
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.join("\n")
 }

@@ -77,6 +77,14 @@ impl Story {
                 self.tasks.remove(task)?;
                 Some(format!("├ {BAD}lost{PLAIN}: every process that held it died"))
             }
+            Input::Interrupted { task, .. } => {
+                self.tasks.remove(task)?;
+                Some(format!("├ {BAD}interrupted{PLAIN}: it had begun, and is not done twice"))
+            }
+            Input::Signalled { key, event } => Some(match event {
+                Some(_) => format!("├ {key}: answered"),
+                None => format!("├ {key}: {BAD}not answered in time{PLAIN}"),
+            }),
             Input::DeadlinePassed => Some(format!("├ {BAD}the time is over{PLAIN}")),
             Input::AgentsRemoved { agents } => {
                 let agents: Vec<_> = agents.iter().map(ToString::to_string).collect();

@@ -4,6 +4,7 @@ use crate::{
     Conductor,
     children::Begun,
     known::{FoldError, input_of},
+    span,
 };
 use async_trait::async_trait;
 use baton_engine::{Assignment, Decision, End, Event, Input, Run};
@@ -115,7 +116,12 @@ impl Decider {
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
         match persist(stop, || ledger.commit(commit.clone())).await {
-            Ok(_) if ended => known.forget(id),
+            Ok(_) if ended => {
+                known.forget(id);
+                if let Some(end) = &end {
+                    span::run(&self.0.tracer, leased, &view, end);
+                }
+            }
             Ok(_) => known.keep(id, fold),
             Err(error @ LedgerError::Invalid(_)) => {
                 tracing::error!(%error, task = %held.task, "the ledger refuses a decision");

@@ -189,6 +189,13 @@ pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
             Some(Input::Outcome { task, outcome, spend, estimated, incidents })
         }
         Mail::Lost { task, spend, .. } => Some(Input::Lost { task: *task, spend: *spend }),
+        Mail::Interrupted { task, spend } => {
+            Some(Input::Interrupted { task: *task, spend: *spend })
+        }
+        Mail::Signal { key, event } => {
+            let event = event.as_ref().map(|text| String::from_utf8_lossy(text).into_owned());
+            Some(Input::Signalled { key: key.clone(), event })
+        }
         Mail::Timer { .. } => Some(Input::DeadlinePassed),
         Mail::Cancel { reason } => Some(Input::CancelAsked { reason: reason.clone() }),
         Mail::ChildEnded { child, end, spend } => {

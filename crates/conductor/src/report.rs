@@ -13,7 +13,7 @@ use baton_workflow::{
     AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
     Words, Workflow,
 };
-use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
+use document::{CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use words::{failure_of, reason_words, status_name, status_of};
@@ -202,7 +202,16 @@ impl Builder<'_> {
             Input::ChildEnded { child, end, spend } => {
                 (child, end.for_step(), spend, false, Vec::new())
             }
-            Input::DeadlinePassed | Input::CancelAsked { .. } | Input::AgentsRemoved { .. } => {
+            Input::Interrupted { task, spend } => {
+                let (code, message) =
+                    ("interrupted".into(), "the process that had begun it died".into());
+                let outcome = Outcome::Failed { code, message };
+                (task, outcome, spend, true, Vec::new())
+            }
+            Input::DeadlinePassed
+            | Input::CancelAsked { .. }
+            | Input::AgentsRemoved { .. }
+            | Input::Signalled { .. } => {
                 return Ok(());
             }
         };
@@ -330,7 +339,7 @@ impl Builder<'_> {
             report.output = Some(text);
             (report.truncated, report.ms, report.tool_calls) = (truncated, ms, calls);
         }
-        report.attempts.push(AttemptReport {
+        report.tasks.push(TaskReport {
             task,
             run,
             agent,
@@ -364,7 +373,7 @@ impl Builder<'_> {
             truncated: false,
             ms: 0,
             cost: Cost::default(),
-            attempts: Vec::new(),
+            tasks: Vec::new(),
             runs: Vec::new(),
         });
         self.rounds[round].steps = steps.collect();

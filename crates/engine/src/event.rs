@@ -134,6 +134,21 @@ pub enum Input {
         /// All its attempts may have consumed.
         spend: Spend,
     },
+    /// A task that must not be done twice was begun, and then its holder died: it may or may
+    /// not have been done, and is not done again by anybody.
+    Interrupted {
+        /// Which.
+        task: u32,
+        /// All its attempts may have consumed.
+        spend: Spend,
+    },
+    /// The client said what the run waited for, or did not say it in time.
+    Signalled {
+        /// What it answers.
+        key: String,
+        /// What was said; none where the wait is over without a word.
+        event: Option<String>,
+    },
     /// A child run ended.
     ChildEnded {
         /// Which.

@@ -72,6 +72,9 @@ impl Run {
                 let lost = Outcome::Failed { code: code.into(), message: message.into() };
                 self.conclude(*task, *spend, &lost);
             }
+            Input::Interrupted { task, spend } => self.interrupt(*task, *spend),
+            // No run waits for its client yet.
+            Input::Signalled { .. } => {}
             Input::ChildEnded { child, end, spend } => {
                 let Some(Work::Child { round, step }) = self.work(*child) else { return };
                 self.settle(*child, *spend);
@@ -82,6 +85,20 @@ impl Run {
                 self.cancel.get_or_insert_with(|| reason.clone());
             }
             Input::AgentsRemoved { agents } => self.removed.clone_from(agents),
+        }
+    }
+
+    /// What an interrupted task was for fails for good: another agent would do it again.
+    fn interrupt(&mut self, task: u32, spend: Spend) {
+        let work = self.work(task);
+        let (code, message) = ("interrupted", "the process that had begun it died");
+        let failed = Outcome::Failed { code: code.into(), message: message.into() };
+        self.conclude(task, spend, &failed);
+        let agents: Vec<_> = self.spec.agents.iter().map(|agent| agent.id.clone()).collect();
+        if let Some(Work::Step { round, step }) = work
+            && let Some(StepState::Waiting { failed, .. }) = self.step_mut(round, step)
+        {
+            *failed = agents;
         }
     }
 

@@ -97,6 +97,8 @@ enum Act {
     Finish { pick: usize, luck: u8, share: u8, plan: Plan },
     Repeat { pick: usize },
     Lose { pick: usize },
+    Interrupt { pick: usize },
+    Answer,
     Nonsense { task: u32 },
     Cancel,
     Late,
@@ -109,6 +111,8 @@ fn any_act() -> impl Strategy<Value = Act> {
             .prop_map(|(pick, luck, share, plan)| Act::Finish { pick, luck, share, plan }),
         3 => any::<usize>().prop_map(|pick| Act::Repeat { pick }),
         2 => any::<usize>().prop_map(|pick| Act::Lose { pick }),
+        1 => any::<usize>().prop_map(|pick| Act::Interrupt { pick }),
+        1 => Just(Act::Answer),
         2 => (0..40_u32).prop_map(|task| Act::Nonsense { task }),
         1 => Just(Act::Cancel),
         1 => Just(Act::Late),
@@ -256,17 +260,26 @@ impl World {
                 // What was nonsense once may name a task that is open by now: that would be
                 // another outcome, not the same one twice.
                 let open = match &input {
-                    Input::Outcome { task, .. } | Input::Lost { task, .. } => {
-                        self.pending.contains_key(task)
-                    }
+                    Input::Outcome { task, .. }
+                    | Input::Lost { task, .. }
+                    | Input::Interrupted { task, .. } => self.pending.contains_key(task),
                     Input::ChildEnded { .. }
                     | Input::DeadlinePassed
                     | Input::CancelAsked { .. }
-                    | Input::AgentsRemoved { .. } => false,
+                    | Input::AgentsRemoved { .. }
+                    | Input::Signalled { .. } => false,
                 };
                 if !open {
                     self.hear(input);
                 }
+            }
+            Act::Interrupt { pick } => {
+                if let Some((task, _, bound)) = self.take(pick) {
+                    self.hear(Input::Interrupted { task, spend: bound });
+                }
+            }
+            Act::Answer => {
+                self.hear(Input::Signalled { key: "k".into(), event: Some("yes".into()) });
             }
             Act::Lose { pick } => {
                 if let Some((task, _, bound)) = self.take(pick) {

@@ -76,13 +76,18 @@ fn policy(fallback: &str) -> RunSpec {
 }
 
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
-/// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK pass|reject|abstain`, `TASK choose N`,
-/// `cancel`, `late`, `wait MS`, `removed AGENT AGENT`.
+/// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK interrupted`,
+/// `TASK pass|reject|abstain`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
+/// `removed AGENT AGENT`.
 fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
         "cancel" => return Some(Input::CancelAsked { reason: "asked".into() }),
         "late" => return Some(Input::DeadlinePassed),
+        "word" => {
+            let (key, event) = ("k".into(), Some(rest.into()));
+            return Some(Input::Signalled { key, event });
+        }
         "removed" => {
             let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
             return Some(Input::AgentsRemoved { agents });
@@ -106,6 +111,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
             let spend = Spend { calls: 3, tokens_out: 30, ..Spend::ZERO };
             return Some(Input::ChildEnded { child: task, end: Box::new(end), spend });
         }
+        "interrupted" => return Some(Input::Interrupted { task, spend: Spend::ZERO }),
         "lost" => return Some(Input::Lost { task, spend: Spend::ZERO }),
         "done" => Outcome::Worked {
             output: BodyRef { hash: format!("out{task}").into(), len: 5 },
@@ -414,6 +420,22 @@ fn steps_of_a_removed_agent_go_to_others_and_use_up_no_failover() {
         "begin         | adopt; 1=0→a
          removed a b c |
          1 done        | end incomplete step_failed out1",
+    );
+}
+
+#[test]
+fn begun_work_is_not_given_to_another() {
+    check(
+        strategy("a b:0"),
+        "begin         | adopt; 1=0→a
+         word yes      |
+         1 interrupted | end failed step_failed no answer",
+    );
+    check(
+        policy("a"),
+        "begin         | 1=plan round 0
+         1 interrupted | adopt; 2=0→a
+         2 done        | end completed unchecked out2",
     );
 }
 

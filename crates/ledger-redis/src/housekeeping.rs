@@ -6,12 +6,22 @@ use crate::{
     scripts::Name,
     store::{Answer, Store},
 };
-use baton_ledger::{BATCH_MAX, LedgerError, Reconciled, Retained, Retention};
+use baton_ledger::{BATCH_MAX, LedgerError, Reaped, Reconciled, Retained, Retention};
 
 pub(crate) async fn reconcile(store: &Store, max: usize) -> Result<Reconciled, LedgerError> {
     let arguments = Arguments::new().count(max.min(BATCH_MAX));
     let mut reply = answered(store, Name::Reconcile, arguments).await?;
     Ok(Reconciled { looked: reply.parse("a count")?, revived: reply.parse("a count")? })
+}
+
+pub(crate) async fn reap(
+    store: &Store,
+    holder: &str,
+    silent_ms: u64,
+) -> Result<Reaped, LedgerError> {
+    let arguments = Arguments::new().bytes(holder).span_ms(silent_ms).count(BATCH_MAX);
+    let mut reply = answered(store, Name::Reap, arguments).await?;
+    Ok(Reaped { leases: reply.parse("a count")?, more: reply.flag()? })
 }
 
 pub(crate) async fn retain(

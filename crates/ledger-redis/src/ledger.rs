@@ -13,9 +13,9 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
-    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Reconciled, Recorded, Release,
-    Retained, Retention, RunSummary, RunView, Stats, Submission, Submitted, TenantTerms, Ticked,
-    Watched,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
+    Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission,
+    Submitted, TenantTerms, Ticked, Watched, too_many_signals,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -271,6 +271,11 @@ impl Ledger for RedisLedger {
         self.write(Name::Complete, arguments).await
     }
 
+    async fn start(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        baton_ledger::check_start(held)?;
+        self.write(Name::Start, Arguments::new().held(&held.task, &held.token)).await
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
         commit.check()?;
         let run = commit.task.run.clone();
@@ -298,6 +303,30 @@ impl Ledger for RedisLedger {
         let next = reply.text()?;
         let next_ms = if next.is_empty() { None } else { next.parse().ok() };
         Ok(Ticked { timers, leases, next_ms })
+    }
+
+    async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError> {
+        baton_ledger::check_holder(holder)?;
+        housekeeping::reap(&self.store, holder, silent_ms).await
+    }
+
+    async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError> {
+        signal.check()?;
+        let Signal { run, key, event, bodies } = &signal;
+        let arguments = Arguments::new().bytes(run.as_str()).bytes(key).bytes(event).bodies(bodies);
+        let mut reply = match self.store.call(Name::Signal, arguments).await? {
+            Answer::Ok(reply) => reply,
+            Answer::Refused(why, _) if why == "TooManySignals" => {
+                return Err(too_many_signals(run));
+            }
+            Answer::Refused(..) => return Err(LedgerError::NoSuchRun(run.clone())),
+        };
+        Ok(match reply.text()?.as_str() {
+            "Delivered" => Signalled::Delivered,
+            "AlreadyDelivered" => Signalled::AlreadyDelivered,
+            "Expired" => Signalled::Expired,
+            _ => Signalled::AlreadyEnded,
+        })
     }
 
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {

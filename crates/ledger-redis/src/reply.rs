@@ -138,6 +138,16 @@ impl Reply {
                 let child = word("a child", &mut words)?;
                 Mail::ChildEnded { child, end: rest, spend: spend_of(&mut words)? }
             }
+            "Signal" => {
+                let came = words.next() == Some("1");
+                let length = word::<usize>("a length", &mut words)?.min(rest.len());
+                let key = text_of(rest.slice(..length).to_vec())?;
+                Mail::Signal { key, event: came.then(|| rest.slice(length..)) }
+            }
+            "Interrupted" => Mail::Interrupted {
+                task: word("a task", &mut words)?,
+                spend: spend_of(&mut words)?,
+            },
             other => return Err(strange("a kind of mail", other)),
         };
         Ok(MailEntry { number, at, mail })

@@ -8,6 +8,8 @@ const CREATE: &str = include_str!("lua/create.lua");
 const ASK_TO_END: &str = include_str!("lua/ask_to_end.lua");
 const READING: &str = include_str!("lua/reading.lua");
 const ACCOUNT: &str = include_str!("lua/account.lua");
+const EXPIRE: &str = include_str!("lua/expire.lua");
+const WORD: &str = include_str!("lua/word.lua");
 const ADOPT: &str = include_str!("lua/adopt.lua");
 
 /// What each script does is said in its first line.
@@ -21,8 +23,11 @@ pub(crate) enum Name {
     Reserve,
     Settle,
     Complete,
+    Start,
     Commit,
     Tick,
+    Reap,
+    Signal,
     Cancel,
     Read,
     Watch,
@@ -34,7 +39,7 @@ pub(crate) enum Name {
     Release,
 }
 
-const ALL: [Name; 19] = [
+const ALL: [Name; 22] = [
     Name::SetTenant,
     Name::Inventory,
     Name::Submit,
@@ -43,8 +48,11 @@ const ALL: [Name; 19] = [
     Name::Reserve,
     Name::Settle,
     Name::Complete,
+    Name::Start,
     Name::Commit,
     Name::Tick,
+    Name::Reap,
+    Name::Signal,
     Name::Cancel,
     Name::Read,
     Name::Watch,
@@ -72,8 +80,11 @@ impl Name {
             Self::Reserve => &[include_str!("lua/reserve.lua")],
             Self::Settle => &[include_str!("lua/settle.lua")],
             Self::Complete => &[CREATE, include_str!("lua/complete.lua")],
+            Self::Start => &[include_str!("lua/start.lua")],
             Self::Commit => &[CREATE, ASK_TO_END, include_str!("lua/commit.lua")],
-            Self::Tick => &[include_str!("lua/tick.lua")],
+            Self::Tick => &[EXPIRE, WORD, include_str!("lua/tick.lua")],
+            Self::Reap => &[EXPIRE, include_str!("lua/reap.lua")],
+            Self::Signal => &[CREATE, WORD, include_str!("lua/signal.lua")],
             Self::Cancel => &[ASK_TO_END, include_str!("lua/cancel.lua")],
             Self::Read => &[READING, include_str!("lua/read.lua")],
             Self::Watch => &[READING, include_str!("lua/watch.lua")],

@@ -12,8 +12,8 @@
 
 use baton_ledger::{
     Body, Class, Commit, Completion, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger,
-    LedgerError, MailEntry, NewChild, NewTask, NewTimer, QueueStats, Retention, RunView, Stats,
-    Submission, TenantTerms, Token,
+    LedgerError, MailEntry, NewChild, NewTask, NewTimer, QueueStats, Retention, RunView, Signal,
+    Stats, Submission, TenantTerms, Token,
 };
 use baton_ledger_redis::{RedisLedger, RedisOptions};
 use baton_testkit::redis::RedisServer;
@@ -106,7 +106,11 @@ impl Pair {
     fn timers(&mut self) -> Vec<NewTimer> {
         let count = self.below(3);
         let timer = |_| NewTimer {
-            name: format!("timer {}", self.random.random_range(0..3)),
+            name: format!(
+                "{} {}",
+                ["timer", "await"][self.random.random_range(0..2)],
+                self.random.random_range(0..3)
+            ),
             after_ms: if self.random.random_ratio(1, 2) { 0 } else { LONG_MS },
         };
         (0..count).map(timer).collect()
@@ -117,7 +121,7 @@ impl Pair {
     }
 
     async fn step(&mut self) {
-        match self.below(21) {
+        match self.below(24) {
             0 => self.set_tenant().await,
             1..=3 => self.submit().await,
             4..=9 => self.lease().await,
@@ -127,6 +131,9 @@ impl Pair {
             17 => self.heartbeat().await,
             18 => self.cancel().await,
             19 => self.retain().await,
+            20 => self.start().await,
+            21 => self.signal().await,
+            22 => self.reap().await,
             _ => self.look().await,
         }
         self.tick().await;
@@ -177,7 +184,7 @@ impl Pair {
         let lost = self.one_in(4);
         self.requests += u64::from(!self.one_in(10));
         let request = LeaseRequest {
-            holder: "holder".into(),
+            holder: ["one", "other"][self.below(2)].into(),
             classes: all[from..].to_vec(),
             max: 1 + self.below(4),
             ttl_ms: if lost { 0 } else { LONG_MS },
@@ -296,6 +303,33 @@ impl Pair {
         let ttl_ms = if self.one_in(4) { 0 } else { LONG_MS };
         let embedded = self.embedded.heartbeat(&embedded, ttl_ms).await;
         same("heartbeat", embedded, self.redis.heartbeat(&redis, ttl_ms).await);
+    }
+
+    async fn start(&mut self) {
+        let Some((embedded, redis)) = self.some_lease(|_| true) else { return };
+        let held = |leased: Leased| Held { task: leased.task, token: leased.token };
+        let embedded = self.embedded.start(&held(embedded)).await;
+        same("start", embedded, self.redis.start(&held(redis)).await);
+    }
+
+    async fn signal(&mut self) {
+        let number = self.below(self.runs.len() + 1);
+        let unknown = RunId::new("unknown").unwrap();
+        let word = Signal {
+            run: self.runs.get(number).unwrap_or(&unknown).clone(),
+            key: self.random.random_range(0..3_u32).to_string(),
+            event: Bytes::from(vec![self.random.random(), b'\n', 0]),
+            bodies: vec![Body::new(Bytes::from(vec![self.random.random_range(0..9)]))],
+        };
+        let embedded = self.embedded.signal(word.clone()).await;
+        same("signal", embedded, self.redis.signal(word).await);
+    }
+
+    /// With no silence at all: how long somebody was silent is not the same in both.
+    async fn reap(&mut self) {
+        let holder = ["one", "other"][self.below(2)];
+        let embedded = self.embedded.reap(holder, 0).await;
+        same("reap", embedded, self.redis.reap(holder, 0).await);
     }
 
     async fn cancel(&mut self) {

@@ -198,6 +198,25 @@ impl Commit {
     }
 }
 
+/// Whether a word for a run is short enough.
+pub(crate) fn signal(event: &Bytes, texts: &[Body]) -> Checked {
+    payload("a signal", event)?;
+    bodies(texts)
+}
+
+/// Whether a task is one that can be marked as begun.
+pub fn check_start(held: &Held) -> Checked {
+    if held.task.number == DECIDE_TASK {
+        return invalid(format!("{} is a decide task: it can always be done again", held.task));
+    }
+    Ok(())
+}
+
+/// Whether a holder's name is no longer than a lease allows.
+pub fn check_holder(holder: &str) -> Checked {
+    name("a holder", holder)
+}
+
 /// Whether a heartbeat is about no more tasks than one call may be.
 pub fn check_heartbeat(held: &[Held]) -> Checked {
     count("held tasks", held.len())

@@ -26,6 +26,8 @@ mod model;
 mod random;
 pub mod reconciling;
 pub mod retention;
+pub mod signals;
+pub mod starts;
 pub mod stats;
 pub mod submissions;
 pub mod timers;
@@ -131,6 +133,26 @@ macro_rules! contract_tests {
                 holders_are_told_to_abandon,
                 queued_tasks_are_dropped,
                 a_tree_is_cancelled_at_once,
+                a_decision_that_missed_a_cancel_is_made_again,
+            }
+            signals {
+                a_signal_becomes_mail_and_a_decision,
+                a_signal_is_delivered_once,
+                a_word_takes_the_end_of_its_wait_away,
+                a_wait_that_is_over_refuses_the_word,
+                a_word_may_come_before_its_wait,
+                a_signal_brings_its_bodies,
+                only_runs_under_way_are_told,
+                signals_have_bounds,
+            }
+            starts {
+                begun_work_is_not_given_again,
+                a_start_can_be_repeated,
+                only_holders_start,
+                begun_work_of_an_ended_run_is_forgotten,
+                a_silent_holder_is_reaped,
+                a_living_holder_is_not_reaped,
+                reaping_is_bounded,
             }
             budgets {
                 reservations_add_up,

@@ -33,6 +33,15 @@ pub struct Retained {
     pub more: bool,
 }
 
+/// What a [`crate::Ledger::reap`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Leases taken back.
+    pub leases: usize,
+    /// Whether there may be more to take back now.
+    pub more: bool,
+}
+
 /// What a [`crate::Ledger::reconcile`] found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {

@@ -5,7 +5,9 @@
 //! wanted. When the process stops, handlers may finish for a while; what is not done by
 //! then is dropped where it stands: its lease ends, and another process takes it up.
 
-use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError, Room};
+use crate::{
+    BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError, Room, room::Place,
+};
 use async_trait::async_trait;
 use baton_workflow::TaskId;
 use std::{
@@ -15,9 +17,9 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a lease lasts without a heartbeat. Long against a pause of the process,
@@ -25,6 +27,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const TTL_MS: u64 = 30_000;
 /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
 const BEAT_MS: u64 = 2_500;
+/// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
+/// that did not come.
+pub const SILENT_MS: u64 = 2 * BEAT_MS;
 /// How long one request for tasks waits.
 const WAIT_MS: u64 = 10_000;
 /// First and longest pause after the ledger did not answer.
@@ -116,7 +121,7 @@ impl Lessee {
                     for task in leased {
                         // No more are leased than were asked for.
                         let Some(permit) = permits.split(1) else { break };
-                        start(task, permit, handler, holding, tracker);
+                        start(task, self.room.place(permit), handler, holding, tracker);
                     }
                 }
                 Err(error) => {
@@ -154,7 +159,7 @@ impl Lessee {
 
 fn start(
     leased: Leased,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     handler: &Arc<dyn Handler>,
     holding: &Arc<Holding>,
     tracker: &TaskTracker,
@@ -166,7 +171,7 @@ fn start(
     holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
     let (handler, holding, leave) = (handler.clone(), holding.clone(), holding.leave.clone());
     tracker.spawn(async move {
-        let _release = Release { task, holding, _permit: permit };
+        let _release = Release { task, holding, _place: place };
         leave.run_until_cancelled(handler.handle(leased, stop)).await;
     });
 }
@@ -175,7 +180,7 @@ fn start(
 struct Release {
     task: TaskId,
     holding: Arc<Holding>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Drop for Release {

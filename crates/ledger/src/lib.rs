@@ -7,6 +7,7 @@
 
 mod account;
 mod check;
+mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod embedded;
@@ -16,23 +17,28 @@ mod lessee;
 mod port;
 mod remembered;
 mod room;
+mod signal;
 mod stats;
+mod task_span;
 mod types;
 
 pub use account::{
     Accounts, Admission, Admit, Bound, Health, PAUSE_MS_MAX, PERMIT_MS_MAX, PERMIT_WAIT_MS, Release,
 };
 pub use bytes::Bytes;
-pub use check::{check_heartbeat, check_list, check_reason};
+pub use check::{check_heartbeat, check_holder, check_list, check_reason, check_start};
+pub use clock::Clock;
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
     restore_backup, verify_backup,
 };
 pub use error::LedgerError;
-pub use housekeeping::{Reconciled, Retained, Retention};
-pub use lessee::{Handler, Lessee, persist};
+pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
+pub use lessee::{Handler, Lessee, SILENT_MS, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;
+pub use signal::*;
 pub use stats::*;
+pub use task_span::TaskSpan;
 pub use types::*;

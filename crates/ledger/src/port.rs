@@ -2,8 +2,8 @@
 
 use crate::{
     Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched,
+    LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView,
+    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -73,15 +73,30 @@ pub trait Ledger: Send + Sync + 'static {
     /// has ended, only the spend is recorded.
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError>;
 
+    /// Marks the attempt as having begun what must not be done twice; to be called, and
+    /// answered, before it begins. If the lease is lost from then on, the task is over with
+    /// [`crate::Mail::Interrupted`] instead of being leased again. Not for `decide`.
+    async fn start(&self, held: &Held) -> Result<Recorded, LedgerError>;
+
     /// The Conductor's only write, under the lease of a `decide` task; see [`Commit`].
-    /// Queues another `decide` if mail came in after `mail_seen`. `JournalMoved` when
-    /// `journal_len` is not the journal's length.
+    /// Queues another `decide` if mail came in after `mail_seen`, or if the run is told to stop
+    /// and the lease did not say so. `JournalMoved` when `journal_len` is not the journal's
+    /// length.
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError>;
 
     /// Delivers due timers and takes expired leases back, up to `max` of each; anybody
     /// may call it at any time. An expired attempt's reservation is settled in full. A
     /// task leased [`crate::ATTEMPTS_MAX`] times completes itself as `Lost`.
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError>;
+
+    /// Takes back, as if they had expired, leases of this holder that were neither given nor
+    /// extended for `silent_ms`, up to [`crate::BATCH_MAX`] at a time. For a hint from outside
+    /// that a process died: one that lives is heard, and loses nothing by a false alarm.
+    async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError>;
+
+    /// Tells a run a word from outside, once for each key; see [`Signal`] and
+    /// [`crate::NewTimer::awaiting`]. Also before the run waits for it.
+    async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError>;
 
     /// Asks for a run, with all its children, to be ended: one write, whatever its size.
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError>;

@@ -5,8 +5,9 @@
 
 use crate::{
     Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
-    Leased, Ledger, LedgerError, Reconciled, Recorded, Release, Retained, Retention, RunSummary,
-    RunView, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
+    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -111,12 +112,24 @@ impl<L: Ledger> Ledger for Remembered<L> {
         self.ledger.complete(held, completion).await
     }
 
+    async fn start(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        self.ledger.start(held).await
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
         self.ledger.commit(commit).await
     }
 
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         self.ledger.tick(max).await
+    }
+
+    async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError> {
+        self.ledger.reap(holder, silent_ms).await
+    }
+
+    async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError> {
+        self.ledger.signal(signal).await
     }
 
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {

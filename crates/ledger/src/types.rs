@@ -103,7 +103,7 @@ pub struct NewTask {
 /// A reminder to be delivered as [`Mail::Timer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTimer {
-    /// Unique within the run; setting it again moves it.
+    /// Unique within the run; setting it again moves it. See also [`NewTimer::awaiting`].
     pub name: String,
     /// From now, by the ledger's clock.
     pub after_ms: u64,
@@ -334,6 +334,21 @@ pub enum Mail {
         /// Of the child and all below it.
         spend: Spend,
     },
+    /// A word that the run waits for ([`crate::Signal`]), or the end of the wait.
+    Signal {
+        /// What it answers.
+        key: String,
+        /// What was said; none where the wait ended without a word.
+        event: Option<Bytes>,
+    },
+    /// A task that must not be done twice was begun ([`crate::Ledger::start`]) by a holder
+    /// that fell silent. It may or may not have been done, and nobody is given it again.
+    Interrupted {
+        /// The task's number.
+        task: u32,
+        /// Of all attempts, in full.
+        spend: Spend,
+    },
 }
 
 /// A mail, as it waits for the run's next decision.
@@ -473,7 +488,8 @@ pub enum Watched {
     Ended(Bytes),
 }
 
-/// What stands in a ledger, whoever put it there.
+/// What stands in a ledger, whoever put it there: for programs that act on it, so it is whole,
+/// and has no counts. [`crate::Stats`] is for people: counts, of the fullest queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Classes in which tasks wait, in order: somebody has to lease them. Those of tenants

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its helpers too")]
 
 use baton_ledger::{
-    Body, Class, Commit, Damage, EmbeddedLedger, LeaseRequest, Leased, Ledger, LedgerError,
-    NewChild, NewTask, Retention, Submission, Submitted, backup_of, fsck, restore_backup,
-    verify_backup,
+    Body, Class, Commit, Damage, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger, LedgerError,
+    Mail, NewChild, NewTask, NewTimer, Retention, Signal, Signalled, Submission, Submitted,
+    backup_of, fsck, restore_backup, verify_backup,
 };
 use baton_workflow::{Budget, RunId, Spend, TenantId, Usd};
 use bytes::Bytes;
@@ -360,4 +360,49 @@ async fn a_waiting_task_is_something_to_wait_for() {
     ledger.submit(Submission { tasks: vec![task], ..submission(0, 10) }).await.unwrap();
     ledger.close().await;
     assert_eq!(damages(&path), []);
+}
+
+#[tokio::test]
+async fn begun_work_and_words_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger");
+    let ledger = EmbeddedLedger::open(&path).unwrap();
+    let (class, payload) = (Class::from_text("work/a"), Bytes::new());
+    let task = |number| NewTask {
+        number,
+        class: class.clone(),
+        priority: 5,
+        cost: 1,
+        reserve: Spend::ZERO,
+        payload: payload.clone(),
+    };
+    let timers = vec![NewTimer::awaiting("late", 0), NewTimer::awaiting("word", 0)];
+    let tasks = vec![task(1), task(2)];
+    ledger.submit(Submission { tasks, timers, ..submission(0, 8) }).await.unwrap();
+    let (holder, classes, max) = ("holder".into(), vec![class], 2);
+    let request = LeaseRequest { holder, classes, max, ttl_ms: 600_000, wait_ms: 0, request: 7 };
+    let leased = ledger.lease(request).await.unwrap();
+    let begun = Held { task: leased[0].task.clone(), token: leased[0].token };
+    ledger.start(&begun).await.unwrap();
+    let word = |key: &str| Signal {
+        run: run(0),
+        key: key.into(),
+        event: Bytes::from_static(b"yes"),
+        bodies: Vec::new(),
+    };
+    assert_eq!(ledger.signal(word("word")).await, Ok(Signalled::Delivered));
+    ledger.tick(256).await.unwrap();
+    ledger.close().await;
+    assert_eq!(fsck(&path).unwrap().found, []);
+
+    let ledger = EmbeddedLedger::open(&path).unwrap();
+    assert_eq!(ledger.signal(word("word")).await, Ok(Signalled::AlreadyDelivered));
+    assert_eq!(ledger.signal(word("late")).await, Ok(Signalled::Expired));
+    let view = ledger.read(&run(0), 0).await.unwrap();
+    let kinds = view.mails.iter().map(|entry| match &entry.mail {
+        Mail::Signal { key, event } => format!("{key} {}", event.is_some()),
+        Mail::Interrupted { task, .. } => format!("interrupted {task}"),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), ["word true", "late false", "interrupted 1"]);
 }

@@ -24,10 +24,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 20] = [
     "BATON_API_KEY",
+    "BATON_CLUSTER",
     "BATON_CONFIG",
     "BATON_ENDPOINT",
+    "BATON_ETCD",
+    "BATON_ETCD_CA",
+    "BATON_ETCD_CERT",
+    "BATON_ETCD_KEY",
+    "BATON_ETCD_PASSWORD",
+    "BATON_ETCD_PASSWORD_FILE",
+    "BATON_ETCD_USER",
     "BATON_LOG",
     "BATON_MODELS",
     "BATON_OUTPUT",
@@ -90,6 +98,12 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     let mut command = Command::new(program()?);
     for name in VARIABLES {
         command.env_remove(name);
+    }
+    // All of OpenTelemetry's too.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
     }
     command.env("XDG_CONFIG_HOME", NOBODYS_SETTINGS);
     command.args(args).stdin(Stdio::null());

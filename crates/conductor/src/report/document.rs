@@ -98,14 +98,15 @@ pub(super) struct StepReport {
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
-    pub(super) attempts: Vec<AttemptReport>,
+    /// One for each agent that it was given to and that has reported.
+    pub(super) tasks: Vec<TaskReport>,
     /// The child runs that carried it out, or do; their cost is in the step's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) runs: Vec<Report>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct AttemptReport {
+pub(super) struct TaskReport {
     pub(super) task: u32,
     /// The child run, where the Conductor itself was the agent.
     #[serde(skip_serializing_if = "Option::is_none")]

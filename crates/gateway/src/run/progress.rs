@@ -71,6 +71,16 @@ impl Progress {
             Input::ChildEnded { child, end, .. } => {
                 Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
             }
+            Input::Interrupted { task, .. } => {
+                if self.writer == Some(*task) {
+                    self.writer = None;
+                }
+                Some(format!("task {task}: interrupted, and not to be done twice"))
+            }
+            Input::Signalled { event, .. } => Some(match event {
+                Some(_) => "the client answered".into(),
+                None => "the client did not answer in time".into(),
+            }),
             Input::DeadlinePassed => Some("the time is over".into()),
             Input::CancelAsked { .. } => Some("cancelled".into()),
             Input::AgentsRemoved { agents } => {

@@ -128,11 +128,12 @@ end
 local reserved = call('HGET', task_key(run, number), 'reserved')
 release(root, reserved)
 spend_up(run, reserved)
-task_over(run, number, token)
 lease_end(run, number, tenant, DECIDE)
+task_over(run, number, token)
 if ends then
   end_run()
-elseif call('LLEN', mail_key(run)) > 0 then
+elseif call('LLEN', mail_key(run)) > 0
+  or (told_to_stop(run) and call('HEXISTS', run_key(run), 'told') == 0) then
   decide_add(run, tenant)
 end
 return answer({})

@@ -17,8 +17,8 @@ if not has_ended(run) then
 end
 release(row[2], task[2])
 spend_up(run, spend)
-task_over(run, number, token)
 lease_end(run, number, row[1], task[1])
+task_over(run, number, token)
 if task[4] then
   estimated = '1'
 end

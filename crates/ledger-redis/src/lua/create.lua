@@ -62,8 +62,11 @@ end
 
 local function set_timers(run, timers)
   for _, timer in ipairs(timers) do
-    call('ZADD', TIMERS, int(NOW + timer.after), run .. ' ' .. timer.name)
-    call('SADD', BASE .. 'timers:' .. run, timer.name)
+    local awaited = timer.name:match('^await (.*)$')
+    if not awaited or call('HEXISTS', signals_key(run), awaited) == 0 then
+      call('ZADD', TIMERS, int(NOW + timer.after), run .. ' ' .. timer.name)
+      call('SADD', BASE .. 'timers:' .. run, timer.name)
+    end
   end
 end
 

@@ -14,14 +14,20 @@ local function hand_out(run, number)
   local key = task_key(run, number)
   local task = fields(key, 'class', 'token', 'payload', 'reserve', 'unheld')
   local row = fields(run_key(run), 'tenant', 'root')
-  local trace = call('HGET', run_key(row[2]), 'trace')
+  local trace, stops = call('HGET', run_key(row[2]), 'trace'), told_to_stop(run)
   for _, text in ipairs({ run, number, task[1], task[2], row[1], row[2], task[3],
-    trace and '1' or '0', trace or '', told_to_stop(run) and '1' or '0',
+    trace and '1' or '0', trace or '', stops and '1' or '0',
     task[5] and '1' or '0', task[5] or task[4] }) do
     put(text)
   end
   -- Whoever decides needs the run as it is, but for the journal, which it may know.
   if task[1] == DECIDE then
+    -- Noted for the commit: a decision that was not told to stop is followed by one that is.
+    if stops then
+      call('HSET', run_key(run), 'told', '1')
+    else
+      call('HDEL', run_key(run), 'told')
+    end
     put_view(run, math.huge, 0, mails_max)
   end
 end
@@ -57,6 +63,7 @@ local function lease(run, number, tenant, class)
   call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
     beyond and NOTHING or row[1])
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
+  call('ZADD', held_key(holder), int(NOW), member(run, number))
   count('leased', tenant, class, 1)
   call('RPUSH', request_key, run, number, token)
   if class ~= DECIDE then

@@ -26,6 +26,13 @@ end
 local function live_key(run)
   return BASE .. 'live:' .. run
 end
+local function signals_key(run)
+  return BASE .. 'signals:' .. run
+end
+-- Leases of one holder, by when it last spoke.
+local function held_key(holder)
+  return BASE .. 'held:' .. holder
+end
 -- A task in a sorted set: in the order of runs, then of numbers, where scores are equal.
 local function member(run, number)
   return run .. ' ' .. string.format('%010d', number)
@@ -167,8 +174,13 @@ local function standing(key, token)
   end
 end
 
+-- Before `task_over`, which forgets the holder.
 local function lease_end(run, number, tenant, class)
   call('ZREM', LEASES, member(run, number))
+  local holder = call('HGET', task_key(run, number), 'holder')
+  if holder then
+    call('ZREM', held_key(holder), member(run, number))
+  end
   count('leased', tenant, class, -1)
   if class ~= DECIDE then
     call('HINCRBY', tenant_key(tenant), 'leased', -1)
@@ -181,7 +193,7 @@ local function task_over(run, number, token)
   local key = task_key(run, number)
   call('HSET', key, 'state', 'done', 'finished', token)
   call('HDEL', key, 'payload', 'token', 'reserved', 'holder', 'priority', 'cost', 'age', 'at',
-    'reserve', 'unheld', 'reserved_call', 'settled_call', 'withdrawn')
+    'reserve', 'unheld', 'reserved_call', 'settled_call', 'withdrawn', 'started')
   call('SREM', live_key(run), number)
 end
 
@@ -263,6 +275,12 @@ local function mail(run, tenant, head, text)
   decide_add(run, tenant)
 end
 
+-- What may have been done is not done again.
+local function task_interrupted(run, number, tenant)
+  local spent = call('HGET', task_key(run, number), 'spent')
+  task_over(run, number, '')
+  mail(run, tenant, 'Interrupted ' .. number .. ' ' .. spent, '')
+end
 local function task_lost(run, number, tenant, dropped)
   local spent = call('HGET', task_key(run, number), 'spent')
   task_over(run, number, '')

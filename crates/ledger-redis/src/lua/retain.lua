@@ -27,7 +27,8 @@ local function delete_run(run)
     keys_left = keys_left - 1
   end
   call('UNLINK', run_key(run), BASE .. 'journal:' .. run, mail_key(run), live_key(run),
-    children_key(run), BASE .. 'timers:' .. run, BASE .. 'observed:' .. run)
+    children_key(run), BASE .. 'timers:' .. run, BASE .. 'observed:' .. run,
+    signals_key(run))
 end
 
 local function delete_bodies(root, tenant)

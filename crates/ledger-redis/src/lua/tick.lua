@@ -1,5 +1,4 @@
--- Delivers due timers and takes expired leases back.
-local ATTEMPTS_MAX = 5
+-- Delivers due timers and takes expired leases back. Beside `expire.lua` and `word.lua`.
 local max = take_number()
 local function due(key)
   return call('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, max)
@@ -8,35 +7,15 @@ end
 local timers = 0
 for _, text in ipairs(due(TIMERS)) do
   local run, name = text:match('^(%S+) (.*)$')
+  local tenant, awaited = call('HGET', run_key(run), 'tenant'), name:match('^await (.*)$')
   call('ZREM', TIMERS, text)
   call('SREM', BASE .. 'timers:' .. run, name)
-  mail(run, call('HGET', run_key(run), 'tenant'), 'Timer', name)
-  timers = timers + 1
-end
-
--- A call that may have begun, and whose usage is not known, counts in full.
-local function expire(run, number)
-  local key, run_row = task_key(run, number), fields(run_key(run), 'tenant', 'root')
-  local task = fields(key, 'class', 'reserved', 'spent', 'attempt', 'withdrawn', 'priority', 'age')
-  local tenant, class = run_row[1], task[1]
-  if task[2] ~= NOTHING then
-    release(run_row[2], task[2])
-    spend_up(run, task[2])
-    call('HSET', key, 'spent', spend_add(task[3], task[2]), 'reserved', NOTHING, 'estimated', '1')
-  end
-  lease_end(run, number, tenant, class)
-  observe(run, 'Expired', number, task[4], class, '')
-  if has_ended(run) then
-    task_over(run, number, '')
-  elseif task[5] then
-    task_lost(run, number, tenant, '1')
-  elseif tonumber(task[4]) >= ATTEMPTS_MAX then
-    task_lost(run, number, tenant, '0')
+  if awaited then
+    word_in_vain(run, tenant, awaited)
   else
-    call('HSET', key, 'state', 'queued')
-    call('HDEL', key, 'token', 'holder')
-    enqueue(run, number, tenant, class, tonumber(task[6]), tonumber(task[7]))
+    mail(run, tenant, 'Timer', name)
   end
+  timers = timers + 1
 end
 
 local leases = 0

@@ -74,3 +74,21 @@ pub async fn a_tree_is_cancelled_at_once(l: L) {
     assert_eq!(decides.len(), 3, "each of them decides");
     assert_eq!(l.cancel(&run("a"), "again").await, Ok(Cancelled::AlreadyAsked));
 }
+
+/// A decision that is under way when a run above is cancelled knows nothing of it, and
+/// might wait for what never comes.
+pub async fn a_decision_that_missed_a_cancel_is_made_again(l: L) {
+    submit(&l, submission("a")).await;
+    let decide = lease_decide(&l).await;
+    l.commit(Commit { children: vec![child(1)], ..seen(&l, &decide).await }).await.unwrap();
+    let below = run("a").child(1).unwrap();
+    let decide = lease_decide(&l).await;
+    assert!(decide.task.run == below && !decide.cancelled);
+    l.cancel(&run("a"), "why").await.unwrap();
+    let waits = Commit { timers: vec![timer("far", LONG_MS)], ..seen(&l, &decide).await };
+    l.commit(waits).await.unwrap();
+    let again = lease_decide_of(&l, &below).await;
+    assert!(again.cancelled);
+    l.commit(seen(&l, &again).await).await.unwrap();
+    waits_nothing(&l, Class::decide()).await;
+}

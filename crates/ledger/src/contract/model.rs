@@ -5,7 +5,7 @@
 
 use crate::{ATTEMPTS_MAX, Mail, Token};
 use baton_workflow::{Budget, Resource, RunId, Spend};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the model knows of a task.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Task {
     pub(super) reserved: Spend,
     pub(super) spent: Spend,
     pub(super) estimated: bool,
+    /// Its present holder has begun what must not be done twice.
+    pub(super) started: bool,
 }
 
 /// What the model knows of a run.
@@ -35,6 +37,10 @@ pub(super) struct Run {
     pub(super) committed: Option<Token>,
     pub(super) children: BTreeMap<u32, RunId>,
     pub(super) spent: Spend,
+    /// Words that came, by their keys.
+    pub(super) words: BTreeSet<String>,
+    /// Whether the latest lease of its decision said that it is to stop.
+    pub(super) told_to_stop: bool,
     pub(super) cancelled: bool,
     pub(super) end: Option<String>,
 }
@@ -71,6 +77,8 @@ impl Model {
             committed: None,
             children: BTreeMap::new(),
             spent: Spend::ZERO,
+            words: BTreeSet::new(),
+            told_to_stop: false,
             cancelled: false,
             end: None,
         };
@@ -180,10 +188,14 @@ impl Model {
         task.spent = task.spent.plus(reserved);
         task.estimated |= reserved != Spend::ZERO;
         let (dropped, spend) = (task.withdrawn, task.spent);
-        let lost = task.withdrawn || task.attempt >= ATTEMPTS_MAX;
+        let interrupted = std::mem::take(&mut task.started);
+        let lost = !interrupted && (task.withdrawn || task.attempt >= ATTEMPTS_MAX);
         self.charge(id, reserved);
         let ended = self.run(id).end.is_some();
-        self.task(id, number).over = lost || ended;
+        self.task(id, number).over = lost || interrupted || ended;
+        if interrupted {
+            self.mail(id, Mail::Interrupted { task: number, spend });
+        }
         if lost {
             self.mail(id, Mail::Lost { task: number, dropped, spend });
         }

@@ -5,8 +5,8 @@ use super::{
     model::{Model, Task},
 };
 use crate::{
-    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LedgerError, Mail, NewTask, Recorded,
-    Submission, Token,
+    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LeaseRequest, LedgerError, Mail, NewTask,
+    Recorded, Signal, Signalled, Submission, Token,
 };
 use baton_workflow::{Budget, RunId, Spend, TaskId};
 use proptest::{
@@ -15,10 +15,12 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Root runs that a sequence may make.
 const ROOTS: u8 = 4;
+/// Processes that lease in turn.
+const HOLDERS: u64 = 3;
 /// Tokens that a tree may consume.
 const BUDGET_TOKENS: u64 = 60;
 
@@ -68,6 +70,18 @@ enum Op {
     Lose {
         pick: u8,
     },
+    Start {
+        pick: u8,
+        stale: bool,
+    },
+    Signal {
+        pick: u8,
+        key: u8,
+    },
+    /// Takes back whatever one holder has.
+    Reap {
+        pick: u8,
+    },
 }
 
 /// What a commit does besides noting.
@@ -113,6 +127,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (pick(), 0..30_u64, 0..9_u64)
             .prop_map(|(pick, amount, spend)| Op::Settle { pick, amount, spend }),
         2 => pick().prop_map(|pick| Op::Lose { pick }),
+        2 => (pick(), stale()).prop_map(|(pick, stale)| Op::Start { pick, stale }),
+        2 => (pick(), 0..5_u8).prop_map(|(pick, key)| Op::Signal { pick, key }),
+        1 => pick().prop_map(|pick| Op::Reap { pick }),
     ]
 }
 
@@ -123,7 +140,7 @@ pub async fn random_ops(make: impl AsyncFn() -> L, cases: usize, ops: usize) {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     for case in 0..cases {
         let sequence = vec(op(), ops).new_tree(&mut runner).expect("a sequence").current();
-        let mut driver = Driver { l: make().await, model: Model::default(), tokens: Vec::new() };
+        let mut driver = Driver::new(make().await);
         for (place, op) in sequence.into_iter().enumerate() {
             // Shown when a check fails.
             let told = format!("case {case}, operation {place}: {op:?}");
@@ -138,6 +155,9 @@ struct Driver {
     model: Model,
     /// Every token ever given, present or stale.
     tokens: Vec<Held>,
+    /// Who got it.
+    holders: HashMap<Token, String>,
+    leases: u64,
 }
 
 fn picked<T: Clone>(from: &[T], pick: u8) -> Option<T> {
@@ -145,6 +165,11 @@ fn picked<T: Clone>(from: &[T], pick: u8) -> Option<T> {
 }
 
 impl Driver {
+    fn new(l: L) -> Self {
+        let (model, tokens, holders) = (Model::default(), Vec::new(), HashMap::new());
+        Self { l, model, tokens, holders, leases: 0 }
+    }
+
     async fn step(&mut self, op: Op, told: &str) {
         match op {
             Op::Submit { root, tasks } => self.submit(root, tasks, told).await,
@@ -159,6 +184,9 @@ impl Driver {
             Op::Reserve { pick, amount } => self.reserve(pick, amount, told).await,
             Op::Settle { pick, amount, spend } => self.settle(pick, amount, spend, told).await,
             Op::Lose { pick } => self.lose(pick, told).await,
+            Op::Start { pick, stale } => self.start(pick, stale, told).await,
+            Op::Signal { pick, key } => self.signal(pick, key, told).await,
+            Op::Reap { pick } => self.reap(pick, told).await,
         }
     }
 
@@ -188,7 +216,10 @@ impl Driver {
     }
 
     async fn lease(&mut self, class: Class, max: usize, ttl_ms: u64, told: &str) {
-        let leased = self.l.lease(request(class.clone(), max, ttl_ms)).await.unwrap();
+        self.leases += 1;
+        let holder = format!("holder {}", self.leases % HOLDERS);
+        let asked = LeaseRequest { holder: holder.clone(), ..request(class.clone(), max, ttl_ms) };
+        let leased = self.l.lease(asked).await.unwrap();
         for leased in &leased {
             let TaskId { run: id, number } = leased.task.clone();
             assert_eq!(leased.cancelled, self.model.is_cancelled(&id), "{told}");
@@ -198,6 +229,9 @@ impl Driver {
             if stopping && run.end.is_none() {
                 // A run below one that stops may be told at once, without mail.
                 run.decide.get_or_insert_default();
+            }
+            if number == DECIDE_TASK {
+                run.told_to_stop = leased.cancelled;
             }
             let task = match class == Class::decide() {
                 true => run.decide.as_mut().expect(told),
@@ -217,6 +251,7 @@ impl Driver {
             }
             assert!(number == DECIDE_TASK || !leased.cancelled, "{told}: it is to be dropped");
             self.tokens.push(held(leased));
+            self.holders.insert(leased.token, holder.clone());
         }
         if class != Class::decide() {
             self.follow_drops().await;
@@ -319,6 +354,7 @@ impl Driver {
             let task = self.model.task(&id, number);
             task.holder = None;
             task.finished = Some(held.token);
+            task.started = false;
             task.reserved = Spend::ZERO;
             task.spent = task.spent.plus(tokens(spend));
             let (spend_all, estimated) = (task.spent, task.estimated);
@@ -386,6 +422,51 @@ impl Driver {
         let sum = tick_until(&self.l, |sum| sum.leases > 0).await;
         assert_eq!(sum.leases, 1, "{told}");
         self.model.expire(&held.task.run, held.task.number);
+        self.follow_drops().await;
+    }
+
+    async fn start(&mut self, pick: u8, stale: bool, told: &str) {
+        let Some(held) = self.held(pick, stale, false) else { return };
+        let result = self.l.start(&held).await;
+        if !self.is_held(&held) {
+            assert_eq!(result, Err(LedgerError::LeaseLost), "{told}");
+            return;
+        }
+        let task = self.model.task(&held.task.run, held.task.number);
+        let again = std::mem::replace(&mut task.started, true);
+        let expected = if again { Recorded::AlreadyDone } else { Recorded::Now };
+        assert_eq!(result, Ok(expected), "{told}");
+    }
+
+    async fn signal(&mut self, pick: u8, key: u8, told: &str) {
+        let ids: Vec<_> = self.model.runs.keys().cloned().collect();
+        let Some(id) = picked(&ids, pick) else { return };
+        let (key, event, bodies) = (format!("key {key}"), text("word"), Vec::new());
+        let word = Signal { run: id.clone(), key: key.clone(), event: event.clone(), bodies };
+        let result = self.l.signal(word).await;
+        let run = self.model.run(&id);
+        let expected = match (run.end.is_some(), run.words.contains(&key)) {
+            (true, _) => Signalled::AlreadyEnded,
+            (false, true) => Signalled::AlreadyDelivered,
+            (false, false) => Signalled::Delivered,
+        };
+        assert_eq!(result, Ok(expected), "{told}");
+        if expected == Signalled::Delivered {
+            run.words.insert(key.clone());
+            self.model.mail(&id, Mail::Signal { key, event: Some(event) });
+        }
+    }
+
+    async fn reap(&mut self, pick: u8, told: &str) {
+        let holder = format!("holder {}", u64::from(pick) % HOLDERS);
+        let reaped = self.l.reap(&holder, 0).await.unwrap();
+        let all = self.tokens.iter().filter(|held| self.is_held(held));
+        let theirs = all.filter(|held| self.holders[&held.token] == holder);
+        let theirs: Vec<Held> = theirs.cloned().collect();
+        assert_eq!((reaped.leases, reaped.more), (theirs.len(), false), "{told}");
+        for held in theirs {
+            self.model.expire(&held.task.run, held.task.number);
+        }
         self.follow_drops().await;
     }
 
@@ -495,8 +576,13 @@ impl Driver {
         run.decide = None;
         match commit.end {
             Some(end) => self.model.end(id, &String::from_utf8_lossy(&end)),
-            None if run.mails.len() > run.seen => run.decide = Some(Task::default()),
-            None => {}
+            None => {
+                let told = run.told_to_stop;
+                let unseen = run.mails.len() > run.seen;
+                if unseen || (self.model.is_cancelled(id) && !told) {
+                    self.model.run(id).decide = Some(Task::default());
+                }
+            }
         }
     }
 
@@ -537,7 +623,8 @@ impl Driver {
 fn once(mails: &[Mail], told: &str) {
     let mut ends: BTreeMap<u32, usize> = BTreeMap::new();
     for mail in mails {
-        if let Mail::Outcome { task, .. } | Mail::Lost { task, .. } = mail
+        if let Mail::Outcome { task, .. } | Mail::Lost { task, .. } | Mail::Interrupted { task, .. } =
+            mail
             && *task != DECIDE_TASK
         {
             *ends.entry(*task).or_default() += 1;

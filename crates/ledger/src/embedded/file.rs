@@ -1,7 +1,7 @@
 //! The sorted file, by redb: the only place that names it.
 
 use super::{
-    row::{self, FORMAT, decode, encode},
+    row::{self, FORMAT, FORMAT_MIN, decode, encode},
     store::{Direction, Found},
 };
 use crate::LedgerError;
@@ -235,7 +235,7 @@ pub(super) fn format_of(path: &Path) -> Result<Option<u32>, LedgerError> {
 }
 
 pub(super) fn check_format(path: &Path, found: u32) -> Result<(), LedgerError> {
-    if found != FORMAT {
+    if !(FORMAT_MIN..=FORMAT).contains(&found) {
         return Err(LedgerError::Unusable(format!(
             "{} is a ledger of format {found}, this program reads format {FORMAT}: run the version that wrote it, or give another file",
             path.display()

@@ -204,7 +204,8 @@ impl Look {
             | Kind::Task
             | Kind::Journal
             | Kind::Mail
-            | Kind::Timer => self.of_run(kind, key, value),
+            | Kind::Timer
+            | Kind::Signal => self.of_run(kind, key, value),
         }
     }
 
@@ -249,6 +250,9 @@ impl Look {
             }
             Kind::Timer => {
                 decode::<Timestamp>(value)?;
+            }
+            Kind::Signal => {
+                decode::<bool>(value)?;
             }
             Kind::TaskHead
             | Kind::Tenant

@@ -8,8 +8,11 @@ use crate::{JournalEntry, LedgerError, MailEntry, TenantTerms};
 use baton_workflow::{RunId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The form of all rows. A file of another form is refused.
-pub(super) const FORMAT: u32 = 4;
+/// The form of all rows. A file of another form is refused, unless it can be read as this
+/// one: what 5 has more than 4 is one more kind of row, and more cases of what rows say.
+pub(super) const FORMAT: u32 = 5;
+/// The oldest form that can be read as this one.
+pub(super) const FORMAT_MIN: u32 = 4;
 
 /// The epoch of the latest opening.
 pub(super) const EPOCH: &[u8] = b"0epoch";
@@ -42,6 +45,8 @@ pub(super) enum Kind {
     Mail,
     /// When a timer is due, by its name.
     Timer,
+    /// Whether a word came, by its key; none did where the wait for it has ended.
+    Signal,
     /// [`Known`], by tenant and idempotency key.
     Key,
     /// Id of a root run, by tenant and order of submission.
@@ -70,6 +75,7 @@ impl Kind {
             Self::Journal => b'j',
             Self::Mail => b'm',
             Self::Timer => b'd',
+            Self::Signal => b'g',
             Self::Key => b'k',
             Self::Root => b'r',
             Self::Body => b'b',
@@ -82,7 +88,7 @@ impl Kind {
 }
 
 /// All kinds.
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Tenant,
     Kind::Head,
     Kind::Live,
@@ -92,6 +98,7 @@ const KINDS: [Kind; 16] = [
     Kind::Journal,
     Kind::Mail,
     Kind::Timer,
+    Kind::Signal,
     Kind::Key,
     Kind::Root,
     Kind::Body,
@@ -139,7 +146,15 @@ pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
 
 /// The run that a row belongs to; none for rows of tenants, and of the file itself.
 pub(super) fn run_of(key: &[u8]) -> Option<&[u8]> {
-    let of_runs = [Kind::Live, Kind::TaskHead, Kind::Task, Kind::Journal, Kind::Mail, Kind::Timer];
+    let of_runs = [
+        Kind::Live,
+        Kind::TaskHead,
+        Kind::Task,
+        Kind::Journal,
+        Kind::Mail,
+        Kind::Timer,
+        Kind::Signal,
+    ];
     let (letter, rest) = key.split_first()?;
     let of_run = of_runs.iter().any(|kind| kind.letter() == *letter);
     rest.split(|byte| *byte == 0).next().filter(|_| of_run)
@@ -218,6 +233,7 @@ impl Row for Totals {}
 impl Row for RunId {}
 impl Row for u32 {}
 impl Row for u64 {}
+impl Row for bool {}
 impl Row for () {}
 
 /// A row's value as bytes.

@@ -15,6 +15,7 @@ mod reconcile;
 mod retain;
 mod rows;
 mod run;
+mod signal;
 mod stats;
 mod tick;
 mod view;
@@ -72,11 +73,15 @@ struct Run {
     mails: VecDeque<MailEntry>,
     tasks: BTreeMap<u32, Task>,
     timers: BTreeMap<String, Timestamp>,
+    /// Words that came (true) or are too late (false), by their keys.
+    signals: BTreeMap<String, bool>,
     children: BTreeMap<u32, RunId>,
     /// At the root: what attempts in the tree have set aside.
     reserved: Spend,
     /// At the root: runs in the tree that have not ended, and leases in it.
     pending: u64,
+    /// Whether the latest lease of its decision said that it is to stop.
+    told_to_stop: bool,
 }
 
 /// What never changes about a task; forgotten when it is finished.
@@ -116,6 +121,8 @@ pub(super) enum Standing {
     Done(Token),
     /// Over without an outcome: lost, dropped, or vanished with its run.
     Gone,
+    /// As `Leased`, by an attempt that has begun what must not be done twice.
+    Started(Token, Spend),
 }
 
 /// A task in memory.
@@ -130,6 +137,8 @@ struct Task {
 #[derive(Debug)]
 struct Lease {
     until: Timestamp,
+    /// When its holder last spoke.
+    heard: Timestamp,
     holder: String,
     request: u64,
     /// What the lease itself has set aside.
@@ -321,16 +330,30 @@ impl State {
 impl Standing {
     fn proof(self, token: &Token) -> Proof {
         match self {
-            Self::Leased(present, _) if present == *token => Proof::Holds,
+            Self::Leased(present, _) | Self::Started(present, _) if present == *token => {
+                Proof::Holds
+            }
             Self::Done(last) if last == *token => Proof::Finished,
-            Self::Queued | Self::Leased(..) | Self::Done(_) | Self::Gone => Proof::Stale,
+            Self::Queued | Self::Leased(..) | Self::Started(..) | Self::Done(_) | Self::Gone => {
+                Proof::Stale
+            }
         }
     }
 
     pub(super) fn is_open(self) -> bool {
         match self {
-            Self::Queued | Self::Leased(..) => true,
+            Self::Queued | Self::Leased(..) | Self::Started(..) => true,
             Self::Done(_) | Self::Gone => false,
+        }
+    }
+
+    /// Under which token it is held, and what that attempt has set aside.
+    fn held(self) -> Option<(Token, Spend)> {
+        match self {
+            Self::Leased(token, reserved) | Self::Started(token, reserved) => {
+                Some((token, reserved))
+            }
+            Self::Queued | Self::Done(_) | Self::Gone => None,
         }
     }
 }

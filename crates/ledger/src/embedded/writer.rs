@@ -17,15 +17,15 @@ use super::{
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Stats, Submission,
-    Submitted, TenantTerms, Ticked,
+    Cancelled, Clock, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest,
+    Leased, LedgerError, Reaped, Reconciled, Recorded, Retained, Retention, RunSummary, RunView,
+    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -49,8 +49,11 @@ pub(super) enum Ask {
     Reserve(Held, u64, Spend, Reply<()>),
     Settle(Held, u64, Spend, Spend, Reply<()>),
     Complete(Held, Completion, Reply<Recorded>),
+    Start(Held, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
+    Reap(String, u64, Reply<Reaped>),
+    Signal(Signal, Reply<Signalled>),
     Cancel(RunId, String, Reply<Cancelled>),
     Read(RunId, u64, Reply<RunView>),
     Watch(RunId, u64, Reply<Shown>),
@@ -84,10 +87,16 @@ pub(super) struct Writer {
     /// Why the ledger cannot go on; once it is set, the thread ends.
     broken: Arc<OnceLock<String>>,
     now: Timestamp,
+    clock: Clock,
 }
 
 impl Writer {
-    pub(super) fn new(state: State, store: Box<dyn Store>, broken: Arc<OnceLock<String>>) -> Self {
+    pub(super) fn new(
+        state: State,
+        store: Box<dyn Store>,
+        broken: Arc<OnceLock<String>>,
+        clock: Clock,
+    ) -> Self {
         Self {
             state,
             store,
@@ -97,7 +106,8 @@ impl Writer {
             urgent: false,
             closing: Vec::new(),
             broken,
-            now: clock(),
+            now: clock.now(),
+            clock,
         }
     }
 
@@ -127,7 +137,7 @@ impl Writer {
     /// One batch: apply, write, answer. Whether to go on.
     fn turn(&mut self, batch: &mut Vec<Ask>) -> bool {
         // The clock may be set back; the ledger's time never is.
-        self.now = self.now.max(clock());
+        self.now = self.now.max(self.clock.now());
         let done = self.apply_all(batch).and_then(|()| self.write());
         if let Err(error) = done {
             tracing::error!(%error, "ledger stopped: it cannot write");
@@ -174,7 +184,9 @@ impl Writer {
         self.answer_later(reply, result)
     }
 
-    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it.
+    /// As [`Writer::answer`], where whoever asked has nothing to do but hear of it, or
+    /// only looks: what is on its way to the disk gets the moment in which what follows
+    /// from it shares its sync.
     fn answer_later<T: Send + 'static>(
         &mut self,
         reply: Reply<T>,
@@ -210,7 +222,7 @@ impl Writer {
             }
             Ask::Inventory(reply) => {
                 let inventory = self.state.inventory();
-                self.answer(reply, Ok(inventory))
+                self.answer_later(reply, Ok(inventory))
             }
             Ask::Submit(submission, reply) => {
                 let result = self.state.submit(store, now, *submission);
@@ -235,6 +247,10 @@ impl Writer {
                 let result = self.state.complete(store, now, &held, completion);
                 self.answer_later(reply, result)
             }
+            Ask::Start(held, reply) => {
+                let result = self.state.start(&held);
+                self.answer(reply, result)
+            }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
                 self.answer_later(reply, result)
@@ -243,22 +259,30 @@ impl Writer {
                 let result = self.state.tick(now, max);
                 self.answer_later(reply, result)
             }
+            Ask::Reap(holder, silent_ms, reply) => {
+                let result = self.state.reap(now, &holder, silent_ms);
+                self.answer_later(reply, result)
+            }
+            Ask::Signal(signal, reply) => {
+                let result = self.state.signal(store, now, signal);
+                self.answer(reply, result)
+            }
             Ask::Cancel(run, reason, reply) => {
                 let result = self.state.cancel(store, now, &run, &reason);
                 self.answer(reply, result)
             }
             Ask::Read(run, from, reply) => {
                 let result = self.state.read(store, now, &run, from);
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Watch(run, from, reply) => {
                 let page = self.state.page(store, &run, from);
                 let result = page.and_then(|page| self.watchers.show(&run, from, page));
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::List(tenant, limit, before, reply) => {
                 let result = self.state.list(store, &tenant, limit, before.as_ref());
-                self.answer(reply, result)
+                self.answer_later(reply, result)
             }
             Ask::Body(tenant, body, reply) => {
                 let _ = reply.send(self.state.body(store, &tenant, &body));
@@ -274,7 +298,7 @@ impl Writer {
             }
             Ask::Stats(reply) => {
                 let stats = self.state.stats(now);
-                self.answer(reply, Ok(stats))
+                self.answer_later(reply, Ok(stats))
             }
             Ask::Snapshot(reply) => {
                 // Whoever asked may have gone.
@@ -345,9 +369,3 @@ impl Writer {
 
 /// Longest wait for a task, in milliseconds: an hour. Whoever wants more asks again.
 const WAIT_MS_MAX: u64 = 3_600_000;
-
-/// The ledger's time.
-pub(super) fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}

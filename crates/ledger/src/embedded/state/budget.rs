@@ -1,6 +1,6 @@
 //! Money: set aside before a call, spent after it, summed up along the ancestors.
 
-use super::{LastCalls, Proof, Standing, State};
+use super::{LastCalls, Standing, State};
 use crate::{Held, LedgerError};
 use baton_workflow::{Resource, RunId, Spend, TaskId};
 
@@ -72,15 +72,21 @@ impl State {
     fn reservation(&self, held: &Held) -> Result<(RunId, Spend), LedgerError> {
         let run = self.run(&held.task.run).ok_or(LedgerError::LeaseLost)?;
         let task = run.tasks.get(&held.task.number).ok_or(LedgerError::LeaseLost)?;
-        match (task.progress.standing.proof(&held.token), task.progress.standing) {
-            (Proof::Holds, Standing::Leased(_, mine)) => Ok((run.head.root.clone(), mine)),
-            (Proof::Holds | Proof::Finished | Proof::Stale, _) => Err(LedgerError::LeaseLost),
+        match task.progress.standing.held() {
+            Some((token, mine)) if token == held.token => Ok((run.head.root.clone(), mine)),
+            Some(_) | None => Err(LedgerError::LeaseLost),
         }
     }
 
     fn set_reservation(&mut self, held: &Held, amount: Spend) {
         if let Some(task) = self.task_mut(&held.task) {
-            task.progress.standing = Standing::Leased(held.token, amount);
+            let standing = &mut task.progress.standing;
+            *standing = match *standing {
+                Standing::Started(..) => Standing::Started(held.token, amount),
+                Standing::Queued | Standing::Leased(..) | Standing::Done(_) | Standing::Gone => {
+                    Standing::Leased(held.token, amount)
+                }
+            };
         }
     }
 

@@ -108,7 +108,7 @@ impl State {
     fn withdraw(&mut self, now: Timestamp, id: &TaskId) -> Result<(), LedgerError> {
         match self.task(id).map(|task| task.progress.standing) {
             Some(Standing::Queued) => self.drop_task(now, id)?,
-            Some(Standing::Leased(..)) => {
+            Some(Standing::Leased(..) | Standing::Started(..)) => {
                 if let Some(task) = self.task_mut(id) {
                     task.progress.withdrawn = true;
                 }
@@ -127,10 +127,12 @@ impl State {
         }
     }
 
-    /// Mail that the decision did not see calls for another one.
+    /// Mail that the decision did not see calls for another one, and so does a word to stop
+    /// that came to a run above it meanwhile.
     fn decide_again(&mut self, now: Timestamp, id: &RunId) -> Result<(), LedgerError> {
         let unseen = |run: &Run| run.progress.mail_last > run.progress.mail_seen;
-        if self.run(id).is_some_and(unseen) {
+        let untold = |run: &Run| !run.told_to_stop && self.is_cancelled(id);
+        if self.run(id).is_some_and(|run| unseen(run) || untold(run)) {
             self.ensure_decide(now, id)?;
         }
         Ok(())

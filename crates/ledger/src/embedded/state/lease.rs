@@ -3,7 +3,7 @@
 use super::{LastCalls, Lease, Proof, Standing, State, Task};
 use crate::{
     ATTEMPTS_MAX, BATCH_MAX, Class, DECIDE_TASK, END, Heard, Held, LeaseRequest, Leased,
-    LedgerError, Mail, Observation, Token, Watched,
+    LedgerError, Mail, Observation, Reaped, Recorded, Token, Watched,
 };
 use baton_workflow::{Spend, TaskId, Timestamp};
 
@@ -15,7 +15,13 @@ impl State {
         request: &LeaseRequest,
     ) -> Result<Vec<Leased>, LedgerError> {
         let taken = self.take(now, request)?;
-        Ok(taken.iter().filter_map(|id| self.leased(now, id)).collect())
+        let leased: Vec<Leased> = taken.iter().filter_map(|id| self.leased(now, id)).collect();
+        for decision in leased.iter().filter(|leased| leased.task.number == DECIDE_TASK) {
+            if let Some(run) = self.runs.get_mut(&decision.task.run) {
+                run.told_to_stop = decision.cancelled;
+            }
+        }
+        Ok(leased)
     }
 
     /// Takes tasks, for this request or a repetition of it.
@@ -74,6 +80,7 @@ impl State {
         let request = request.request;
         task.lease = Some(Lease {
             until,
+            heard: now,
             holder: holder.clone(),
             request,
             reserved,
@@ -94,7 +101,7 @@ impl State {
     fn leased(&self, now: Timestamp, id: &TaskId) -> Option<Leased> {
         let (run, task) = (self.run(&id.run)?, self.task(id)?);
         let decides = id.number == DECIDE_TASK;
-        let Standing::Leased(token, _) = task.progress.standing else { return None };
+        let (token, _) = task.progress.standing.held()?;
         Some(Leased {
             task: id.clone(),
             class: task.head.class.clone(),
@@ -125,6 +132,7 @@ impl State {
         self.leases.remove(&(lease.until, id.clone()));
         self.leases.insert((until, id.clone()));
         lease.until = until;
+        lease.heard = now;
         let unwanted = task.progress.withdrawn || run.progress.ended.is_some();
         // A decision is not to be abandoned: it is what ends a run that is cancelled.
         if id.number != DECIDE_TASK && (unwanted || self.is_cancelled(&id.run)) {
@@ -143,10 +151,7 @@ impl State {
             return Spend::ZERO;
         };
         self.queues.release(&head.class, &tenant);
-        let reserved = match progress.standing {
-            Standing::Leased(_, reserved) => reserved,
-            Standing::Queued | Standing::Done(_) | Standing::Gone => Spend::ZERO,
-        };
+        let reserved = progress.standing.held().map(|(_, reserved)| reserved).unwrap_or_default();
         if let Some(lease) = lease.take() {
             self.leases.remove(&(lease.until, id.clone()));
             if let Some(tasks) = self.requests.get_mut(&lease.request) {
@@ -169,10 +174,13 @@ impl State {
         let Some(run) = self.runs.get(&id.run) else { return Ok(()) };
         let Some(task) = run.tasks.get(&id.number) else { return Ok(()) };
         let attempt = task.progress.attempt;
+        let started = matches!(task.progress.standing, Standing::Started(..));
         let expired = Observation::Expired { task: id.number, attempt };
         self.notices.push((id.run.clone(), Watched::Observed(expired)));
         if run.progress.ended.is_some() {
             self.finish_task(id, Standing::Gone);
+        } else if started {
+            self.interrupt(now, id)?;
         } else if task.progress.withdrawn {
             self.lose(now, id, true)?;
         } else if attempt >= ATTEMPTS_MAX {
@@ -185,6 +193,53 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What may have been done is not done again: its run gets to know.
+    fn interrupt(&mut self, now: Timestamp, id: &TaskId) -> Result<(), LedgerError> {
+        self.finish_task(id, Standing::Gone);
+        let spend = self.task(id).map(|task| task.progress.spent).unwrap_or_default();
+        self.mail(now, &id.run, Mail::Interrupted { task: id.number, spend })
+    }
+
+    /// See [`crate::Ledger::start`].
+    pub(crate) fn start(&mut self, held: &Held) -> Result<Recorded, LedgerError> {
+        let task = self.task_mut(&held.task).ok_or(LedgerError::LeaseLost)?;
+        match task.progress.standing {
+            Standing::Leased(token, reserved) if token == held.token => {
+                task.progress.standing = Standing::Started(token, reserved);
+                Ok(Recorded::Now)
+            }
+            Standing::Started(token, _) if token == held.token => Ok(Recorded::AlreadyDone),
+            Standing::Queued
+            | Standing::Leased(..)
+            | Standing::Started(..)
+            | Standing::Done(_)
+            | Standing::Gone => Err(LedgerError::LeaseLost),
+        }
+    }
+
+    /// See [`crate::Ledger::reap`]. Looks at every lease: there are no more than tasks that
+    /// processes hold, and processes do not die often.
+    pub(crate) fn reap(
+        &mut self,
+        now: Timestamp,
+        holder: &str,
+        silent_ms: u64,
+    ) -> Result<Reaped, LedgerError> {
+        let is_silent = |id: &TaskId| {
+            let lease = self.task(id).and_then(|task| task.lease.as_ref());
+            lease.is_some_and(|lease| {
+                lease.holder == holder && lease.heard.plus_ms(silent_ms) <= now
+            })
+        };
+        let silent = self.leases.iter().map(|(_, id)| id).filter(|id| is_silent(id));
+        let mut silent: Vec<TaskId> = silent.take(BATCH_MAX + 1).cloned().collect();
+        let more = silent.len() > BATCH_MAX;
+        silent.truncate(BATCH_MAX);
+        silent.sort();
+        silent.iter().try_for_each(|id| self.expire(now, id))?;
+        Ok(Reaped { leases: silent.len(), more })
     }
 
     /// Takes a queued task out because nobody wants it any more.

@@ -73,6 +73,12 @@ impl State {
             timers.insert(row::text_behind(key, prefix.len())?.to_owned(), decode(value)?);
             Ok(())
         })?;
+        let mut signals: BTreeMap<String, bool> = BTreeMap::new();
+        let prefix = row::of(Kind::Signal, name);
+        each(store, &prefix, |key, value| {
+            signals.insert(row::text_behind(key, prefix.len())?.to_owned(), decode(value)?);
+            Ok(())
+        })?;
         let mut heads = BTreeMap::new();
         each(store, &row::of(Kind::TaskHead, name), |key, value| {
             heads.insert(row::number_of(key)?, decode::<TaskHead>(value)?);
@@ -95,9 +101,11 @@ impl State {
             mails,
             tasks,
             timers,
+            signals,
             children: BTreeMap::new(),
             reserved: Spend::ZERO,
             pending: 0,
+            told_to_stop: false,
         };
         self.runs.insert(id, run);
         Ok(())
@@ -112,7 +120,7 @@ impl State {
             let mut pending = u64::from(!ended);
             let mut reserved = Spend::ZERO;
             for task in run.tasks.values() {
-                if let Standing::Leased(_, amount) = task.progress.standing {
+                if let Some((_, amount)) = task.progress.standing.held() {
                     pending += 1;
                     reserved = reserved.plus(amount);
                 }
@@ -163,7 +171,7 @@ impl State {
                         let place = (head.priority, head.age);
                         self.queues.push(&head.class, &run.head.tenant, place, id, head.cost);
                     }
-                    Standing::Leased(..) => leased.push(id),
+                    Standing::Leased(..) | Standing::Started(..) => leased.push(id),
                     Standing::Done(_) | Standing::Gone => {}
                 }
             }

@@ -127,7 +127,7 @@ impl State {
         let mut rows = 2;
         self.changes.delete(row::of(Kind::Head, id.as_str()));
         self.changes.delete(row::of(Kind::Finished, id.as_str()));
-        for kind in [Kind::Journal, Kind::Task, Kind::TaskHead, Kind::Mail, Kind::Timer] {
+        for kind in RUN_KINDS {
             let prefix = row::of(kind, id.as_str());
             let mut after = prefix.clone();
             loop {
@@ -163,6 +163,10 @@ impl State {
         }
     }
 }
+
+/// What a run has any number of.
+const RUN_KINDS: [Kind; 6] =
+    [Kind::Journal, Kind::Task, Kind::TaskHead, Kind::Mail, Kind::Timer, Kind::Signal];
 
 /// A run and all below it. A child is named after its parent, but not everything that is
 /// named so is a child.

@@ -120,6 +120,11 @@ impl Changes {
         Ok(())
     }
 
+    pub(super) fn signal(&mut self, run: &RunId, key: &str, came: bool) -> Result<(), LedgerError> {
+        self.rows.insert(row::named(Kind::Signal, run.as_str(), key), Some(encode(&came)?));
+        Ok(())
+    }
+
     pub(super) fn task_head_gone(&mut self, task: &TaskId) {
         if task.number == DECIDE_TASK {
             return;

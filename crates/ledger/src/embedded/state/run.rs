@@ -115,8 +115,10 @@ impl State {
             mails: VecDeque::new(),
             tasks: BTreeMap::new(),
             timers: BTreeMap::new(),
+            signals: BTreeMap::new(),
             children: BTreeMap::new(),
             reserved: Spend::ZERO,
+            told_to_stop: false,
         };
         self.runs.insert(id.clone(), run);
         self.changes.created(id);
@@ -190,6 +192,9 @@ impl State {
     ) -> Result<(), LedgerError> {
         let Some(run) = self.runs.get_mut(id) else { return Ok(()) };
         for timer in timers {
+            if NewTimer::awaited(&timer.name).is_some_and(|key| run.signals.contains_key(key)) {
+                continue;
+            }
             let due = now.plus_ms(timer.after_ms);
             self.changes.timer(id, &timer.name, Some(due))?;
             if let Some(earlier) = run.timers.insert(timer.name.clone(), due) {

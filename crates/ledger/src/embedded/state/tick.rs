@@ -1,7 +1,7 @@
 //! What time brings: timers that are due, leases that are over.
 
 use super::State;
-use crate::{BATCH_MAX, LedgerError, Mail, Ticked};
+use crate::{BATCH_MAX, LedgerError, Mail, NewTimer, Ticked};
 use baton_workflow::Timestamp;
 
 impl State {
@@ -19,7 +19,10 @@ impl State {
                 run.timers.remove(&name);
             }
             self.changes.timer(&id, &name, None)?;
-            self.mail(now, &id, Mail::Timer { name })?;
+            match NewTimer::awaited(&name) {
+                Some(key) => self.awaited_in_vain(now, &id, key)?,
+                None => self.mail(now, &id, Mail::Timer { name })?,
+            }
             done.timers += 1;
         }
         while done.leases < max {

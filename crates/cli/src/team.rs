@@ -1,0 +1,198 @@
+//! One service of a cluster: its gRPC server, its work, and its place in the registry.
+//! The same whether it is alone in its process or beside the others.
+
+use crate::{exit::Failure, grpc, node::bind};
+use baton_actor::Supervisor;
+use baton_call::Caller;
+use baton_codes::StartCode;
+use baton_conductor::Conductor;
+use baton_ledger::Ledger;
+use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
+use baton_registry::{Kind, Member, Registry};
+use baton_telemetry::Traces;
+use baton_verifier::Verifier;
+use baton_worker_agent::WorkerAgent;
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// What every service is made of.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) caller: Caller,
+    pub(crate) traces: Traces,
+}
+
+/// Where a service's server listens, and under which address the others call it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) listen: SocketAddr,
+    /// Where it listens, unless said; a must where that is every address of the machine.
+    pub(crate) advertise: Option<String>,
+}
+
+impl Place {
+    /// Some port of the loopback interface, for processes of one machine.
+    pub(crate) const LOOPBACK: Self = Self {
+        listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        advertise: None,
+    };
+
+    /// The port, and what others call it.
+    pub(crate) fn open(&self) -> Result<(TcpListener, String), Failure> {
+        let listener = bind(self.listen)?;
+        let bound = listener.local_addr();
+        let bound = bound.map_err(|error| Failure::other(format!("a port is lost: {error}")))?;
+        let address = match &self.advertise {
+            Some(address) => address.clone(),
+            None if bound.ip().is_unspecified() => {
+                let message = format!(
+                    "{bound} is every address of this machine: say with --advertise under which \
+                     one the other services reach it, such as http://10.0.0.7:{}",
+                    bound.port()
+                );
+                return Err(Failure::usage(message).named(StartCode::CannotListen));
+            }
+            None => format!("http://{bound}"),
+        };
+        Ok((listener, address))
+    }
+}
+
+/// A name that no other process has, now or later.
+pub(crate) fn holder(kind: Kind) -> String {
+    format!("{}-{}", kind.name(), uuid::Uuid::now_v7().simple())
+}
+
+/// Starts a service that works on tasks, and makes it known; gives where others reach it.
+/// `kind` is not the gateway.
+pub(crate) async fn serve(
+    services: &mut Supervisor,
+    kind: Kind,
+    parts: &Parts,
+    place: &Place,
+) -> Result<String, Failure> {
+    let (listener, address) = place.open()?;
+    let Parts { ledger, registry, caller, traces } = parts.clone();
+    let settings = registry.settings();
+    let holder = holder(kind);
+    let tracer = traces.service(kind.name(), &holder);
+    let mut member = Member::new(holder.clone(), kind, address.clone());
+    let unready = CancellationToken::new();
+    let name = kind.name();
+    let load: Load = match kind {
+        Kind::Gateway => return Err(Failure::other("a gateway leases no tasks")),
+        Kind::Conductor => {
+            let conductor = Conductor::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let routes = Routes::new(conductor.service());
+            spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = conductor.clone();
+            services.spawn(name, move |stop| {
+                let conductor = conductor.clone();
+                async move {
+                    conductor.run(stop).await;
+                    Ok::<(), Infallible>(())
+                }
+            });
+            Arc::new(move || loaded.load())
+        }
+        Kind::WorkerAgent => {
+            member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
+            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let routes = Routes::new(worker.service());
+            spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = worker.clone();
+            services.spawn(name, move |stop| {
+                let worker = worker.clone();
+                async move {
+                    worker.run(stop).await;
+                    Ok::<(), Infallible>(())
+                }
+            });
+            Arc::new(move || loaded.load())
+        }
+        Kind::Verifier => {
+            let verifier = Verifier::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let routes = Routes::new(verifier.service());
+            spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = verifier.clone();
+            services.spawn(name, move |stop| {
+                let verifier = verifier.clone();
+                async move {
+                    verifier.run(stop).await;
+                    Ok::<(), Infallible>(())
+                }
+            });
+            Arc::new(move || loaded.load())
+        }
+    };
+    belong(services, &registry, member, load, unready).await?;
+    Ok(address)
+}
+
+/// Tasks that a process holds, and at most.
+pub(crate) type Load = Arc<dyn Fn() -> (usize, usize) + Send + Sync>;
+
+/// How often the registry is told of it; the registry tells others in its own time.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes a process known for as long as it serves. It is the first to stop: nobody is sent
+/// here any more while what is under way ends.
+pub(crate) async fn belong(
+    services: &mut Supervisor,
+    registry: &Arc<dyn Registry>,
+    mut member: Member,
+    load: Load,
+    unready: CancellationToken,
+) -> Result<(), Failure> {
+    let count = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
+    let (registry, holder) = (registry.clone(), member.holder.clone());
+    member.capacity = count(load().1);
+    let announced = registry.announce(member).await;
+    announced.map_err(|error| Failure::other(error.to_string()))?;
+    services.spawn(format!("membership of {holder}"), move |stop| {
+        let (registry, holder, unready) = (registry.clone(), holder.clone(), unready.clone());
+        let load = load.clone();
+        async move {
+            let telling = async {
+                loop {
+                    registry.set_load(&holder, count(load().0));
+                    tokio::time::sleep(LOAD_EVERY).await;
+                }
+            };
+            stop.run_until_cancelled(telling).await;
+            unready.cancel();
+            if let Err(error) = registry.withdraw(&holder).await {
+                tracing::warn!(%error, holder, "not taken out of the registry: others learn of it later");
+            }
+            Ok::<(), Infallible>(())
+        }
+    });
+    Ok(())
+}
+
+/// A service's gRPC server, as a child of its own under the service's full name.
+fn spawn_grpc(
+    services: &mut Supervisor,
+    name: &'static str,
+    listener: TcpListener,
+    routes: Routes,
+    unready: &CancellationToken,
+) {
+    let (listener, unready) = (Arc::new(listener), unready.clone());
+    services.spawn(name, move |stop| {
+        let (listener, routes) = (listener.try_clone(), routes.clone());
+        let unready = unready.clone();
+        async move {
+            let listener = listener.map_err(grpc::ServeError::Listen)?;
+            grpc::serve(listener, name, routes, unready, stop).await
+        }
+    });
+}
