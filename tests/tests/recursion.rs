@@ -29,7 +29,7 @@ fn recursive(time_scale: &str, more: &str) -> Recursive {
         provider("sim", &sim.url()),
         agents,
         policy + more,
-        "[budget]\ndepth = 4\ntokens = 1000000\n".into(),
+        "[budget]\ndepth = 4\ntokens = 1000000\ncalls = 100\n".into(),
     ];
     let baton = Config::new(&parts).up();
     Recursive { _sim: sim, baton }
@@ -80,7 +80,7 @@ fn a_recursion_three_deep_ends_into_its_root() {
             None => assert_eq!(step["agent"], "sage", "the deepest is offered no recursion"),
             Some(child) => {
                 assert_eq!(step["agent"], "baton");
-                assert_eq!(step["attempts"][0]["run"], child["id"]);
+                assert_eq!(step["tasks"][0]["run"], child["id"]);
                 // The child's bill, and all below it, is the step's.
                 assert_eq!(spent(step), spent(&child["usage"]), "{step}");
             }
@@ -121,7 +121,7 @@ fn depth_is_what_the_request_and_the_operator_give() {
 
 #[test]
 fn cancelling_the_root_reaches_the_deepest_run() {
-    let recursive = recursive("20", "");
+    let recursive = recursive("4", "");
     let client = Client::new(recursive.baton.url());
     let root = begin(&client, &ask("baton", depth(2)));
     // Until the deepest has something under way.

@@ -199,14 +199,14 @@ impl Builder<'_> {
                 let outcome = Outcome::Failed { code: FailureCode::Lost.into(), message };
                 (task, outcome, spend, true, Vec::new())
             }
+            Input::ChildEnded { child, end, spend } => {
+                (child, end.for_step(), spend, false, Vec::new())
+            }
             Input::Interrupted { task, spend } => {
                 let (code, message) =
                     ("interrupted".into(), "the process that had begun it died".into());
                 let outcome = Outcome::Failed { code, message };
                 (task, outcome, spend, true, Vec::new())
-            }
-            Input::ChildEnded { child, end, spend } => {
-                (child, end.for_step(), spend, false, Vec::new())
             }
             Input::DeadlinePassed
             | Input::CancelAsked { .. }

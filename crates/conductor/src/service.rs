@@ -78,11 +78,11 @@ impl v1::conductor_server::Conductor for Conductor {
             return Ok(Response::new(v1::PlanReply { plan_json }));
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
-        let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let pool = match ask.spec.recurses() {
             true => with_itself(&ask.pool),
             false => ask.pool.clone(),
         };
+        let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let question = Question {
             tenant: &ask.tenant,
             model,

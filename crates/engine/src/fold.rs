@@ -72,6 +72,9 @@ impl Run {
                 let lost = Outcome::Failed { code: code.into(), message: message.into() };
                 self.conclude(*task, *spend, &lost);
             }
+            Input::Interrupted { task, spend } => self.interrupt(*task, *spend),
+            // No run waits for its client yet.
+            Input::Signalled { .. } => {}
             Input::ChildEnded { child, end, spend } => {
                 let Some(Work::Child { round, step }) = self.work(*child) else { return };
                 self.settle(*child, *spend);

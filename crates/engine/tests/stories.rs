@@ -106,12 +106,12 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         Outcome::Verified { verdict, ms: 1 }
     };
     let outcome = match what {
-        "interrupted" => return Some(Input::Interrupted { task, spend: Spend::ZERO }),
         "ended" => {
             let end = child_end(argument, task);
             let spend = Spend { calls: 3, tokens_out: 30, ..Spend::ZERO };
             return Some(Input::ChildEnded { child: task, end: Box::new(end), spend });
         }
+        "interrupted" => return Some(Input::Interrupted { task, spend: Spend::ZERO }),
         "lost" => return Some(Input::Lost { task, spend: Spend::ZERO }),
         "done" => Outcome::Worked {
             output: BodyRef { hash: format!("out{task}").into(), len: 5 },

@@ -68,6 +68,9 @@ impl Progress {
                 }
                 Some(format!("task {task}: lost"))
             }
+            Input::ChildEnded { child, end, .. } => {
+                Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
+            }
             Input::Interrupted { task, .. } => {
                 if self.writer == Some(*task) {
                     self.writer = None;
@@ -78,9 +81,6 @@ impl Progress {
                 Some(_) => "the client answered".into(),
                 None => "the client did not answer in time".into(),
             }),
-            Input::ChildEnded { child, end, .. } => {
-                Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
-            }
             Input::DeadlinePassed => Some("the time is over".into()),
             Input::CancelAsked { .. } => Some("cancelled".into()),
             Input::AgentsRemoved { agents } => {
