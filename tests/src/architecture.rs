@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["planner", "engine"],
     &["proto", "telemetry", "actor"],
     &["ledger", "registry", "provider"],
-    &["ledger-redis", "registry-etcd", "provider-http", "sandbox", "call"],
+    &["ledger-redis", "registry-etcd", "provider-http", "sandbox", "call", "briefing"],
     &["gateway", "conductor", "worker-agent", "verifier", "sim"],
     &["train", "eval"],
     &["cli"],

@@ -4,6 +4,7 @@
 //! journal, decides, and commits. Killed at any point, another process does the same.
 
 mod ask;
+mod children;
 mod decide;
 mod housekeeping;
 mod known;

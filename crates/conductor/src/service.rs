@@ -3,6 +3,7 @@
 use crate::{
     Conductor,
     ask::Ask,
+    children::with_itself,
     decide::{encode, kept, tasks},
     known::FoldError,
     plan::{policy, task_text},
@@ -78,11 +79,15 @@ impl v1::conductor_server::Conductor for Conductor {
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
         let span = span::asking(&self.tracer, trace, &ask.tenant, model);
+        let pool = match ask.spec.recurses() {
+            true => with_itself(&ask.pool),
+            false => ask.pool.clone(),
+        };
         let question = Question {
             tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
-            pool: &ask.pool,
+            pool: &pool,
             limits: ask.limits,
             earlier: None,
             output_tokens_max: PLAN_TOKENS_MAX,
@@ -100,8 +105,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Ok(Written::Stands) => return Err(Status::internal("a first answer cannot stand")),
             Err(unplanned) => return Err(no_plan(&unplanned)),
         };
-        let plan_json =
-            planned(&workflow, &ask.pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
+        let plan_json = planned(&workflow, &pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
         Ok(Response::new(v1::PlanReply { plan_json }))
     }
 

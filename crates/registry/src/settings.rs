@@ -34,6 +34,9 @@ pub struct Settings {
     /// Whether identical calls of a tenant to the policy, under way at the same time in
     /// one process, are made once.
     pub single_flight: bool,
+    /// Whether a policy that is a model may name the Conductor itself as an agent, as far
+    /// as the budget's depth goes.
+    pub recursion: bool,
     /// Bounds on plans.
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
@@ -266,6 +269,7 @@ pub fn settings_for(
         judge: None,
         hedge: None,
         single_flight: false,
+        recursion: true,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),

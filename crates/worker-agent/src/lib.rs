@@ -3,7 +3,6 @@
 
 mod form;
 mod hosts;
-mod messages;
 mod service;
 mod span;
 mod streams;

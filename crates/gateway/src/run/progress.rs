@@ -43,6 +43,9 @@ impl Progress {
                 }
                 Some(format!("{}: given to {agent}", self.step(*step)))
             }
+            Event::ChildBegun { child, step, .. } => {
+                Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
+            }
             Event::VerifyAsked { candidates, .. } => {
                 Some(format!("checking {} candidate answers", candidates.len()))
             }
@@ -75,6 +78,9 @@ impl Progress {
                 Some(_) => "the client answered".into(),
                 None => "the client did not answer in time".into(),
             }),
+            Input::ChildEnded { child, end, .. } => {
+                Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
+            }
             Input::DeadlinePassed => Some("the time is over".into()),
             Input::CancelAsked { .. } => Some("cancelled".into()),
             Input::AgentsRemoved { agents } => {

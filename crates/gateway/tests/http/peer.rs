@@ -145,6 +145,7 @@ impl Peer {
             truncated: false,
             tool_calls: None,
             shortfall: None,
+            partial: false,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
@@ -175,6 +176,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         check,
         images: false,
         needs: baton_workflow::Abilities::NONE,
+        recursion: false,
     };
     Event::Submitted { spec: Box::new(spec) }
 }
