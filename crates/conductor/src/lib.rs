@@ -4,6 +4,7 @@
 //! journal, decides, and commits. Killed at any point, another process does the same.
 
 mod ask;
+mod deaths;
 mod decide;
 mod housekeeping;
 mod known;
@@ -15,8 +16,8 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee, Room};
-use baton_proto::v1::conductor_server::ConductorServer;
+use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
+use baton_proto::{Dialer, v1::conductor_server::ConductorServer};
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
 use known::Known;
@@ -42,6 +43,7 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    dialer: Dialer,
 }
 
 impl Conductor {
@@ -62,6 +64,7 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            dialer: Dialer::default(),
         }
     }
 
@@ -69,6 +72,12 @@ impl Conductor {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, where the other services are reached in this way.
+    #[must_use]
+    pub fn dialing(self, dialer: Dialer) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
@@ -90,9 +99,13 @@ impl Conductor {
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
         let registry = self.registry.clone();
-        actors.spawn(housekeeping::retain(self.ledger.clone(), registry, stop));
+        actors.spawn(housekeeping::retain(self.ledger.clone(), registry.clone(), stop.clone()));
+        let dialer = self.dialer.clone();
+        let own = self.holder.clone();
+        actors.spawn(deaths::take_over(self.ledger.clone(), registry, dialer, own, stop));
         actors.close();
         actors.wait().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Tasks that it holds, and at most.

@@ -10,7 +10,7 @@ mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::Ledger;
+use baton_ledger::{Ledger, hand_back};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
@@ -73,6 +73,7 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Steps that it holds, and at most: over all agents that it hosts.
