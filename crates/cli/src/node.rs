@@ -17,6 +17,7 @@ use baton_codes::StartCode;
 use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
 use baton_planner::Strategy;
+use baton_proto::Dialer;
 use baton_provider::RetryPolicy;
 use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
@@ -37,6 +38,16 @@ pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 /// they are told where to find them; what the agents still write gets its time after that,
 /// and all of it has to fit into the 30 s before an orchestrator kills the process.
 const REQUESTS_DRAIN: Duration = Duration::from_secs(8);
+
+/// How a gateway stops, and how it reaches the others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manners {
+    /// How long it serves on once `/readyz` says that it stops.
+    pub(crate) notice: Duration,
+    /// How long clients may wait for their answers then; none: [`REQUESTS_DRAIN`].
+    pub(crate) drain: Option<Duration>,
+    pub(crate) dialer: Dialer,
+}
 
 /// What to start.
 pub(crate) struct NodeOptions {
@@ -109,6 +120,7 @@ impl Node {
             http,
             registry.clone(),
             traces.service("gateway", &team::holder(Kind::Gateway)),
+            Manners::default(),
         );
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
@@ -212,17 +224,20 @@ pub(crate) fn serve_http(
     listener: TcpListener,
     registry: Arc<dyn Registry>,
     tracer: Tracer,
+    manners: Manners,
 ) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
-        let tracer = tracer.clone();
+        let (tracer, manners) = (tracer.clone(), manners.clone());
         async move {
-            let gateway = Gateway::new(registry, &Strategy::NAMES);
+            let Manners { notice, drain, dialer } = manners;
+            let gateway = Gateway::dialing(registry, &Strategy::NAMES, dialer);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
+            let drain = drain.unwrap_or(REQUESTS_DRAIN);
+            let gateway = gateway.notice(notice).drain(drain).traced(tracer);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });

@@ -4,8 +4,9 @@ use crate::{
     args::PoolArgs,
     connections::call_limits,
     exit::Failure,
+    grpc_tls::{GrpcTls, GrpcTlsArgs},
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
-    node::{connections, follow, join, serve_http},
+    node::{Manners, connections, follow, join, serve_http},
     output::{DIM, PLAIN, STRONG},
     running::{Running, stopping, until_stopped},
     settings::InForce,
@@ -22,7 +23,7 @@ use baton_registry::{Kind, Member, Registry};
 use baton_registry_etcd::Opened;
 use baton_telemetry::Traces;
 use clap::{Args, ValueEnum};
-use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// One service.
@@ -46,9 +47,23 @@ pub(crate) struct Serve {
     /// http://127.0.0.1:8485/v1.
     #[arg(long, env = "BATON_SIM", value_name = "URL")]
     pub(crate) sim: Option<String>,
+    /// How long a gateway that is told to stop serves on while /readyz says so: as long as
+    /// load balancers take to notice.
+    #[arg(long, env = "BATON_NOTICE_SECONDS", default_value_t = 5, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub(crate) notice_seconds: u64,
+    #[command(flatten)]
+    pub(crate) tls: GrpcTlsArgs,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }
+
+/// How long a gateway's clients may wait for their answers once nothing new is taken. With
+/// the notice before, and with cutting what is left after, it stays below the 30 s before an
+/// orchestrator kills the process.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How long a part of a process may take to stop, beside a gateway's notice.
+const PART_STOPS: Duration = Duration::from_secs(20);
 
 /// What a process can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,6 +113,7 @@ impl Process {
 
 /// Checks everything that can be wrong before anything is made known to others.
 async fn start(args: Serve) -> Result<Process, Failure> {
+    let tls = args.tls.read()?;
     let opened = args.stores.registry().await?;
     let mut in_force = read(&args, &opened)?;
     if let Some(url) = &args.sim {
@@ -121,7 +137,10 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let cluster = registry.cluster_id().to_owned();
     let registry: Arc<dyn Registry> = Arc::new(registry);
 
-    let mut services = Supervisor::new("baton", RestartBudget::default());
+    let notice = Duration::from_secs(args.notice_seconds);
+    let limit = notice.saturating_add(PART_STOPS).as_millis();
+    let services = Supervisor::new("baton", RestartBudget::default());
+    let mut services = services.drain_ms(u64::try_from(limit).unwrap_or(u64::MAX));
     services.spawn("registry", move |stop| {
         let keeper = keeper.clone();
         async move {
@@ -142,18 +161,22 @@ async fn start(args: Serve) -> Result<Process, Failure> {
                 .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
             Gateway::new(registry.clone(), &Strategy::NAMES)
                 .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
-            let place = Place { listen: server.listen, advertise: args.advertise.clone() };
+            let advertise = args.advertise.clone();
+            let place = Place { listen: server.listen, advertise, tls: None };
             let (http, address) = place.open()?;
             let holder = holder(kind);
             let tracer = traces.service(kind.name(), &holder);
-            serve_http(&mut services, http, registry.clone(), tracer);
+            let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
+            let manners = Manners { notice, drain: Some(DRAIN), dialer };
+            serve_http(&mut services, http, registry.clone(), tracer, manners);
             let member = Member::new(holder, kind, address.clone());
             let load: Load = Arc::new(|| (0, 0));
             belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
             format!("{address}/v1")
         }
         Kind::Conductor | Kind::WorkerAgent | Kind::Verifier => {
-            let place = Place { listen: args.grpc_listen, advertise: args.advertise.clone() };
+            let advertise = args.advertise.clone();
+            let place = Place { listen: args.grpc_listen, advertise, tls };
             team::serve(&mut services, kind, &parts, &place).await?
         }
     };

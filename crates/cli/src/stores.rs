@@ -70,8 +70,10 @@ impl StoreArgs {
         let opened = RedisLedger::connect(options).await;
         let ledger = opened.map_err(|error| {
             let hint = match error {
-                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
-                _ => "",
+                LedgerError::Unavailable(_) => {
+                    format!(": does Redis run at {}, as --redis says?", shown(redis))
+                }
+                _ => String::new(),
             };
             Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
         })?;
@@ -90,5 +92,24 @@ impl StoreArgs {
         ];
         let said = said.into_iter().flat_map(|(name, value)| [name.into(), value.into()]);
         said.chain(self.etcd.words()).collect()
+    }
+}
+
+/// An address without its user and password.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(shown("redis://baton:p@ss@h:1"), "redis://h:1");
+        assert_eq!(shown("redis://h:1"), "redis://h:1");
     }
 }

@@ -5,6 +5,7 @@
 
 mod ask;
 mod children;
+mod deaths;
 mod decide;
 mod housekeeping;
 mod known;
@@ -16,8 +17,8 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Clock, Ledger, Lessee, Room};
-use baton_proto::v1::conductor_server::ConductorServer;
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room, hand_back};
+use baton_proto::{Dialer, v1::conductor_server::ConductorServer};
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
 use known::Known;
@@ -46,6 +47,7 @@ pub struct Conductor {
     clock: Clock,
     /// Gives each run a name that no other has.
     name: Arc<dyn Fn() -> String + Send + Sync>,
+    dialer: Dialer,
 }
 
 impl Conductor {
@@ -68,6 +70,7 @@ impl Conductor {
             tracer: Tracer::off(),
             clock: Clock::default(),
             name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
+            dialer: Dialer::default(),
         }
     }
 
@@ -85,6 +88,12 @@ impl Conductor {
         name: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         Self { clock, name: Arc::new(name), ..self }
+    }
+
+    /// The same, where the other services are reached in this way.
+    #[must_use]
+    pub fn dialing(self, dialer: Dialer) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
@@ -106,9 +115,13 @@ impl Conductor {
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
         let registry = self.registry.clone();
-        actors.spawn(housekeeping::retain(self.ledger.clone(), registry, stop));
+        actors.spawn(housekeeping::retain(self.ledger.clone(), registry.clone(), stop.clone()));
+        let dialer = self.dialer.clone();
+        let own = self.holder.clone();
+        actors.spawn(deaths::take_over(self.ledger.clone(), registry, dialer, own, stop));
         actors.close();
         actors.wait().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Tasks that it holds, and at most.

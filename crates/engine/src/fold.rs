@@ -80,9 +80,6 @@ impl Run {
                 self.settle(*child, *spend);
                 self.conclude_step(round, step, &end.for_step());
             }
-            Input::Interrupted { task, spend } => self.interrupt(*task, *spend),
-            // No run waits for its client yet.
-            Input::Signalled { .. } => {}
             Input::DeadlinePassed => self.late = true,
             Input::CancelAsked { reason } => {
                 self.cancel.get_or_insert_with(|| reason.clone());

@@ -5,11 +5,13 @@
 
 mod chat;
 mod detail;
+mod dial;
 mod tools;
 mod trace;
 
 pub use chat::WireError;
 pub use detail::{detail_of, status};
+pub use dial::{Bounded, Deadline, DialError, Dialer};
 pub use trace::{TRACEPARENT, traceparent_of};
 
 /// The generated types, clients and servers of `proto/baton/v1`.

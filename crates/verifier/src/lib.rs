@@ -11,7 +11,7 @@ mod verify;
 mod vote;
 
 use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee, Room};
+use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
@@ -58,6 +58,7 @@ impl Verifier {
             room: self.room.clone(),
         };
         lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Checks that it holds, and at most.

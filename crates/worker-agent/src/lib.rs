@@ -9,7 +9,7 @@ mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::{Clock, Ledger};
+use baton_ledger::{Clock, Ledger, hand_back};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
@@ -80,6 +80,7 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Steps that it holds, and at most: over all agents that it hosts.

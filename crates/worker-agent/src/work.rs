@@ -81,7 +81,7 @@ impl WorkerAgent {
         };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
-        let stream = self.streams.open(&leased.task);
+        let stream = self.streams.open(&leased.task, leased.token.attempt);
         let called = self
             .caller
             .on_behalf_of(&leased.tenant)
