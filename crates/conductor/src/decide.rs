@@ -3,6 +3,7 @@
 use crate::{
     Conductor,
     known::{FoldError, input_of},
+    metrics::failovers,
     span,
 };
 use async_trait::async_trait;
@@ -56,8 +57,10 @@ impl Decider {
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
+        let lost = span::lost(&fold.run, &events);
         events.iter().for_each(|event| fold.run.apply(event));
         let decision = fold.run.decide(view.now);
+        let failovers = failovers(&decision);
         decision.events.iter().for_each(|event| fold.run.apply(event));
         let tasks = tasks(&decision);
         let Decision { events: decided, withdraw, end, .. } = decision;
@@ -79,10 +82,16 @@ impl Decider {
         fold.len = view.journal_len + events.len() as u64;
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
-        match persist(stop, || ledger.commit(commit.clone())).await {
+        let committed = persist(stop, || ledger.commit(commit.clone())).await;
+        if committed.is_ok() {
+            self.0.metrics.decided(&failovers);
+            span::tell_lost(&self.0.tracer, leased, &view.tenant, lost);
+        }
+        match committed {
             Ok(_) if ended => {
                 known.forget(id);
                 if let Some(end) = &end {
+                    self.0.metrics.ended(id, &view, end);
                     span::run(&self.0.tracer, leased, &view, end);
                 }
             }

@@ -7,6 +7,7 @@ mod ask;
 mod decide;
 mod housekeeping;
 mod known;
+mod metrics;
 mod plan;
 mod planning;
 mod report;
@@ -18,8 +19,10 @@ use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use known::Known;
+use metrics::ConductorMetrics;
+pub use metrics::METRICS;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,6 +45,7 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    metrics: ConductorMetrics,
 }
 
 impl Conductor {
@@ -62,7 +66,14 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            metrics: ConductorMetrics::of(&Metrics::default()),
         }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: ConductorMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of runs that end here, of plans, and of calls to the policy.

@@ -46,6 +46,7 @@ impl v1::conductor_server::Conductor for Conductor {
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
+        let whose = tenant.to_string();
         let (submission, events) = submission(ask, key, traceparent)?;
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
@@ -59,6 +60,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
     }

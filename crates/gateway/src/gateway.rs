@@ -7,12 +7,13 @@ use crate::{
     edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
     error::ApiError,
     limits::{DRAIN, PLAN_TIMEOUT, REQUESTS_MAX},
+    metrics::HttpMetrics,
     models,
     peers::{Conductor, Peers},
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
-    span::spanned,
+    span::{Telemetry, told},
     status,
 };
 use axum::{
@@ -25,7 +26,7 @@ use axum::{
     routing::{get, post},
 };
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -36,7 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub struct Gateway {
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain: Duration,
-    pub(crate) tracer: Tracer,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What every handler has.
@@ -77,12 +78,18 @@ impl Gateway {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), drain: DRAIN, tracer: Tracer::off() })
+        Ok(Self { shared: Arc::new(shared), drain: DRAIN, telemetry: Telemetry::default() })
     }
 
     /// The same, with a span of every request that asks for work.
     pub fn traced(mut self, tracer: Tracer) -> Self {
-        self.tracer = tracer;
+        self.telemetry.tracer = tracer;
+        self
+    }
+
+    /// The same, counting among the metrics of the process.
+    pub fn measured(mut self, metrics: &Metrics) -> Self {
+        self.telemetry.metrics = HttpMetrics::of(metrics);
         self
     }
 
@@ -114,7 +121,7 @@ impl Gateway {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(self.tracer.clone(), spanned))
+            .layer(from_fn_with_state(self.telemetry.clone(), told))
             .layer(from_fn(named))
             .with_state(shared.clone())
     }

@@ -13,6 +13,8 @@ mod embedded;
 mod error;
 mod housekeeping;
 mod lessee;
+mod metered;
+mod metrics;
 mod port;
 mod remembered;
 mod room;
@@ -33,6 +35,8 @@ pub use embedded::{
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
 pub use lessee::{Handler, Lessee, SILENT_MS, persist};
+pub use metered::Metered;
+pub use metrics::{Gauges, METRICS};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;

@@ -4,6 +4,7 @@
 mod form;
 mod hosts;
 mod messages;
+mod metrics;
 mod service;
 mod span;
 mod streams;
@@ -13,8 +14,10 @@ use baton_call::Caller;
 use baton_ledger::Ledger;
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use hosts::{Hosts, Rooms};
+pub use metrics::METRICS;
+use metrics::WorkerMetrics;
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,7 @@ pub struct WorkerAgent {
     streams: Arc<Streams>,
     rooms: Rooms,
     tracer: Tracer,
+    metrics: WorkerMetrics,
 }
 
 impl WorkerAgent {
@@ -44,7 +48,14 @@ impl WorkerAgent {
         caller: Caller,
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
-        Self { holder, ledger, registry, caller, streams, rooms, tracer }
+        let metrics = WorkerMetrics::of(&Metrics::default());
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: WorkerMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of its steps and of calls to its agents.

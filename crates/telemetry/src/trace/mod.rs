@@ -7,11 +7,12 @@
 
 mod environment;
 mod export;
+mod metrics;
 mod place;
 mod span;
 mod tracer;
 
-pub use export::Flow;
+pub use metrics::METRICS as TRACE_METRICS;
 pub use place::{Place, SpanKey};
 pub use span::{Attribute, Parent, Span, SpanKind};
 pub use tracer::{Tracer, Traces};

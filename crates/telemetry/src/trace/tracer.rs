@@ -2,11 +2,11 @@
 
 use super::{
     environment::Environment,
-    export::{self, Flow, Queue},
+    export::{self, Queue},
     place::{Place, SpanKey},
     span::{Span, SpanKind, draw},
 };
-use crate::{TelemetryError, TraceParent};
+use crate::{Metrics, TelemetryError, TraceParent};
 use opentelemetry::{
     Context, TraceFlags,
     trace::{SpanContext, SpanId, TraceContextExt as _, TraceId, TraceState},
@@ -46,13 +46,13 @@ impl Traces {
     ///
     /// # Errors
     /// Variables that no exporter can be made of.
-    pub fn from_env() -> Result<Self, TelemetryError> {
+    pub fn from_env(metrics: &Metrics) -> Result<Self, TelemetryError> {
         let Some(environment) = Environment::read(|name| std::env::var(name).ok()) else {
             return Ok(Self(None));
         };
         // Every service has an exporter like this one. Whether there can be any is known now.
         drop(export::exporter().map_err(TelemetryError::Exporter)?);
-        let queue = Queue::start(environment.batches);
+        let queue = Queue::start(environment.batches, metrics);
         Ok(Self(Some(Arc::new(Exporting { queue, environment }))))
     }
 
@@ -69,11 +69,6 @@ impl Traces {
             contents: environment.contents,
             sampler: environment.sampler.clone(),
         })))
-    }
-
-    /// How many spans went which way so far.
-    pub fn flow(&self) -> Flow {
-        self.0.as_ref().map(|exporting| exporting.queue.flow()).unwrap_or_default()
     }
 
     /// Exports what waits, for a bounded time.
@@ -131,14 +126,7 @@ impl Tracer {
 
     /// An attempt whose holder lost it, told by whoever follows: the one that it happened
     /// to may be dead. It has no length, because nobody knows when it began.
-    pub fn lost(
-        &self,
-        place: Place<'_>,
-        name: impl Into<Cow<'static, str>>,
-        task: u32,
-        attempt: u32,
-    ) -> Span {
-        let key = SpanKey::Lost { task, attempt };
+    pub fn lost(&self, place: Place<'_>, name: impl Into<Cow<'static, str>>, key: SpanKey) -> Span {
         let mut span = self.below(place, name.into(), key.id(place.run));
         span.fail("lease_lost", "the process that held the task died, or was not heard of in time");
         span
