@@ -9,7 +9,7 @@ use crate::{
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     running::Running,
     settings::{InForce, simulated_url},
-    team::{self, Parts, Place},
+    team::{self, Load, Parts, Place, belong},
 };
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
@@ -18,7 +18,7 @@ use baton_gateway::Gateway;
 use baton_ledger::{EmbeddedLedger, Gauges, Ledger, Metered, Remembered};
 use baton_planner::Strategy;
 use baton_provider::RetryPolicy;
-use baton_registry::{InProcess, Kind, Registry, Settings};
+use baton_registry::{InProcess, Kind, Member, Registry, Settings};
 use baton_sim::SimOptions;
 use baton_telemetry::{Metrics, Tracer, Traces};
 use std::{
@@ -29,6 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -112,7 +113,11 @@ impl Node {
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
         }
-        let tracer = traces.service("gateway", &team::holder(Kind::Gateway));
+        let holder = team::holder(Kind::Gateway);
+        let tracer = traces.service(Kind::Gateway.name(), &holder);
+        let member = Member::new(holder, Kind::Gateway, format!("http://{address}"));
+        let load: Load = Arc::new(|| (0, 0));
+        belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
         serve_http(&mut services, http, registry.clone(), tracer, &metrics);
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
@@ -263,6 +268,8 @@ pub(crate) fn show_metrics(
                     }
                 }
             };
+            let address = listener.local_addr()?;
+            tracing::info!(url = format!("http://{address}/metrics"), "metrics are shown");
             let stop = stop.cancelled_owned();
             baton_telemetry::serve_metrics(listener, metrics, refresh, stop).await
         }

@@ -92,7 +92,7 @@ impl Decider {
                 known.forget(id);
                 if let Some(end) = &end {
                     self.0.metrics.ended(id, &view, end);
-                    span::run(&self.0.tracer, leased, &view, end);
+                    span::run(&self.0, leased, &view, end);
                 }
             }
             Ok(_) => known.keep(id, fold),

@@ -16,7 +16,7 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee, Room};
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
 use baton_telemetry::{Metrics, Tracer};
@@ -46,6 +46,9 @@ pub struct Conductor {
     stopping: CancellationToken,
     tracer: Tracer,
     metrics: ConductorMetrics,
+    clock: Clock,
+    /// Gives each run a name that no other has.
+    name: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Conductor {
@@ -67,6 +70,8 @@ impl Conductor {
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
             metrics: ConductorMetrics::of(&Metrics::default()),
+            clock: Clock::default(),
+            name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
         }
     }
 
@@ -80,6 +85,16 @@ impl Conductor {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock and naming runs so: for simulations, which repeat.
+    #[must_use]
+    pub fn determined(
+        self,
+        clock: Clock,
+        name: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { clock, name: Arc::new(name), ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.

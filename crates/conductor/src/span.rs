@@ -1,6 +1,7 @@
 //! The spans of runs and plans.
 
 use crate::{
+    Conductor,
     ask::Label,
     metrics,
     plan::Done,
@@ -8,18 +9,23 @@ use crate::{
 };
 use baton_engine::{End, Event, Input, Outcome, PlanAssignment, Run, Status, StepState};
 use baton_ledger::{Leased, RunView, TaskSpan};
+use baton_registry::Kind;
 use baton_telemetry::{Span, SpanKey, SpanKind, TraceParent, Tracer, names};
 use baton_workflow::{AgentCard, AgentId, Incident, StepId, TenantId};
 
 /// A run that has ended: told by whoever decided so, from its submission on, by the
 /// ledger's clock.
-pub(crate) fn run(tracer: &Tracer, leased: &Leased, view: &RunView, end: &End) {
+pub(crate) fn run(conductor: &Conductor, leased: &Leased, view: &RunView, end: &End) {
+    let tracer = &conductor.tracer;
     if !tracer.is_on() {
         return;
     }
     let label: Option<Label> = serde_json::from_slice(&view.label).ok();
     let model = label.map_or_else(|| "baton".to_owned(), |label| label.model);
-    let mut span = tracer.run(leased.place(), format!("{} {model}", names::INVOKE_WORKFLOW));
+    let gateways = conductor.registry.members(Kind::Gateway);
+    let is_there = |name: &str| gateways.iter().any(|gateway| gateway.holder == name);
+    let name = format!("{} {model}", names::INVOKE_WORKFLOW);
+    let mut span = tracer.run(leased.place(), name, is_there);
     span.set(names::OPERATION, names::INVOKE_WORKFLOW);
     span.set(names::KIND, names::CHAIN);
     span.set(names::WORKFLOW, model);

@@ -14,7 +14,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use baton_telemetry::{Metrics, Span, SpanKind, TraceParent, Tracer, names};
+use baton_telemetry::{Metrics, Origin, Span, SpanKind, TraceParent, Tracer, names};
 use baton_workflow::TenantId;
 use futures::StreamExt as _;
 
@@ -49,8 +49,10 @@ pub(crate) async fn told(
     let mut answering = metrics.begin(route.unwrap_or(NO_ROUTE));
     let traced = tracer.is_on() && request.method() == Method::POST;
     let mut span = if traced { open(&tracer, &request) } else { Span::default() };
-    if let Some(context) = span.context() {
-        request.extensions_mut().insert(context);
+    if let Some(trace) = span.context() {
+        let above = given(request.headers()).map(TraceParent::span_id);
+        let edge = tracer.instance().map(str::to_owned);
+        request.extensions_mut().insert(Origin { trace, above, edge });
     }
     let response = next.run(request).await;
     answering.status = Some(response.status().as_u16());
@@ -113,7 +115,8 @@ fn given(headers: &HeaderMap) -> Option<TraceParent> {
 }
 
 /// What a request hands on: its own span, or the caller's where it has none.
-pub(crate) fn context_of(request: &Request) -> Option<String> {
-    let own = request.extensions().get::<TraceParent>().copied();
-    own.or_else(|| given(request.headers())).map(|context| context.to_string())
+pub(crate) fn origin_of(request: &Request) -> Option<Origin> {
+    let own = request.extensions().get::<Origin>().cloned();
+    let caller = || given(request.headers());
+    own.or_else(|| caller().map(|trace| Origin { trace, above: None, edge: None }))
 }

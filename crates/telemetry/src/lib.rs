@@ -13,5 +13,7 @@ pub use log::{Format, Guard, LogOptions, TelemetryError, start};
 pub use metrics::{
     Measure, Metric, MetricKind, Metrics, One, QUICK_SECONDS, SLOW_SECONDS, SMALL, serve_metrics,
 };
-pub use trace::{Attribute, Parent, Place, Span, SpanKey, SpanKind, TRACE_METRICS, Tracer, Traces};
+pub use trace::{
+    Attribute, Origin, Parent, Place, Span, SpanKey, SpanKind, TRACE_METRICS, Tracer, Traces,
+};
 pub use trace_parent::{TraceParent, TraceParentError};

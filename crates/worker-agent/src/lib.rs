@@ -11,7 +11,7 @@ mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::Ledger;
+use baton_ledger::{Clock, Ledger};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
 use baton_telemetry::{Metrics, Tracer};
@@ -37,6 +37,7 @@ pub struct WorkerAgent {
     rooms: Rooms,
     tracer: Tracer,
     metrics: WorkerMetrics,
+    clock: Clock,
 }
 
 impl WorkerAgent {
@@ -49,7 +50,8 @@ impl WorkerAgent {
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
         let metrics = WorkerMetrics::of(&Metrics::default());
-        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics }
+        let clock = Clock::default();
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics, clock }
     }
 
     /// The same, counting among the metrics of the process.
@@ -62,6 +64,12 @@ impl WorkerAgent {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock: for simulations, which repeat.
+    #[must_use]
+    pub fn on_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as

@@ -32,6 +32,7 @@ pub(super) struct Service {
     pub(super) traces: Queue,
     /// Whether what is said is exported too.
     pub(super) contents: bool,
+    instance: String,
     sampler: Box<dyn ShouldSample>,
 }
 
@@ -67,6 +68,7 @@ impl Traces {
             index: queue.service(resource),
             traces: queue.clone(),
             contents: environment.contents,
+            instance: instance.to_owned(),
             sampler: environment.sampler.clone(),
         })))
     }
@@ -108,13 +110,24 @@ impl Tracer {
         Span::open(service, trace, parent, name.into(), kind)
     }
 
-    /// A whole run.
-    pub fn run(&self, place: Place<'_>, name: impl Into<Cow<'static, str>>) -> Span {
+    /// What tells the service from others of its kind; nothing where nothing is exported.
+    pub fn instance(&self) -> Option<&str> {
+        self.0.as_ref().map(|service| service.instance.as_str())
+    }
+
+    /// A whole run, under whatever asked for it. A gateway that asked for it and is gone, as
+    /// `is_there` says of its name, has told nothing.
+    pub fn run(
+        &self,
+        place: Place<'_>,
+        name: impl Into<Cow<'static, str>>,
+        is_there: impl FnOnce(&str) -> bool,
+    ) -> Span {
         let Some(service) = &self.0 else { return Span::default() };
         let (trace_id, given) = place.trace();
         let id = SpanKey::Run.id(place.run);
         let Some(trace) = service.place(trace_id, given, id) else { return Span::default() };
-        let parent = place.above().map(|id| (id, true));
+        let parent = place.above(is_there).map(|id| (id, true));
         Span::open(service, trace, parent, name.into(), SpanKind::Internal)
     }
 
