@@ -9,7 +9,7 @@ use baton_conductor::Conductor;
 use baton_ledger::Ledger;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_registry::{Kind, Member, Registry};
-use baton_telemetry::Traces;
+use baton_telemetry::{Metrics, Traces};
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use std::{
@@ -28,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) caller: Caller,
     pub(crate) traces: Traces,
+    pub(crate) metrics: Metrics,
 }
 
 /// Where a service's server listens, and under which address the others call it.
@@ -85,7 +86,7 @@ pub(crate) async fn serve(
 ) -> Result<String, Failure> {
     let (listener, address) = place.open()?;
     let tls = &place.tls;
-    let Parts { ledger, registry, caller, traces } = parts.clone();
+    let Parts { ledger, registry, caller, traces, metrics } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
@@ -97,7 +98,7 @@ pub(crate) async fn serve(
         Kind::Conductor => {
             let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
             let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
-            let conductor = conductor.traced(tracer).dialing(dialer);
+            let conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
             let routes = Routes::new(conductor.service());
             spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = conductor.clone();
@@ -112,7 +113,8 @@ pub(crate) async fn serve(
         }
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
-            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
+            let worker = worker.traced(tracer).measured(&metrics);
             let routes = Routes::new(worker.service());
             spawn_grpc(
                 services,
@@ -133,7 +135,8 @@ pub(crate) async fn serve(
             Arc::new(move || loaded.load())
         }
         Kind::Verifier => {
-            let verifier = Verifier::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
+            let verifier = verifier.traced(tracer).measured(&metrics);
             let routes = Routes::new(verifier.service());
             spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = verifier.clone();

@@ -9,6 +9,7 @@ mod deaths;
 mod decide;
 mod housekeeping;
 mod known;
+mod metrics;
 mod plan;
 mod planning;
 mod report;
@@ -20,8 +21,10 @@ use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Clock, Ledger, Lessee, Room, hand_back};
 use baton_proto::{Dialer, v1::conductor_server::ConductorServer};
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use known::Known;
+use metrics::ConductorMetrics;
+pub use metrics::METRICS;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -44,6 +47,7 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    metrics: ConductorMetrics,
     clock: Clock,
     /// Gives each run a name that no other has.
     name: Arc<dyn Fn() -> String + Send + Sync>,
@@ -68,10 +72,17 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            metrics: ConductorMetrics::of(&Metrics::default()),
             clock: Clock::default(),
             name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
             dialer: Dialer::default(),
         }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: ConductorMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of runs that end here, of plans, and of calls to the policy.

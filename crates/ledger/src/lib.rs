@@ -14,6 +14,8 @@ mod embedded;
 mod error;
 mod housekeeping;
 mod lessee;
+mod metered;
+mod metrics;
 mod port;
 mod remembered;
 mod room;
@@ -35,6 +37,8 @@ pub use embedded::{
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
 pub use lessee::{Handler, Lessee, SILENT_MS, hand_back, persist};
+pub use metered::Metered;
+pub use metrics::{Gauges, METRICS};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;
