@@ -301,6 +301,13 @@ pub(crate) struct Ledger {
     /// Folder of the ledger, as given to `baton up`.
     #[arg(long, default_value = "baton-data", value_name = "DIR", global = true)]
     pub(crate) data: PathBuf,
+    /// The Redis of a cluster's ledger, in place of a folder: `redis://HOST:PORT`, or several
+    /// with commas between them. Its password is in `BATON_REDIS_PASSWORD`.
+    #[arg(long, env = "BATON_REDIS", value_name = "URL", global = true)]
+    pub(crate) redis: Option<String>,
+    /// A configuration whose `[ledger]` says how that Redis is reached.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
     /// Form of what is printed.
     #[arg(short, long, value_enum, default_value = "text", global = true)]
     pub(crate) output: Format,

@@ -21,6 +21,7 @@ mod run;
 mod runs;
 mod settings;
 mod sim;
+mod store;
 mod tasks;
 mod team;
 mod top;

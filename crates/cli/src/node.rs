@@ -8,6 +8,7 @@ use crate::{
     exit::Failure,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     settings::{InForce, simulated_url},
+    store,
     team::{self, Parts, Place},
 };
 use baton_actor::{RestartBudget, Supervisor};
@@ -20,7 +21,7 @@ use baton_provider::RetryPolicy;
 use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
 use std::{
-    fs, io,
+    io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -78,7 +79,7 @@ impl Node {
         let (settings, simulated) = (in_force.settings.clone(), in_force.simulated);
         let connections = connections(&settings)?;
         let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
-        let ledger = open(options.stays.then(|| server.data.clone())).await?;
+        let ledger = store::embedded(options.stays.then(|| server.data.clone())).await?;
         let caller = caller.with_ledger(Arc::new(ledger.clone()));
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
@@ -157,22 +158,6 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::other(format!("a port is lost: {error}")))
 }
 
-async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
-    let opened = match data {
-        None => EmbeddedLedger::in_memory(),
-        Some(folder) => {
-            fs::create_dir_all(&folder).map_err(|error| {
-                Failure::other(format!("cannot make the folder {}: {error}", folder.display()))
-                    .named(StartCode::DataFolder)
-            })?;
-            let file = folder.join(LEDGER_FILE);
-            let opening = tokio::task::spawn_blocking(move || EmbeddedLedger::open(file));
-            opening.await.map_err(|error| Failure::other(error.to_string()))?
-        }
-    };
-    opened.map_err(|error| Failure::other(error.to_string()).named(StartCode::LedgerUnusable))
-}
-
 pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
     Connections::default().of(settings).map_err(|wrong| {
         let wrong: Vec<_> = wrong.into_iter().map(|(_, reason)| reason).collect();
@@ -207,7 +192,11 @@ fn serve_sim(services: &mut Supervisor, listener: TcpListener, pool: &PoolArgs) 
     });
 }
 
-pub(crate) fn serve_http(services: &mut Supervisor, listener: TcpListener, registry: Arc<dyn Registry>) {
+pub(crate) fn serve_http(
+    services: &mut Supervisor,
+    listener: TcpListener,
+    registry: Arc<dyn Registry>,
+) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());

@@ -3,7 +3,7 @@
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
     AccountSettings, PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults,
-    TimeoutSettings, read_settings_over, settings_for, settings_from_env,
+    TimeoutSettings, ledger_from_env, read_settings_over, settings_for, settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -57,6 +57,8 @@ impl InForce {
                 (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
             }
         };
+        let mut settings = settings;
+        ledger_from_env(&mut settings.ledger, &env)?;
         let simulated = is_simulated(&settings);
         Ok(Self { settings, simulated, text, base })
     }

@@ -37,8 +37,10 @@ pub(crate) struct Place {
 
 impl Place {
     /// Some port of the loopback interface, for processes of one machine.
-    pub(crate) const LOOPBACK: Self =
-        Self { listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0), advertise: None };
+    pub(crate) const LOOPBACK: Self = Self {
+        listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+        advertise: None,
+    };
 
     /// The port, and what others call it.
     pub(crate) fn open(&self) -> Result<(TcpListener, String), Failure> {

@@ -41,6 +41,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             depth: 1,
         },
         retention: RetentionSettings::default(),
+        ledger: None,
         tenants: BTreeMap::new(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }

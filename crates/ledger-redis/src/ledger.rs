@@ -2,6 +2,7 @@
 
 use crate::{
     RedisOptions, account, housekeeping,
+    memory::Memory,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -34,27 +35,31 @@ const WAIT_MS_MAX: u64 = 3_600_000;
 pub struct RedisLedger {
     store: Arc<Store>,
     waker: Arc<Waker>,
+    memory: Memory,
+    stop: CancellationToken,
     /// Ends the subscription with the ledger.
-    _stop: DropGuard,
+    _ends: DropGuard,
 }
 
 impl RedisLedger {
     /// Connects, checks that the server keeps what it acknowledges, and adopts it.
     /// `Unusable` says what to set; `Unavailable` that there is no server to be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, LedgerError> {
-        let client = redis::Client::open(options.url.as_str()).map_err(|error| {
-            LedgerError::Unusable(format!(
-                "the URL of Redis is not one: expected redis://HOST:PORT ({error})"
-            ))
-        })?;
-        let store = Arc::new(Store::open(client.clone(), &options).await?);
+        let client = options.client()?;
+        let store = Arc::new(Store::open(&client, &options).await?);
         start::check(&store, options.durability).await?;
         store.adopt(0).await?;
         let waker = Arc::new(Waker::default());
         let stop = CancellationToken::new();
         let (serving, base, stopped) = (waker.clone(), store.base().to_owned(), stop.child_token());
         tokio::spawn(async move { serving.serve(client, base, stopped).await });
-        Ok(Self { store, waker, _stop: stop.drop_guard() })
+        let memory = Memory::new(options.memory_percent_max);
+        Ok(Self { store, waker, memory, _ends: stop.clone().drop_guard(), stop })
+    }
+
+    /// Stops listening for hints. What was acknowledged is in the store already.
+    pub fn close(&self) {
+        self.stop.cancel();
     }
 
     /// For scripts that are refused for no reason but a lost lease or a bad argument.
@@ -170,6 +175,7 @@ impl Ledger for RedisLedger {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
+        self.memory.admit(&self.store).await?;
         let Submission { tenant, run, key, digest, budget, .. } = &submission;
         let budget = format!(
             "{} {} {} {} {}",

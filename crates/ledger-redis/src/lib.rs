@@ -6,8 +6,10 @@
 //! here keeps state that a restart of this process could lose.
 
 mod account;
+pub mod barrier;
 mod housekeeping;
 mod ledger;
+mod memory;
 mod options;
 mod reply;
 mod request;
@@ -19,4 +21,4 @@ mod waker;
 mod watch;
 
 pub use ledger::RedisLedger;
-pub use options::{Durability, RedisOptions};
+pub use options::{Durability, RedisOptions, Tls};

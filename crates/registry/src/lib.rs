@@ -18,14 +18,14 @@ mod settings;
 mod watched;
 
 pub use compare::{Difference, differences, step};
-pub use environment::{VARIABLES, settings_from_env};
+pub use environment::{VARIABLES, ledger_from_env, settings_from_env};
 pub use in_force::{Configuration, Refusal};
 pub use member::{InProcess, Kind, Member, Registry, RegistryError};
 pub use origins::Origins;
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
 pub use settings::{
-    AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
-    ProviderSettings, RetentionSettings, SecretRef, ServerSettings, Settings, StrategySettings,
-    TenantSettings, TimeoutSettings, settings_for,
+    AccountSettings, Auth, BUDGET_DEFAULT, DurabilitySetting, KeySettings, LedgerSettings,
+    PolicySettings, ProviderKind, ProviderSettings, RetentionSettings, SecretRef, ServerSettings,
+    Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
 };
 pub use watched::WatchedFiles;

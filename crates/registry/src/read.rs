@@ -7,6 +7,7 @@ mod agent;
 mod bounds;
 mod faults;
 mod keys;
+mod ledger;
 mod policy;
 mod provider;
 mod retention;
@@ -20,6 +21,7 @@ pub use faults::{Complaint, SettingsFaults};
 
 pub(crate) use agent::{CONCURRENCY, POLICY_AGENT};
 pub(crate) use faults::Faults;
+pub(crate) use ledger::check_redis_url;
 pub(crate) use provider::{ANTHROPIC_KEY, ANTHROPIC_URL, check_base_url};
 
 use crate::{PolicySettings, Settings, StrategySettings};
@@ -42,6 +44,7 @@ const ROOT: Shape = Shape {
         "limits",
         "budget",
         "retention",
+        "ledger",
         "tenants",
         "keys",
     ],
@@ -137,6 +140,7 @@ fn read_text(
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
     let retention = retention::retention(root, faults);
+    let ledger = ledger::ledger(root, context, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
@@ -155,6 +159,7 @@ fn read_text(
         limits,
         budget,
         retention,
+        ledger,
         tenants,
         auth,
     })

@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 14] = [
     "BATON_API_KEY",
     "BATON_CONFIG",
     "BATON_ENDPOINT",
@@ -32,6 +32,8 @@ pub const VARIABLES: [&str; 12] = [
     "BATON_MODELS",
     "BATON_OUTPUT",
     "BATON_PROFILE",
+    "BATON_REDIS",
+    "BATON_REDIS_PASSWORD",
     "CLICOLOR_FORCE",
     "NO_COLOR",
     "OPENAI_API_KEY",

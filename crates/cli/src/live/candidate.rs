@@ -58,7 +58,11 @@ impl Live {
         let mut settings = read.settings;
         let in_force = self.registry.settings();
         let wanted = self.overrides.over(settings.server);
-        let restart = differing(&wanted, &in_force.server);
+        let mut restart = differing(&wanted, &in_force.server);
+        if settings.ledger != in_force.ledger {
+            restart.push("ledger".to_owned());
+            settings.ledger.clone_from(&in_force.ledger);
+        }
         settings.server = in_force.server.clone();
         if let Err(reason) = check_exposure(settings.server.listen, &settings) {
             wrong.add(&["keys"], reason);
