@@ -116,4 +116,4 @@ def test_a_form_is_kept_or_told_to_be_missing(client, kind, model):
         assert "not JSON" in report["form_fault"]
     else:
         assert (report["status"], report["shortfall"]) == ("incomplete", "malformed")
-        assert report["rounds"][0]["steps"][0]["attempts"][0]["status"] == "malformed"
+        assert report["rounds"][0]["steps"][0]["tasks"][0]["status"] == "malformed"

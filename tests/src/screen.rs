@@ -18,7 +18,7 @@ pub struct Screen {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     parser: Arc<Mutex<vt100::Parser>>,
-    _terminal: Box<dyn MasterPty + Send>,
+    terminal: Box<dyn MasterPty + Send>,
 }
 
 impl Screen {
@@ -47,7 +47,7 @@ impl Screen {
                 }
             }
         });
-        Self { child, keys, parser, _terminal: pair.master }
+        Self { child, keys, parser, terminal: pair.master }
     }
 
     /// Presses keys, as the bytes that a terminal sends for them.
@@ -76,12 +76,15 @@ impl Screen {
         self.parser.lock().unwrap().screen().alternate_screen()
     }
 
-    /// Waits until the terminal is as a shell needs it: its own screen, with a cursor.
+    /// Waits until the terminal is as a shell needs it: its own screen, with a cursor, and
+    /// lines that are read and echoed as they are typed.
     pub fn until_given_back(&self) {
         until("the terminal to be given back", || {
             let parser = self.parser.lock().unwrap();
             let screen = parser.screen();
-            (!screen.alternate_screen() && !screen.hide_cursor()).then_some(())
+            let modes = format!("{:?}", self.terminal.get_termios()?.local_flags);
+            let cooked = modes.contains("ICANON") && modes.contains("ECHO");
+            (cooked && !screen.alternate_screen() && !screen.hide_cursor()).then_some(())
         });
     }
 

@@ -128,11 +128,11 @@ fn the_checker_sees_a_vendor_outside_its_door() {
         depends(name, vendor, &expected);
     };
     outside("conductor", "redis", "ledger-redis");
-    outside("gateway", "etcd-client", "registry-etcd");
-    outside("worker-agent", "prost", "proto");
-    outside("worker-agent", "prost-types", "proto");
-    outside("cli", "tonic-prost", "proto");
-    outside("cli", "opentelemetry_sdk", "telemetry");
+    outside("registry-etcd", "etcd-client", "nobody");
+    outside("worker-agent", "prost", "proto, registry-etcd, testkit");
+    outside("worker-agent", "prost-types", "proto, registry-etcd, testkit");
+    outside("cli", "tonic-prost", "proto, registry-etcd");
+    outside("cli", "opentelemetry_sdk", "telemetry, testkit");
     outside("cli", "tracing-subscriber", "telemetry");
     outside("cli", "reqwest", "provider-http");
     outside("conductor", "redb", "ledger");
@@ -141,6 +141,7 @@ fn the_checker_sees_a_vendor_outside_its_door() {
     for (name, vendor) in [
         ("ledger-redis", "redis"),
         ("proto", "prost"),
+        ("registry-etcd", "prost"),
         ("provider-http", "reqwest"),
         ("gateway", "tonic"),
         ("cli", "tracing"),

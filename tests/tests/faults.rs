@@ -153,9 +153,9 @@ impl Table {
             self.add("plans that a strategy stood in for");
         }
         for step in list(round, "steps") {
-            let attempts = list(step, "attempts");
-            attempts.iter().for_each(|attempt| self.incidents(attempt));
-            if attempts.len() > 1 {
+            let tasks = list(step, "tasks");
+            tasks.iter().for_each(|task| self.incidents(task));
+            if tasks.len() > 1 {
                 self.add("steps that went to another agent");
             }
         }

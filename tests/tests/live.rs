@@ -54,10 +54,10 @@ fn priced(id: &str, model: &str, input: f64, output: f64) -> String {
     agent(id, "sim", model).replace("price = { input = 0.3, output = 1.2 }", &price)
 }
 
-/// The attempts of all steps.
-fn attempts(report: &Value) -> Vec<Value> {
+/// The tasks of all steps.
+fn tasks(report: &Value) -> Vec<Value> {
     let steps = rounds(report).iter().flat_map(|round| round["steps"].as_array().unwrap());
-    steps.flat_map(|step| step["attempts"].as_array().unwrap().clone()).collect()
+    steps.flat_map(|step| step["tasks"].as_array().unwrap().clone()).collect()
 }
 
 /// What an attempt costs at these dollars per million tokens.
@@ -176,21 +176,21 @@ fn a_configuration_changes_under_load_and_no_run_fails_for_it() {
     println!("{} runs under four configurations", ended.len());
     for (before, after, report) in ended.iter() {
         assert_eq!(report["status"], "completed", "{report}");
-        for attempt in attempts(report).iter().filter(|a| a["agent"] == "arith") {
-            let (at_old, at_new) = (costs(attempt, old), costs(attempt, new));
+        for task in tasks(report).iter().filter(|task| task["agent"] == "arith") {
+            let (at_old, at_new) = (costs(task, old), costs(task, new));
             match (before, after) {
-                (_, ..=2) => assert!(at_old, "{attempt}"),
-                (3.., 3) => assert!(at_new, "{attempt}"),
-                (4.., _) => panic!("an agent that is not there: {attempt}"),
-                _ => assert!(at_old || at_new, "{attempt}"),
+                (_, ..=2) => assert!(at_old, "{task}"),
+                (3.., 3) => assert!(at_new, "{task}"),
+                (4.., _) => panic!("an agent that is not there: {task}"),
+                _ => assert!(at_old || at_new, "{task}"),
             }
         }
         let run = report["id"].as_str().unwrap();
         assert_eq!(Journal::read(&client, run, 0).fault(), None);
     }
     let priced = |price| {
-        let attempts = ended.iter().flat_map(|(_, _, report)| attempts(report));
-        attempts.filter(|a| a["agent"] == "arith" && costs(a, price)).count()
+        let tasks = ended.iter().flat_map(|(_, _, report)| tasks(report));
+        tasks.filter(|a| a["agent"] == "arith" && costs(a, price)).count()
     };
     assert!(priced(old) > 0 && priced(new) > 0, "both prices were paid");
 }
@@ -231,7 +231,7 @@ fn queued(client: &Client) -> Vec<String> {
 /// How the steps of a run that asked for the slow agent were done.
 fn told(report: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    attempts(report).iter().map(|a| (text(&a["agent"]), text(&a["failure"]))).collect()
+    tasks(report).iter().map(|a| (text(&a["agent"]), text(&a["failure"]))).collect()
 }
 
 #[test]

@@ -101,9 +101,9 @@ fn adds_up(report: &Value, usage: &Value) {
         }
         for step in steps(round) {
             add(&mut sum, step);
-            let mut attempts = [0; 4];
-            step["attempts"].as_array().unwrap().iter().for_each(|a| add(&mut attempts, a));
-            assert_eq!(attempts, spent(step), "{step}");
+            let mut tasks = [0; 4];
+            step["tasks"].as_array().unwrap().iter().for_each(|task| add(&mut tasks, task));
+            assert_eq!(tasks, spent(step), "{step}");
         }
     }
     assert_eq!(sum, spent(&report["usage"]), "{report}");
@@ -352,12 +352,12 @@ fn a_step_fails_over_to_another_agent() {
     assert_eq!(report["status"], "completed");
     let step = &steps(&rounds(report)[0])[0];
     assert_eq!(step["agent"], "well");
-    let attempts = step["attempts"].as_array().unwrap();
-    let told: Vec<_> = attempts.iter().map(|a| (&a["agent"], &a["status"])).collect();
+    let tasks = step["tasks"].as_array().unwrap();
+    let told: Vec<_> = tasks.iter().map(|a| (&a["agent"], &a["status"])).collect();
     let (failed, done) = (json!("failed"), json!("done"));
     assert_eq!(told, [(&json!("unreachable"), &failed), (&json!("well"), &done)]);
     assert!(
-        attempts[0]["failure"].as_str().is_some_and(|failure| failure.contains("connect")),
+        tasks[0]["failure"].as_str().is_some_and(|failure| failure.contains("connect")),
         "{step}"
     );
     adds_up(report, &reply.json["usage"]);

@@ -77,12 +77,15 @@ fn the_terminal_is_given_back_however_it_ends() {
     assert_eq!(interrupted.ended(), 0);
     interrupted.until_given_back();
 
-    let mut stopped = Screen::start(&args);
-    stopped.until_shown("q quit");
-    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", stopped.pid())]).status();
-    assert!(kill.unwrap().success());
-    assert_eq!(stopped.ended(), 130);
-    stopped.until_given_back();
+    // What an orchestrator sends, and what a terminal that is closed does.
+    for signal in ["TERM", "HUP"] {
+        let mut stopped = Screen::start(&args);
+        stopped.until_shown("q quit");
+        let kill = format!("kill -{signal} {}", stopped.pid());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert_eq!(stopped.ended(), 130);
+        stopped.until_given_back();
+    }
 }
 
 #[test]

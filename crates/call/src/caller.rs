@@ -12,6 +12,7 @@ use crate::{
 use baton_codes::FailureCode;
 use baton_ledger::{Bound, Ledger};
 use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
+use baton_telemetry::Parent;
 use baton_workflow::{
     AccountTerms, AgentCard, AgentId, HedgeTerms, Incident, Resource, Spend, TenantId,
 };
@@ -37,6 +38,8 @@ pub struct Caller {
     gate: Gate,
     limits: Arc<RwLock<CallLimits>>,
     pub(crate) latencies: Arc<Latencies>,
+    /// What its calls are made for, in traces.
+    pub(crate) parent: Parent,
 }
 
 /// What bounds calls besides the budgets of runs.
@@ -165,6 +168,7 @@ impl Caller {
             gate: Gate::new(None),
             limits: Arc::default(),
             latencies: Arc::default(),
+            parent: Parent::default(),
         }
     }
 
@@ -172,6 +176,12 @@ impl Caller {
     #[must_use]
     pub fn on_behalf_of(&self, tenant: &TenantId) -> Self {
         Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// The same, with a span under this one for each call to a provider.
+    #[must_use]
+    pub fn under(&self, parent: Parent) -> Self {
+        Self { parent, ..self.clone() }
     }
 
     /// What the calls of this process came to, agent by agent: those for one tenant, or

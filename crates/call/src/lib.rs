@@ -6,6 +6,7 @@
 
 mod bound;
 mod caller;
+mod chat_span;
 mod figures;
 mod flights;
 mod gate;

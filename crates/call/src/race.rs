@@ -3,6 +3,7 @@
 use crate::{
     Call, Caller, Delta, Purse, Reply,
     caller::millis,
+    chat_span,
     gate::{Pass, health},
     latency::Mark,
     reply::Gathered,
@@ -10,6 +11,7 @@ use crate::{
 };
 use baton_ledger::Health;
 use baton_provider::{ChatEvent, ChatRequest, ChatStream, Phase, Provider, ProviderError, Usage};
+use baton_telemetry::Span;
 use baton_workflow::Incident;
 use futures::{StreamExt as _, future::BoxFuture};
 use std::time::Duration;
@@ -35,14 +37,15 @@ pub(crate) struct Raced {
 /// A call that is as far as it has to be to win: at its first event where somebody
 /// follows it, else at its end.
 enum Ahead {
-    Begun { stream: ChatStream, first: ChatEvent },
-    Done(Whole),
+    Begun { stream: ChatStream, first: ChatEvent, span: Span },
+    Done(Whole, Span),
 }
 
 /// A reply, and whether the provider said what it used.
 struct Whole {
     reply: Reply,
     known: bool,
+    model: String,
 }
 
 type Runner<'a> = BoxFuture<'a, Result<Ahead, ProviderError>>;
@@ -79,7 +82,7 @@ impl Race<'_> {
         deltas: &mut (impl FnMut(Delta<'_>) + Send),
     ) -> Raced {
         let first_call = tries.calls;
-        let mut first = self.runner(self.call.request.clone());
+        let mut first = self.runner(self.call.request.clone(), first_call);
         let slow_after = self.slow_after();
         let early = match slow_after {
             None => Some(pass.during(&mut first).await),
@@ -102,10 +105,11 @@ impl Race<'_> {
         let mut request = self.call.request.clone();
         // Under its own name: the same one would be answered with the same slow reply.
         request.idempotency_key = request.idempotency_key.map(|key| format!("{key}/{call}"));
-        let mut second = self.runner(request);
+        let mut second = self.runner(request, call);
         let (first_pass, mut won) = (pass, false);
         let (ahead, pass, began) = {
             tokio::select! {
+                biased;
                 ahead = first_pass.during(&mut first) => match ahead {
                     Ok(ahead) => {
                         give_up(second_pass, tries).await;
@@ -151,15 +155,26 @@ impl Race<'_> {
     }
 
     /// A call, up to where it wins.
-    fn runner(&self, request: ChatRequest) -> Runner<'_> {
+    fn runner(&self, request: ChatRequest, number: u32) -> Runner<'_> {
         Box::pin(async move {
-            let mut stream = self.provider.chat(request).await?;
-            let first = stream.next().await.unwrap_or_else(|| Err(unfinished(0)))?;
+            let began = Instant::now();
+            let mut span = chat_span::open(&self.caller.parent, self.call.card, &request, number);
+            let begun = self.begun(request).await;
+            let (stream, first) = begun.inspect_err(|error| chat_span::fail(&mut span, error))?;
+            chat_span::first(&mut span, began.elapsed());
             if self.call.followed {
-                return Ok(Ahead::Begun { stream, first });
+                return Ok(Ahead::Begun { stream, first, span });
             }
-            self.rest(stream, first, &mut |_: Delta<'_>| {}).await.map(Ahead::Done)
+            let whole = self.rest(stream, first, &mut |_: Delta<'_>| {}).await;
+            let whole = whole.inspect_err(|error| chat_span::fail(&mut span, error))?;
+            Ok(Ahead::Done(whole, span))
         })
+    }
+
+    async fn begun(&self, request: ChatRequest) -> Result<(ChatStream, ChatEvent), ProviderError> {
+        let mut stream = self.provider.chat(request).await?;
+        let first = stream.next().await.unwrap_or_else(|| Err(unfinished(0)))?;
+        Ok((stream, first))
     }
 
     /// The rest of a call that is in the lead, and its bill.
@@ -173,14 +188,17 @@ impl Race<'_> {
     ) -> Result<Reply, ProviderError> {
         let took = began.elapsed();
         let result = match ahead {
-            Ok(Ahead::Begun { stream, first }) => {
-                pass.during(self.rest(stream, first, deltas)).await
+            Ok(Ahead::Begun { stream, first, mut span }) => {
+                let whole = pass.during(self.rest(stream, first, deltas)).await;
+                let whole = whole.inspect_err(|error| chat_span::fail(&mut span, error));
+                whole.map(|whole| (whole, span))
             }
-            Ok(Ahead::Done(whole)) => Ok(whole),
+            Ok(Ahead::Done(whole, span)) => Ok((whole, span)),
             Err(error) => Err(error),
         };
         match result {
-            Ok(Whole { reply, known }) => {
+            Ok((Whole { reply, known, model }, span)) => {
+                chat_span::finish(span, &self.caller.parent, &reply, known, model);
                 self.caller.latencies.record(&self.call.card.id, self.mark(), took);
                 let Usage { tokens_in, tokens_out, .. } = reply.usage;
                 pass.leave(Some(tokens_in + tokens_out), Health::Well).await;
@@ -220,7 +238,7 @@ impl Race<'_> {
         let mut event = Some(Ok(first));
         while let Some(now) = event {
             if let Some((reply, known)) = gathered.take(now?, &self.call.request, deltas)? {
-                return Ok(Whole { reply, known });
+                return Ok(Whole { reply, known, model: gathered.model() });
             }
             event = stream.next().await;
         }

@@ -58,9 +58,15 @@ pub(crate) struct Gathered {
     text: String,
     refusal: String,
     calls: Vec<ToolCall>,
+    model: String,
 }
 
 impl Gathered {
+    /// The model that answered, in the provider's words, once it is whole.
+    pub(crate) fn model(self) -> String {
+        self.model
+    }
+
     /// Bytes of text so far.
     pub(crate) fn text_bytes(&self) -> usize {
         self.text.len()
@@ -88,7 +94,12 @@ impl Gathered {
                 let piece = self.piece(piece)?;
                 tell(Delta::Tool(&piece));
             }
-            ChatEvent::Finished(end) => return self.end(end, request).map(Some),
+            ChatEvent::Finished(end) => {
+                let model = end.model.clone();
+                let ended = self.end(end, request)?;
+                self.model = model;
+                return Ok(Some(ended));
+            }
         }
         Ok(None)
     }
@@ -120,7 +131,7 @@ impl Gathered {
         end: Finished,
         request: &ChatRequest,
     ) -> Result<(Reply, bool), ProviderError> {
-        let Self { text, refusal, calls } = std::mem::take(self);
+        let Self { text, refusal, calls, .. } = std::mem::take(self);
         let blank = text.trim().is_empty();
         let finish = match end.finish {
             Finish::Stop | Finish::ToolCalls if !calls.is_empty() => Finish::ToolCalls,

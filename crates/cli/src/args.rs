@@ -2,10 +2,13 @@
 
 use crate::{
     bench::Bench,
+    cluster::Cluster,
     complete::{Completions, Man},
     doctor::Doctor,
     explain::Explain,
     profile::ProfileArgs,
+    redis::RedisArgs,
+    serve::Serve,
     top::Top,
 };
 use baton_sim::{Control, Difficulty, Family, Faults};
@@ -41,6 +44,13 @@ pub(crate) enum Command {
     /// Start the whole cluster in this process.
     #[command(after_help = "Example: baton up --listen 127.0.0.1:8484 --data ./baton-data")]
     Up(Up),
+    /// Serve one service, as a process of a cluster over Redis and etcd.
+    #[command(
+        after_help = "Example: baton serve conductor --redis redis://127.0.0.1:6379 --etcd http://127.0.0.1:2379"
+    )]
+    Serve(Serve),
+    /// Start several nodes on this machine, or look at the nodes of a cluster.
+    Cluster(Cluster),
     /// Ask a question; the answer goes to stdout, the team's steps to stderr.
     #[command(after_help = "Example: baton run \"What is (3 + 4) * 5?\"")]
     Run(Run),
@@ -49,7 +59,7 @@ pub(crate) enum Command {
     Plan(Plan),
     /// List, show, watch and cancel runs.
     Runs(Runs),
-    /// Check, show and compare configurations.
+    /// Check, show and compare configurations, and share one among processes.
     Config(crate::config::Config),
     /// Serve the SIMULATED pool of models over HTTP.
     Sim(Sim),
@@ -265,7 +275,7 @@ pub(crate) struct Sim {
     #[arg(long, default_value = "off")]
     pub(crate) control: Control,
     /// Shares of calls that go wrong, such as 429=0.02,cut=0.01: 429, 500, 503, stall-first,
-    /// stall, cut, empty, garbage, usage.
+    /// stall, cut, empty, garbage, usage, refusal, filter.
     #[arg(long, default_value = "")]
     pub(crate) faults: Faults,
     /// How the models behave, in the form of crates/sim/parameters.toml; the one that is
@@ -301,13 +311,17 @@ pub(crate) struct Ledger {
     /// Folder of the ledger, as given to `baton up`.
     #[arg(long, default_value = "baton-data", value_name = "DIR", global = true)]
     pub(crate) data: PathBuf,
-    /// The Redis of a cluster's ledger, in place of a folder: `redis://HOST:PORT`, or several
-    /// with commas between them. Its password is in `BATON_REDIS_PASSWORD`.
-    #[arg(long, env = "BATON_REDIS", value_name = "URL", global = true)]
-    pub(crate) redis: Option<String>,
-    /// A configuration whose `[ledger]` says how that Redis is reached.
-    #[arg(long, value_name = "FILE", global = true)]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    /// Name of the cluster whose ledger is on Redis.
+    #[arg(
+        long,
+        global = true,
+        env = "BATON_CLUSTER",
+        default_value = "default",
+        value_name = "NAME"
+    )]
+    pub(crate) cluster: String,
     /// Form of what is printed.
     #[arg(short, long, value_enum, default_value = "text", global = true)]
     pub(crate) output: Format,

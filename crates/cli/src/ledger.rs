@@ -1,19 +1,16 @@
 //! `baton ledger`: what operators do with a data folder.
 
 use crate::{
-    args::{Format, Ledger, LedgerCommand, PoolArgs},
+    args::{Format, Ledger, LedgerCommand},
     control,
     exit::Failure,
     node::LEDGER_FILE,
     output::{BAD, GOOD, PLAIN},
-    settings::InForce,
-    store,
 };
 use baton_ledger::{
     Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, restore_backup,
     verify_backup,
 };
-use baton_registry::{LedgerSettings, ledger_from_env};
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
@@ -26,8 +23,8 @@ use std::{
 const STATS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
-    if let Some(settings) = of_a_cluster(&args)? {
-        return on_redis(&args, &settings).await;
+    if args.redis.is_given() {
+        return on_redis(&args).await;
     }
     let path = args.data.join(LEDGER_FILE);
     match &args.command {
@@ -53,34 +50,16 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How the Redis of a cluster's ledger is reached, where one is named.
-fn of_a_cluster(args: &Ledger) -> Result<Option<LedgerSettings>, Failure> {
-    let pool = PoolArgs { config: args.config.clone(), ..PoolArgs::default() };
-    let mut settings = match pool.config {
-        None => None,
-        Some(_) => {
-            let read = InForce::read(&pool).map_err(|faults| Failure::settings(&faults))?;
-            read.settings.ledger
-        }
-    };
-    let over = |name: &str| match name {
-        "BATON_REDIS" => args.redis.clone(),
-        _ => std::env::var(name).ok(),
-    };
-    ledger_from_env(&mut settings, &over).map_err(|faults| Failure::settings(&faults))?;
-    Ok(settings)
-}
-
-async fn on_redis(args: &Ledger, settings: &LedgerSettings) -> Result<ExitCode, Failure> {
+async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
     let LedgerCommand::Stats = &args.command else {
         return Err(Failure::usage(
             "only `stats` can be asked of a ledger on Redis: save and look over the server's own \
              files; see docs/ledger-redis.md",
         ));
     };
-    let opened = store::open(Some(settings), None).await?;
-    let stats = opened.ledger().stats().await.map_err(refused);
-    opened.close().await;
+    let ledger = args.redis.open(&args.cluster).await?;
+    let stats = ledger.stats().await.map_err(refused);
+    ledger.close();
     let stats = serde_json::to_value(stats?).map_err(|error| Failure::other(error.to_string()))?;
     match args.output {
         Format::Json => print(&stats),

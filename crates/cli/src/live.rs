@@ -1,5 +1,5 @@
-//! The configuration while it lives: read again when a file changes or on SIGHUP, and put
-//! into force as a whole, or refused as a whole.
+//! The configuration while it lives: read again when a file changes, when another one is
+//! pushed to the registry, or on SIGHUP; and put into force as a whole, or refused as a whole.
 
 mod candidate;
 mod secrets;
@@ -12,8 +12,8 @@ use crate::{
 use baton_call::Caller;
 use baton_ledger::{Ledger, LedgerError, TenantTerms, persist};
 use baton_registry::{
-    Difference, InProcess, Refusal, Registry, Settings, SettingsFaults, TenantSettings,
-    WatchedFiles, differences,
+    Difference, Refusal, Registry, Settings, SettingsFaults, TenantSettings, WatchedFiles,
+    differences,
 };
 use baton_workflow::TenantId;
 use candidate::Candidate;
@@ -40,7 +40,7 @@ pub(crate) struct Live {
     pub(crate) connections: Connections,
     pub(crate) secrets: Secrets,
     pub(crate) caller: Caller,
-    pub(crate) registry: Arc<InProcess>,
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) ledger: Arc<dyn Ledger>,
 }
 
@@ -53,6 +53,7 @@ impl Live {
         let mut hangups = signal(SignalKind::hangup())?;
         let watched = WatchedFiles::new();
         let mut watched = watched.inspect_err(cannot_watch).ok();
+        let mut pushed = self.registry.documents();
         loop {
             // Before the first reading, so that no change falls between the two.
             if let Some(watched) = &mut watched
@@ -60,7 +61,20 @@ impl Live {
             {
                 cannot_watch(&error);
             }
+            if let Some(pushed) = &mut pushed {
+                pushed.mark_unchanged();
+            }
             self.read_again(&stop, false).await;
+            let told = async {
+                // Without a registry any more, nothing is told.
+                let told = match &mut pushed {
+                    Some(pushed) => pushed.changed().await.is_ok(),
+                    None => false,
+                };
+                if !told {
+                    std::future::pending::<()>().await;
+                }
+            };
             let changed = async {
                 match &watched {
                     Some(watched) => watched.changed().await,
@@ -70,6 +84,7 @@ impl Live {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = changed => {}
+                () = told => {}
                 _ = hangups.recv() => self.read_again(&stop, true).await,
             }
         }
@@ -186,12 +201,4 @@ fn changed_terms(before: &Settings, now: &Settings) -> Vec<(TenantId, TenantSett
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tenants_of_whom_nothing_is_said_have_the_ledgers_defaults() {
-        let TenantSettings { weight, leased_max, runs_max } = TenantSettings::default();
-        assert_eq!(TenantTerms { weight, leased_max, runs_max }, TenantTerms::default());
-    }
-}
+mod tests;

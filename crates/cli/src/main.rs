@@ -3,11 +3,13 @@
 mod args;
 mod bench;
 mod client;
+mod cluster;
 mod complete;
 mod config;
 mod connections;
 mod control;
 mod doctor;
+mod etcd;
 mod exit;
 mod explain;
 mod grpc;
@@ -17,11 +19,14 @@ mod node;
 mod output;
 mod plan;
 mod profile;
+mod redis;
 mod run;
+mod running;
 mod runs;
+mod serve;
 mod settings;
 mod sim;
-mod store;
+mod stores;
 mod tasks;
 mod team;
 mod top;
@@ -62,6 +67,8 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         match args.command {
             Command::Up(up) => up::up(up).await,
+            Command::Serve(args) => serve::serve(args).await,
+            Command::Cluster(args) => cluster::cluster(args).await,
             Command::Run(run) => run::run(run).await,
             Command::Plan(plan) => plan::plan(plan).await,
             Command::Runs(runs) => runs::runs(runs).await,

@@ -7,8 +7,8 @@ use crate::{
     control,
     exit::Failure,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
+    running::Running,
     settings::{InForce, simulated_url},
-    store,
     team::{self, Parts, Place},
 };
 use baton_actor::{RestartBudget, Supervisor};
@@ -20,15 +20,15 @@ use baton_planner::Strategy;
 use baton_provider::RetryPolicy;
 use baton_registry::{InProcess, Kind, Registry, Settings};
 use baton_sim::SimOptions;
+use baton_telemetry::{Tracer, Traces};
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Mutex;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -56,9 +56,9 @@ pub(crate) struct Node {
     pub(crate) data: PathBuf,
     /// Whether its models are simulated.
     pub(crate) simulated: bool,
-    stop: CancellationToken,
     ledger: EmbeddedLedger,
-    running: JoinHandle<Result<(), Failure>>,
+    traces: Traces,
+    running: Running,
 }
 
 impl Node {
@@ -71,6 +71,7 @@ impl Node {
         in_force.settings.server = server.clone();
         check_exposure(server.listen, &in_force.settings)
             .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
+        let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -79,13 +80,12 @@ impl Node {
         let (settings, simulated) = (in_force.settings.clone(), in_force.simulated);
         let connections = connections(&settings)?;
         let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
-        let ledger = store::embedded(options.stays.then(|| server.data.clone())).await?;
+        let ledger = open(options.stays.then(|| server.data.clone())).await?;
         let caller = caller.with_ledger(Arc::new(ledger.clone()));
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
-        let in_process = Arc::new(InProcess::new(settings));
-        let registry: Arc<dyn Registry> = in_process.clone();
+        let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings));
         // Keys are read here, so that one that is missing is known before a start is claimed.
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
@@ -95,11 +95,21 @@ impl Node {
             serve_sim(&mut services, sim, &options.pool);
         }
         let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
-        let parts = Parts { ledger: port, registry: registry.clone(), caller: caller.clone() };
+        let parts = Parts {
+            ledger: port,
+            registry: registry.clone(),
+            caller: caller.clone(),
+            traces: traces.clone(),
+        };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
         }
-        serve_http(&mut services, http, registry.clone());
+        serve_http(
+            &mut services,
+            http,
+            registry.clone(),
+            traces.service("gateway", &team::holder(Kind::Gateway)),
+        );
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
             let live = Live {
@@ -109,37 +119,26 @@ impl Node {
                 connections,
                 secrets,
                 caller,
-                registry: in_process,
+                registry,
                 ledger: Arc::new(ledger.clone()),
             };
             follow(&mut services, live);
         }
-        let stop = CancellationToken::new();
-        let running = services.run(stop.clone());
-        let running = tokio::spawn(async move {
-            running.await.map_err(|escalation| Failure::other(escalation.to_string()))
-        });
-        Ok(Self { address, data: server.data, simulated, stop, ledger, running })
+        let running = Running::of(services);
+        Ok(Self { address, data: server.data, simulated, ledger, traces, running })
     }
 
     /// Waits until the services give up by themselves, which they never should.
     pub(crate) async fn failed(&mut self) -> Failure {
-        match (&mut self.running).await {
-            Ok(Ok(())) => Failure::other("every service has ended"),
-            Ok(Err(failure)) => failure,
-            Err(error) => Failure::other(format!("the services ended badly: {error}")),
-        }
+        self.running.failed().await
     }
 
     /// Stops in order: no new requests, no new leases, finish or hand back, close.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.stop.cancel();
-        let stopped = self.running.await;
+        let stopped = self.running.stop().await;
         self.ledger.close().await;
-        match stopped {
-            Ok(stopped) => stopped,
-            Err(error) => Err(Failure::other(format!("the services ended badly: {error}"))),
-        }
+        self.traces.flush().await;
+        stopped
     }
 }
 
@@ -158,6 +157,22 @@ fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::other(format!("a port is lost: {error}")))
 }
 
+async fn open(data: Option<PathBuf>) -> Result<EmbeddedLedger, Failure> {
+    let opened = match data {
+        None => EmbeddedLedger::in_memory(),
+        Some(folder) => {
+            fs::create_dir_all(&folder).map_err(|error| {
+                Failure::other(format!("cannot make the folder {}: {error}", folder.display()))
+                    .named(StartCode::DataFolder)
+            })?;
+            let file = folder.join(LEDGER_FILE);
+            let opening = tokio::task::spawn_blocking(move || EmbeddedLedger::open(file));
+            opening.await.map_err(|error| Failure::other(error.to_string()))?
+        }
+    };
+    opened.map_err(|error| Failure::other(error.to_string()).named(StartCode::LedgerUnusable))
+}
+
 pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
     Connections::default().of(settings).map_err(|wrong| {
         let wrong: Vec<_> = wrong.into_iter().map(|(_, reason)| reason).collect();
@@ -169,7 +184,7 @@ pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
 }
 
 /// Follows the configuration's files.
-fn follow(services: &mut Supervisor, live: Live) {
+pub(crate) fn follow(services: &mut Supervisor, live: Live) {
     let live = Arc::new(Mutex::new(live));
     services.spawn("configuration", move |stop| {
         let live = live.clone();
@@ -196,22 +211,24 @@ pub(crate) fn serve_http(
     services: &mut Supervisor,
     listener: TcpListener,
     registry: Arc<dyn Registry>,
+    tracer: Tracer,
 ) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
+        let tracer = tracer.clone();
         async move {
             let gateway = Gateway::new(registry, &Strategy::NAMES);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN);
+            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
         }
     });
 }
 
-fn join(faults: &[impl std::fmt::Display]) -> String {
+pub(crate) fn join(faults: &[impl std::fmt::Display]) -> String {
     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.join("\n")
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
     let args = Run { output: Some(cluster.profile.format(args.output)), ..args };
     let asked = tokio::select! {
         asked = ask(&cluster.api, &question, &args) => asked,
-        interrupted = crate::up::stop_signal() => {
+        interrupted = crate::running::stop_signal() => {
             interrupted?;
             // Leaving cancels the run: the endpoint sees its client go.
             cluster.leave().await?;
@@ -38,6 +38,9 @@ pub(crate) async fn run(args: Run) -> Result<ExitCode, Failure> {
 #[derive(Default)]
 struct Told {
     text: String,
+    /// The words in which the agent refused.
+    refusal: String,
+    finish: Option<String>,
     report: Option<Value>,
     error: Option<String>,
 }
@@ -87,6 +90,9 @@ fn take(chunk: Value, told: &mut Told, live: bool) -> Result<(), Failure> {
                 .map_err(|error| Failure::other(error.to_string()))?;
         }
     }
+    let choice = &chunk["choices"][0];
+    told.refusal.push_str(choice["delta"]["refusal"].as_str().unwrap_or_default());
+    told.finish = choice["finish_reason"].as_str().map(str::to_owned).or(told.finish.take());
     if let Some(report) = chunk.get("baton") {
         told.report = Some(report.clone());
     }
@@ -95,9 +101,15 @@ fn take(chunk: Value, told: &mut Told, live: bool) -> Result<(), Failure> {
 
 fn finish(told: Told, args: &Run) -> Result<ExitCode, Failure> {
     let status = told.report.as_ref().and_then(|report| report["status"].as_str()).unwrap_or("");
+    let cut = match told.finish.as_deref() {
+        Some("length") => Some("it was cut off at the agent's limit of tokens"),
+        Some("content_filter") => Some("the provider's filter stopped it"),
+        _ => None,
+    };
     let code = match status {
-        "completed" => 0,
-        "incomplete" => INCOMPLETE,
+        "completed" | "incomplete" if !told.refusal.is_empty() => NO_ANSWER,
+        "completed" if cut.is_none() => 0,
+        "completed" | "incomplete" => INCOMPLETE,
         _ => NO_ANSWER,
     };
     let mut out = stdout().lock();
@@ -116,11 +128,25 @@ fn finish(told: Told, args: &Run) -> Result<ExitCode, Failure> {
     if let Some(error) = &told.error {
         anstream::eprintln!("{error}");
     }
-    if code == INCOMPLETE {
-        let reason = told.report.as_ref().map(|report| report["reason"].to_string());
+    if !told.refusal.is_empty() {
+        anstream::eprintln!("the agent refused: {}", told.refusal);
+    } else if let Some(cut) = cut {
+        anstream::eprintln!("the answer is not whole: {cut}");
+    } else if code == INCOMPLETE {
+        let reason = told.report.as_ref().map(|report| in_words(&report["reason"]));
         anstream::eprintln!("the answer is the best so far: {}", reason.unwrap_or_default());
     }
     Ok(ExitCode::from(code))
+}
+
+/// A reason for people: its code, with all that is said beside it.
+fn in_words(reason: &Value) -> String {
+    let said = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let code = said(&reason["code"]);
+    let fields = reason.as_object().into_iter().flatten().filter(|(name, _)| *name != "code");
+    let more: Vec<_> = fields.map(|(name, value)| format!("{name}: {}", said(value))).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+    format!("{code}{more}; see `baton explain {code}`")
 }
 
 /// Tells on stderr what happens to a run, until it ends.

@@ -38,7 +38,7 @@ pub(crate) async fn runs(args: Runs) -> Result<ExitCode, Failure> {
             let watching = watch(&api, run, print);
             tokio::select! {
                 watched = watching => watched.map_err(client::failure)?,
-                interrupted = crate::up::stop_signal() => {
+                interrupted = crate::running::stop_signal() => {
                     interrupted?;
                     return Ok(ExitCode::from(crate::exit::INTERRUPTED));
                 }

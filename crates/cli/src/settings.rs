@@ -2,8 +2,9 @@
 
 use crate::{args::PoolArgs, exit::Failure};
 use baton_registry::{
-    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, Settings, SettingsFaults,
-    TimeoutSettings, ledger_from_env, read_settings_over, settings_for, settings_from_env,
+    AccountSettings, Document, PolicySettings, ProviderKind, ProviderSettings, Settings,
+    SettingsFaults, TimeoutSettings, read_settings, read_settings_over, read_shared, settings_for,
+    settings_from_env,
 };
 use baton_workflow::AgentId;
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
@@ -32,6 +33,8 @@ pub(crate) struct InForce {
 /// Where providers and agents come from if the file has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
+    /// Nowhere: it has to name them itself.
+    Nothing,
     Environment,
     Simulated,
 }
@@ -57,10 +60,27 @@ impl InForce {
                 (read_settings_over(&base_settings, &text, file, &env)?, Some(text))
             }
         };
-        let mut settings = settings;
-        ledger_from_env(&mut settings.ledger, &env)?;
         let simulated = is_simulated(&settings);
         Ok(Self { settings, simulated, text, base })
+    }
+
+    /// Reads the configuration that the cluster shares, for a process that goes by it: its
+    /// keys have to be here. Nothing is laid under it, so that it means the same everywhere.
+    pub(crate) fn of(document: &Document) -> Result<Self, SettingsFaults> {
+        let env = |name: &str| std::env::var(name).ok();
+        let settings = read_settings(&document.text, Path::new(&document.source()), &env)?;
+        Ok(Self::nothing_under(settings, document))
+    }
+
+    /// The same for somebody who looks at it, wherever its keys are.
+    pub(crate) fn of_elsewhere(document: &Document) -> Result<Self, SettingsFaults> {
+        let settings = read_shared(&document.text, &document.source())?;
+        Ok(Self::nothing_under(settings, document))
+    }
+
+    fn nothing_under(settings: Settings, document: &Document) -> Self {
+        let text = Some(document.text.clone());
+        Self { settings, simulated: false, text, base: Base::Nothing }
     }
 
     /// Says where the simulated pool listens, if it is used.
@@ -83,7 +103,8 @@ pub(crate) fn is_simulated(settings: &Settings) -> bool {
     url == Some(NOWHERE)
 }
 
-fn read(file: &Path) -> Result<String, SettingsFaults> {
+/// The text of a configuration's file.
+pub(crate) fn read(file: &Path) -> Result<String, SettingsFaults> {
     let cannot = |reason: String| {
         let file = file.display().to_string();
         SettingsFaults::about(file, format!("cannot read the configuration: {reason}"))

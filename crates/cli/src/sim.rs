@@ -1,6 +1,6 @@
 //! `baton sim`: the simulated pool alone.
 
-use crate::{args::Sim, exit::Failure, up::stop_signal};
+use crate::{args::Sim, exit::Failure, running::stop_signal};
 use baton_sim::{Parameters, SimOptions};
 use std::{fs, path::Path, process::ExitCode};
 

@@ -9,12 +9,14 @@ use baton_conductor::Conductor;
 use baton_ledger::Ledger;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_registry::{Kind, Member, Registry};
+use baton_telemetry::Traces;
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use std::{
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -25,6 +27,7 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) caller: Caller,
+    pub(crate) traces: Traces,
 }
 
 /// Where a service's server listens, and under which address the others call it.
@@ -68,26 +71,29 @@ pub(crate) fn holder(kind: Kind) -> String {
     format!("{}-{}", kind.name(), uuid::Uuid::now_v7().simple())
 }
 
-/// Starts a service that works on tasks, and makes it known. `kind` is not the gateway.
+/// Starts a service that works on tasks, and makes it known; gives where others reach it.
+/// `kind` is not the gateway.
 pub(crate) async fn serve(
     services: &mut Supervisor,
     kind: Kind,
     parts: &Parts,
     place: &Place,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let (listener, address) = place.open()?;
-    let Parts { ledger, registry, caller } = parts.clone();
+    let Parts { ledger, registry, caller, traces } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
-    let mut member = Member { holder: holder.clone(), kind, address, agents: Vec::new() };
+    let tracer = traces.service(kind.name(), &holder);
+    let mut member = Member::new(holder.clone(), kind, address.clone());
     let unready = CancellationToken::new();
     let name = kind.name();
-    match kind {
+    let load: Load = match kind {
         Kind::Gateway => return Err(Failure::other("a gateway leases no tasks")),
         Kind::Conductor => {
-            let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
+            let conductor = Conductor::new(holder, ledger, registry.clone(), caller).traced(tracer);
             let routes = Routes::new(conductor.service());
             spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = conductor.clone();
             services.spawn(name, move |stop| {
                 let conductor = conductor.clone();
                 async move {
@@ -95,12 +101,14 @@ pub(crate) async fn serve(
                     Ok::<(), Infallible>(())
                 }
             });
+            Arc::new(move || loaded.load())
         }
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
-            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
+            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller).traced(tracer);
             let routes = Routes::new(worker.service());
             spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = worker.clone();
             services.spawn(name, move |stop| {
                 let worker = worker.clone();
                 async move {
@@ -108,11 +116,13 @@ pub(crate) async fn serve(
                     Ok::<(), Infallible>(())
                 }
             });
+            Arc::new(move || loaded.load())
         }
         Kind::Verifier => {
-            let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
+            let verifier = Verifier::new(holder, ledger, registry.clone(), caller).traced(tracer);
             let routes = Routes::new(verifier.service());
             spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, &unready);
+            let loaded = verifier.clone();
             services.spawn(name, move |stop| {
                 let verifier = verifier.clone();
                 async move {
@@ -120,26 +130,44 @@ pub(crate) async fn serve(
                     Ok::<(), Infallible>(())
                 }
             });
+            Arc::new(move || loaded.load())
         }
-    }
-    belong(services, &registry, member, unready).await
+    };
+    belong(services, &registry, member, load, unready).await?;
+    Ok(address)
 }
+
+/// Tasks that a process holds, and at most.
+pub(crate) type Load = Arc<dyn Fn() -> (usize, usize) + Send + Sync>;
+
+/// How often the registry is told of it; the registry tells others in its own time.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes a process known for as long as it serves. It is the first to stop: nobody is sent
 /// here any more while what is under way ends.
 pub(crate) async fn belong(
     services: &mut Supervisor,
     registry: &Arc<dyn Registry>,
-    member: Member,
+    mut member: Member,
+    load: Load,
     unready: CancellationToken,
 ) -> Result<(), Failure> {
+    let count = |tasks: usize| u32::try_from(tasks).unwrap_or(u32::MAX);
     let (registry, holder) = (registry.clone(), member.holder.clone());
+    member.capacity = count(load().1);
     let announced = registry.announce(member).await;
     announced.map_err(|error| Failure::other(error.to_string()))?;
     services.spawn(format!("membership of {holder}"), move |stop| {
         let (registry, holder, unready) = (registry.clone(), holder.clone(), unready.clone());
+        let load = load.clone();
         async move {
-            stop.cancelled().await;
+            let telling = async {
+                loop {
+                    registry.set_load(&holder, count(load().0));
+                    tokio::time::sleep(LOAD_EVERY).await;
+                }
+            };
+            stop.run_until_cancelled(telling).await;
             unready.cancel();
             if let Err(error) = registry.withdraw(&holder).await {
                 tracing::warn!(%error, holder, "not taken out of the registry: others learn of it later");

@@ -14,7 +14,7 @@ use crate::{
     output::{DIM, PLAIN, STRONG},
 };
 use clap::Args;
-use snapshot::Snapshot;
+pub(crate) use snapshot::Snapshot;
 use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 #[derive(Debug, Args)]
@@ -47,25 +47,53 @@ pub(crate) async fn top(args: Top) -> Result<ExitCode, Failure> {
     let document = api.get(&path).await.map_err(client::failure)?;
     match format {
         Format::Json => anstream::println!("{document:#}"),
-        Format::Text => print(&Snapshot::read(document)?),
+        Format::Text => print(
+            &Snapshot::read(document)?,
+            &[Part::Totals, Part::Nodes, Part::Agents, Part::Queues, Part::Runs],
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(snapshot: &Snapshot) {
-    anstream::println!("{STRONG}{}{PLAIN}", rows::totals(snapshot));
-    let agents = snapshot.agents.iter().map(rows::agent);
-    table("agents", &rows::AGENT, agents.collect());
-    let queues = snapshot.queues.iter().map(rows::queue);
-    table("queues", &rows::QUEUE, queues.collect());
-    let runs = snapshot.runs.iter().map(|run| rows::run(run, snapshot.now));
-    table("runs", &rows::RUN, runs.collect());
+/// What can be printed of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Totals,
+    Nodes,
+    Agents,
+    Queues,
+    Runs,
+}
+
+/// Prints these parts, in this order.
+pub(crate) fn print(snapshot: &Snapshot, parts: &[Part]) {
+    for (place, part) in parts.iter().enumerate() {
+        if place > 0 {
+            anstream::println!();
+        }
+        match part {
+            Part::Totals => anstream::println!("{STRONG}{}{PLAIN}", rows::totals(snapshot)),
+            Part::Nodes => {
+                table("nodes", &rows::NODE, snapshot.members.iter().map(rows::node).collect());
+            }
+            Part::Agents => {
+                table("agents", &rows::AGENT, snapshot.agents.iter().map(rows::agent).collect());
+            }
+            Part::Queues => {
+                table("queues", &rows::QUEUE, snapshot.queues.iter().map(rows::queue).collect());
+            }
+            Part::Runs => {
+                let runs = snapshot.runs.iter().map(|run| rows::run(run, snapshot.now));
+                table("runs", &rows::RUN, runs.collect());
+            }
+        }
+    }
 }
 
 /// Columns as wide as what is in them; the last one is free.
 fn table<const N: usize>(title: &str, heads: &[&str; N], rows: Vec<[String; N]>) {
     if rows.is_empty() {
-        anstream::println!("\n{DIM}no {title}{PLAIN}");
+        anstream::println!("{DIM}no {title}{PLAIN}");
         return;
     }
     let chars = |text: &str| text.chars().count();
@@ -77,7 +105,7 @@ fn table<const N: usize>(title: &str, heads: &[&str; N], rows: Vec<[String; N]>)
         let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    anstream::println!("\n{DIM}{}{PLAIN}", line(*heads));
+    anstream::println!("{DIM}{}{PLAIN}", line(*heads));
     for row in &rows {
         anstream::println!("{}", line(std::array::from_fn(|column| row[column].as_str())));
     }

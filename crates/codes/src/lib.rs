@@ -235,6 +235,7 @@ codes! {
     StartCode, Start {
         AddressInUse = "address_in_use",
         CannotListen = "cannot_listen",
+        ConfigConflict = "config_conflict",
         ConfigInvalid = "config_invalid",
         ConfigUnreadable = "config_unreadable",
         DataFolder = "data_folder",
@@ -244,6 +245,8 @@ codes! {
         LedgerUnusable = "ledger_unusable",
         ProfileInvalid = "profile_invalid",
         ProviderUnusable = "provider_unusable",
+        RegistryUnavailable = "registry_unavailable",
+        RegistryUnusable = "registry_unusable",
     }
 }
 

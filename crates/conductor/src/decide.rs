@@ -3,6 +3,7 @@
 use crate::{
     Conductor,
     known::{FoldError, input_of},
+    span,
 };
 use async_trait::async_trait;
 use baton_engine::{Assignment, Decision, Event, Input, Run};
@@ -79,7 +80,12 @@ impl Decider {
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
         match persist(stop, || ledger.commit(commit.clone())).await {
-            Ok(_) if ended => known.forget(id),
+            Ok(_) if ended => {
+                known.forget(id);
+                if let Some(end) = &end {
+                    span::run(&self.0.tracer, leased, &view, end);
+                }
+            }
             Ok(_) => known.keep(id, fold),
             Err(error @ LedgerError::Invalid(_)) => {
                 tracing::error!(%error, task = %held.task, "the ledger refuses a decision");

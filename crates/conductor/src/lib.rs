@@ -11,12 +11,14 @@ mod plan;
 mod planning;
 mod report;
 mod service;
+mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee, Room};
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use known::Known;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,6 +37,14 @@ pub struct Conductor {
     caller: Caller,
     known: Arc<Known>,
     flights: Flights,
+    /// For decisions and for plans.
+    rooms: [Room; 2],
+    /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
+    stopping: CancellationToken,
+    tracer: Tracer,
+    clock: Clock,
+    /// Gives each run a name that no other has.
+    name: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Conductor {
@@ -52,22 +62,45 @@ impl Conductor {
             caller,
             known: Arc::default(),
             flights: Flights::default(),
+            rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
+            stopping: CancellationToken::new(),
+            tracer: Tracer::off(),
+            clock: Clock::default(),
+            name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
         }
+    }
+
+    /// The same, with spans of runs that end here, of plans, and of calls to the policy.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock and naming runs so: for simulations, which repeat.
+    #[must_use]
+    pub fn determined(
+        self,
+        clock: Clock,
+        name: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { clock, name: Arc::new(name), ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let actors = TaskTracker::new();
-        let lessee = |classes, held_max| Lessee {
-            holder: self.holder.clone(),
-            classes,
-            room: Room::new(held_max),
-        };
+        let (told, stopping) = (stop.clone(), self.stopping.clone());
+        actors.spawn(async move {
+            told.cancelled().await;
+            stopping.cancel();
+        });
+        let [decisions, plans] = self.rooms.clone();
+        let lessee = |classes, room| Lessee { holder: self.holder.clone(), classes, room };
         let decider = Arc::new(decide::Decider(self.clone()));
-        let decides = lessee(vec![Class::decide()], DECISIONS_MAX);
+        let decides = lessee(vec![Class::decide()], decisions);
         actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));
         let planner = Arc::new(plan::Planner(self.clone()));
-        let plans = lessee(vec![Class::plan()], PLANS_MAX);
+        let plans = lessee(vec![Class::plan()], plans);
         actors.spawn(plans.run(self.ledger.clone(), planner, stop.clone()));
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
@@ -75,6 +108,12 @@ impl Conductor {
         actors.spawn(housekeeping::retain(self.ledger.clone(), registry, stop));
         actors.close();
         actors.wait().await;
+    }
+
+    /// Tasks that it holds, and at most.
+    pub fn load(&self) -> (usize, usize) {
+        let sum = |of: fn(&Room) -> usize| self.rooms.iter().map(of).sum();
+        (sum(Room::held), sum(Room::held_max))
     }
 
     /// The gRPC service over the same state.

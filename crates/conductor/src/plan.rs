@@ -4,6 +4,7 @@ use crate::{
     Conductor,
     decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
+    span,
 };
 use async_trait::async_trait;
 use baton_call::{CallFailure, Purse};
@@ -11,11 +12,12 @@ use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
+use baton_telemetry::Parent;
 use baton_workflow::{
-    AgentCard, BodyRef, Conversation, Pool, Role, Spend, TenantId, Timestamp, Words, Workflow,
+    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Words, Workflow,
     in_words,
 };
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Handles `plan` tasks.
@@ -25,27 +27,33 @@ pub(crate) struct Planner(pub(crate) Conductor);
 impl Handler for Planner {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
-        let completion = self.plan(&leased, &stop).await;
+        let asked = assignment(&leased.payload);
+        let settings = self.0.registry.settings();
+        let mut span = span::plan(&self.0.tracer, &leased, asked.as_ref().ok(), policy(&settings));
+        let done = match &asked {
+            Ok(asked) => self.plan(&leased, asked, &span.as_parent(), &stop).await,
+            Err(reason) => failed(FailureCode::Protocol, reason.clone()),
+        };
+        let key = span::planned(&mut span, &leased, asked.as_ref().ok(), &done);
+        let completion = done.completion();
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());
-        if let Err(error) = persist(&patience, complete).await {
+        let recorded = persist(&patience, complete).await;
+        span.end(key, &recorded);
+        if let Err(error) = recorded {
             tracing::warn!(%error, task = %held.task, "a plan was not recorded");
         }
     }
 }
 
 impl Planner {
-    async fn plan(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
-        let assignment = match serde_json::from_slice(&leased.payload) {
-            Ok(Assignment::Plan(assignment)) => assignment,
-            Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
-                return failed(
-                    FailureCode::Protocol,
-                    "the assignment is for another service".into(),
-                );
-            }
-            Err(error) => return failed(FailureCode::Protocol, error.to_string()),
-        };
+    async fn plan(
+        &self,
+        leased: &Leased,
+        assignment: &PlanAssignment,
+        span: &Parent,
+        stop: &CancellationToken,
+    ) -> Done {
         let settings = self.0.registry.settings();
         let Some(model) = policy(&settings) else {
             return failed(
@@ -69,18 +77,19 @@ impl Planner {
             task: task_text(&request),
             pool: &pool,
             limits: assignment.limits,
-            earlier: self.earlier(&leased.tenant, &assignment, &pool).await,
+            earlier: self.earlier(&leased.tenant, assignment, &pool).await,
             output_tokens_max: assignment.output_tokens_max,
-            deadline: Some(instant_of(assignment.deadline)),
+            deadline: Some(self.0.clock.instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
             share: settings.single_flight.then(|| leased.tenant.clone()),
+            span: span.clone(),
         };
         let began = Instant::now();
         let purse = Purse::of(self.0.ledger.clone(), leased);
         let asked = self.0.ask_policy(&question, &purse, stop).await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        completion(asked, ms)
+        done(asked, ms)
     }
 
     async fn earlier(
@@ -157,7 +166,34 @@ pub(crate) fn stored(workflow: &Workflow) -> (Plan, Body) {
     (Plan::of(workflow, body.name.clone()), body)
 }
 
-fn completion(asked: Asked, ms: u64) -> Completion {
+fn assignment(payload: &[u8]) -> Result<PlanAssignment, String> {
+    match serde_json::from_slice(payload) {
+        Ok(Assignment::Plan(assignment)) => Ok(assignment),
+        Ok(Assignment::Work(_) | Assignment::Verify(_)) => {
+            Err("the assignment is for another service".into())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What came of planning, and what it cost.
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) incidents: Vec<Incident>,
+    spend: Spend,
+    estimated: bool,
+    bodies: Vec<Body>,
+}
+
+impl Done {
+    fn completion(self) -> Completion {
+        let Self { outcome, incidents, spend, estimated, bodies } = self;
+        let outcome = kept(&Reported { outcome, incidents });
+        Completion { outcome, spend, estimated, bodies }
+    }
+}
+
+fn done(asked: Asked, ms: u64) -> Done {
     let Asked { result, repairs, spend, estimated, incidents } = asked;
     let mut bodies = Vec::new();
     let outcome = match result {
@@ -182,23 +218,11 @@ fn completion(asked: Asked, ms: u64) -> Completion {
             }
         },
     };
-    let outcome = kept(&Reported { outcome, incidents });
-    Completion { outcome, spend, estimated, bodies }
+    Done { outcome, incidents, spend, estimated, bodies }
 }
 
-fn failed(code: FailureCode, message: String) -> Completion {
-    let outcome = kept(&Outcome::Failed { code: code.into(), message });
-    Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
-}
-
-/// The ledger's deadline on this process's clock: close enough, because the ledger ends
-/// the run itself when the time is over.
-fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now()))
-}
-
-/// This process's clock; only for what the ledger corrects.
-pub(crate) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+fn failed(code: FailureCode, message: String) -> Done {
+    let outcome = Outcome::Failed { code: code.into(), message };
+    let (incidents, bodies) = (Vec::new(), Vec::new());
+    Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
 }

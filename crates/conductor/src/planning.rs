@@ -4,6 +4,7 @@ use crate::Conductor;
 use baton_call::{Call, CallFailure, Called, Purse, Reply};
 use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
 use baton_provider::{ChatRequest, Message, Role};
+use baton_telemetry::Parent;
 use baton_workflow::{AgentCard, Incident, Limits, Pool, Spend, TenantId, Workflow};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub(crate) struct Question<'a> {
     pub(crate) seed: Option<i64>,
     /// Whose calls may share one with the same ones under way; none shares.
     pub(crate) share: Option<TenantId>,
+    /// What the calls are made under, in traces.
+    pub(crate) span: Parent,
 }
 
 /// The round that a new plan should better.
@@ -108,7 +111,7 @@ impl Conductor {
         stop: &CancellationToken,
     ) -> Called {
         let (card, deadline) = (question.model, question.deadline);
-        let caller = &self.caller.on_behalf_of(question.tenant);
+        let caller = &self.caller.on_behalf_of(question.tenant).under(question.span.clone());
         // A strategy stands in where the policy cannot be had.
         let make = |request| {
             let call = Call { card, request, deadline, followed: false, elsewhere: true };

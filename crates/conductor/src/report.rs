@@ -13,7 +13,7 @@ use baton_workflow::{
     AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
     Words, Workflow,
 };
-use document::{AttemptReport, CheckReport, Cost, PlanningReport, Report, Round, StepReport};
+use document::{CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use words::{failure_of, reason_words, status_name, status_of};
@@ -270,7 +270,7 @@ impl Builder<'_> {
             report.output = Some(text);
             (report.truncated, report.ms, report.tool_calls) = (truncated, ms, calls);
         }
-        report.attempts.push(AttemptReport {
+        report.tasks.push(TaskReport {
             task,
             agent,
             status: status_of(outcome).into(),
@@ -303,7 +303,7 @@ impl Builder<'_> {
             truncated: false,
             ms: 0,
             cost: Cost::default(),
-            attempts: Vec::new(),
+            tasks: Vec::new(),
         });
         self.rounds[round].steps = steps.collect();
         self.rounds[round].selection = Some(plan.selection);

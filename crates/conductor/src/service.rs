@@ -5,9 +5,9 @@ use crate::{
     ask::Ask,
     decide::{encode, kept, tasks},
     known::FoldError,
-    plan::{now, policy, task_text},
+    plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
-    report,
+    report, span,
 };
 use baton_call::Purse;
 use baton_codes::ApiCode;
@@ -20,7 +20,8 @@ use baton_proto::{
     status,
     v1::{self, watch_reply::What},
 };
-use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Workflow};
+use baton_telemetry::TraceParent;
+use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
 use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
@@ -40,13 +41,13 @@ impl v1::conductor_server::Conductor for Conductor {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitReply>, Status> {
-        let traceparent = request.metadata().get("traceparent");
-        let traceparent = traceparent.and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let traceparent = baton_proto::traceparent_of(&request).map(str::to_owned);
         let wire = request.into_inner();
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
-        let (submission, events) = submission(ask, key, traceparent)?;
+        let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
+        let (submission, events) = submission(id, self.clock.now(), ask, key, traceparent)?;
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
         self.known.begin(&id, events);
@@ -68,12 +69,15 @@ impl v1::conductor_server::Conductor for Conductor {
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::PlanReply>, Status> {
         let settings = self.registry.settings();
+        let trace = baton_proto::traceparent_of(&request);
+        let trace = trace.and_then(|text| TraceParent::parse(text).ok());
         let ask = Ask::new(request.into_inner(), &settings)?;
         if let Some(workflow) = &ask.workflow {
             let plan_json = planned(workflow, &ask.pool, &ask.limits, &ask, Spend::ZERO, 0)?;
             return Ok(Response::new(v1::PlanReply { plan_json }));
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
+        let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let question = Question {
             tenant: &ask.tenant,
             model,
@@ -86,9 +90,11 @@ impl v1::conductor_server::Conductor for Conductor {
             key: format!("plan/{}", ask.digest),
             seed: ask.conversation.seed,
             share: None,
+            span: span.as_parent(),
         };
         let stop = CancellationToken::new();
         let asked = self.ask_policy(&question, &Purse::Open, &stop).await;
+        span::asked(span, &asked);
         let workflow = match asked.result {
             Ok(Written::Workflow(workflow)) => workflow,
             Ok(Written::Stands) => return Err(Status::internal("a first answer cannot stand")),
@@ -147,6 +153,7 @@ impl v1::conductor_server::Conductor for Conductor {
                 Ok(v1::WatchReply { what: Some(what) })
             }
         });
+        let replies = replies.take_until(self.stopping.clone().cancelled_owned());
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -204,17 +211,17 @@ fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
 /// The submission carries the first decision, so that a run is under way once it is
 /// recorded.
 fn submission(
+    id: RunId,
+    now: Timestamp,
     ask: Ask,
     key: Option<String>,
     traceparent: Option<String>,
 ) -> Result<(Submission, Vec<Event>), Status> {
-    let id = RunId::new(format!("run_{}", uuid::Uuid::now_v7().simple()))
-        .map_err(|error| Status::internal(error.to_string()))?;
     let label = ask.label_bytes();
     let budget = ask.spec.budget;
     let first = Event::Submitted { spec: Box::new(ask.spec) };
-    let run = Run::begin(&first, now()).ok_or_else(|| Status::internal("no run begins so"))?;
-    let decision = run.decide(now());
+    let run = Run::begin(&first, now).ok_or_else(|| Status::internal("no run begins so"))?;
+    let decision = run.decide(now);
     if decision.end.is_some() {
         let message = "the budget does not hold even the first call: raise baton.budget";
         return Err(status(

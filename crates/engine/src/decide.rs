@@ -75,6 +75,9 @@ pub struct WorkAssignment {
     pub step: StepId,
     /// Who has to do it.
     pub agent: AgentId,
+    /// How many agents failed at it before. For readers of traces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u16,
     /// The conversation.
     pub request: BodyRef,
     /// The workflow, with its words.
@@ -110,6 +113,9 @@ pub struct VerifyAssignment {
     pub request: BodyRef,
     /// The candidates, in order.
     pub candidates: Vec<BodyRef>,
+    /// The steps that gave them, in the same order. For readers of traces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepId>,
     /// The places of those that are calls of tools, as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u16>,
@@ -119,6 +125,10 @@ pub struct VerifyAssignment {
     pub output_tokens_max: u32,
     /// When the run's time is over.
     pub deadline: Timestamp,
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 impl Run {
@@ -450,6 +460,7 @@ impl Run {
                     round: *round,
                     step: *step,
                     agent: agent.clone(),
+                    before: failed_at(steps.get(step.index())?),
                     request,
                     workflow: plan.workflow.clone(),
                     inputs: inputs_of(sees, steps)?,
@@ -466,11 +477,13 @@ impl Run {
                 let places = (0_u16..).zip(&answers);
                 let calls = places.filter(|(_, answer)| answer.tool_calls.is_some());
                 let calls = calls.map(|(place, _)| place).collect();
+                let steps = answers.iter().map(|answer| answer.step).collect();
                 let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
                 let verify = VerifyAssignment {
                     round: *round,
                     request,
                     candidates: answers.into_iter().map(looked_at).collect(),
+                    steps,
                     calls,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
@@ -511,6 +524,16 @@ impl Run {
 }
 
 /// The outputs of the steps that are seen; none while one of them is not done.
+/// Agents that failed at a step before the one that has it or is to have it.
+fn failed_at(state: &StepState) -> u16 {
+    match state {
+        StepState::Waiting { failed, .. } | StepState::Running { failed, .. } => {
+            u16::try_from(failed.len()).unwrap_or(u16::MAX)
+        }
+        StepState::Done { .. } => 0,
+    }
+}
+
 fn inputs_of(sees: &[StepId], steps: &[StepState]) -> Option<Vec<(StepId, BodyRef)>> {
     sees.iter()
         .map(|step| match steps.get(step.index())? {

@@ -7,11 +7,12 @@ use crate::{
     limits::{
         BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_TIMEOUT, REQUESTS_MAX, REQUESTS_RETRY,
     },
+    span,
 };
 use axum::{
     body::{Body, BodyDataStream},
     extract::{FromRequestParts, Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -23,9 +24,6 @@ use std::{any::Any, convert::Infallible, sync::Arc, time::Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, field::Empty};
 
-/// Length of a W3C `traceparent` of version 00.
-const TRACEPARENT_BYTES: usize = 55;
-
 /// Who asks, and under which name the request goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -34,13 +32,13 @@ pub(crate) struct Caller {
     pub(crate) operator: bool,
     /// `req_…`, unique.
     pub(crate) request: String,
-    /// The caller's trace, if it has a well-formed one.
+    /// The trace that the request is part of, if any.
     pub(crate) traceparent: Option<String>,
 }
 
 /// The name of a request, for handlers.
 #[derive(Debug, Clone)]
-struct RequestId(String);
+pub(crate) struct RequestId(pub(crate) String);
 
 /// Gives every request a name and a span, and every response its name.
 pub(crate) async fn named(mut request: Request, next: Next) -> Response {
@@ -75,7 +73,14 @@ pub(crate) async fn admitted(
     next: Next,
 ) -> Response {
     match admit(&shared, &mut request) {
-        Ok(room) => until_the_end(room, next.run(request).await),
+        Ok(room) => {
+            let tenant = request.extensions().get::<Caller>().map(|c| c.tenant.clone());
+            let mut response = until_the_end(room, next.run(request).await);
+            if let Some(tenant) = tenant {
+                response.extensions_mut().insert(tenant);
+            }
+            response
+        }
         Err(error) => {
             discard(request.into_body()).await;
             error.into_response()
@@ -100,16 +105,21 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit,
         tenant,
         operator,
         request: id.unwrap_or_default(),
-        traceparent: traceparent(request.headers()),
+        traceparent: span::context_of(request),
     };
     request.extensions_mut().insert(caller);
     Ok(room)
 }
 
+/// Whether the body is written while something happens.
+pub(crate) fn is_event_stream(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == EVENT_STREAM)
+}
+
 /// A stream takes its room until it ends; everything else is as good as sent.
 fn until_the_end(room: OwnedSemaphorePermit, response: Response) -> Response {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind != EVENT_STREAM) {
+    if !is_event_stream(&response) {
         return response;
     }
     response.map(|body| {
@@ -118,13 +128,6 @@ fn until_the_end(room: OwnedSemaphorePermit, response: Response) -> Response {
             bytes
         }))
     })
-}
-
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let formed =
-        text.len() == TRACEPARENT_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    formed.then(|| text.to_owned())
 }
 
 /// The variable part of a path, such as a run's id.

@@ -12,6 +12,7 @@ use crate::{
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
+    span::spanned,
     status,
 };
 use axum::{
@@ -24,6 +25,7 @@ use axum::{
     routing::{get, post},
 };
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -34,6 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub struct Gateway {
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain: Duration,
+    pub(crate) tracer: Tracer,
 }
 
 /// What every handler has.
@@ -74,7 +77,13 @@ impl Gateway {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), drain: DRAIN })
+        Ok(Self { shared: Arc::new(shared), drain: DRAIN, tracer: Tracer::off() })
+    }
+
+    /// The same, with a span of every request that asks for work.
+    pub fn traced(mut self, tracer: Tracer) -> Self {
+        self.tracer = tracer;
+        self
     }
 
     /// How long requests under way get to end once the gateway is told to stop; 20 s if
@@ -105,6 +114,7 @@ impl Gateway {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(self.tracer.clone(), spanned))
             .layer(from_fn(named))
             .with_state(shared.clone())
     }

@@ -27,6 +27,7 @@ mod runs;
 #[cfg(test)]
 mod sample;
 mod serve;
+mod span;
 mod status;
 
 pub use auth::{KeyError, check_keys};

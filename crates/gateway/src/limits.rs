@@ -44,9 +44,13 @@ pub(crate) const REQUESTS_RETRY: Duration = Duration::from_secs(1);
 
 /// Time for a connection to another service.
 pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an idle connection to another service is tried, so that a peer that
-/// vanished without a word is noticed.
-pub(crate) const PEER_PING_EVERY: Duration = Duration::from_secs(10);
+/// How often a connection to another service is tried while calls wait on it, so that a
+/// peer that stands still is noticed.
+pub(crate) const PEER_PING_EVERY: Duration = Duration::from_secs(1);
+/// How long the answer may take: a busy machine is no dead one.
+pub(crate) const PEER_PING_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a member that did not answer is asked last: until the registry knows better.
+pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);
 /// Connections to other services that are kept.
 pub(crate) const PEERS_MAX: usize = 256;
 /// Time for an answer of another service that calls no model.

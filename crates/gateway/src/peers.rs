@@ -2,7 +2,10 @@
 
 use crate::{
     error::ApiError,
-    limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, PEER_CONNECT_TIMEOUT, PEER_PING_EVERY, PEERS_MAX},
+    limits::{
+        CALL_RETRY_PAUSE, CALL_TRIES_MAX, PEER_CONNECT_TIMEOUT, PEER_PING_EVERY,
+        PEER_PING_PATIENCE, PEERS_MAX, SILENT_FOR,
+    },
 };
 use baton_proto::{
     MESSAGE_BYTES_MAX,
@@ -17,7 +20,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tonic::{
     Code, Response, Status,
@@ -31,13 +34,21 @@ pub(crate) type WorkerAgent = WorkerAgentClient<Channel>;
 pub(crate) struct Peers {
     registry: Arc<dyn Registry>,
     channels: Mutex<HashMap<String, Channel>>,
+    /// Addresses that did not answer, until when they are asked last: the registry learns of
+    /// a death later than whoever calls.
+    silent: Mutex<HashMap<String, Instant>>,
     /// Rises with every choice, so that members take turns.
     turn: AtomicUsize,
 }
 
 impl Peers {
     pub(crate) fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, channels: Mutex::default(), turn: AtomicUsize::new(0) }
+        Self {
+            registry,
+            channels: Mutex::default(),
+            silent: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// Whether there is anybody to plan.
@@ -60,12 +71,16 @@ impl Peers {
             if attempt > 0 {
                 tokio::time::sleep(CALL_RETRY_PAUSE).await;
             }
-            let Some(conductor) = self.conductor() else { continue };
+            let Some((address, conductor)) = self.conductor() else { continue };
             match tokio::time::timeout(timeout, call(conductor)).await {
                 Ok(Ok(reply)) => return Ok(reply.into_inner()),
-                Ok(Err(status)) if is_away(&status) => last = plain(status).into(),
+                Ok(Err(status)) if is_away(&status) => {
+                    self.is_silent(address);
+                    last = plain(status).into();
+                }
                 Ok(Err(status)) => return Err(status.into()),
                 Err(_elapsed) => {
+                    self.is_silent(address);
                     let seconds = timeout.as_secs();
                     let message = format!("no Conductor answered within {seconds} s: try again");
                     return Err(Status::deadline_exceeded(message).into());
@@ -75,13 +90,22 @@ impl Peers {
         Err(last)
     }
 
-    fn conductor(&self) -> Option<Conductor> {
-        let channel = self.in_turn(self.registry.members(Kind::Conductor)).into_iter().next()?;
-        Some(
-            ConductorClient::new(channel)
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(MESSAGE_BYTES_MAX),
-        )
+    fn conductor(&self) -> Option<(String, Conductor)> {
+        let members = self.in_turn(self.registry.members(Kind::Conductor));
+        let (address, channel) = members.into_iter().next()?;
+        let conductor = ConductorClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        Some((address, conductor))
+    }
+
+    /// Has an address asked last for a while.
+    fn is_silent(&self, address: String) {
+        // A map is whole between any two of its operations, whoever panicked.
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        silent.retain(|_, until| *until > now);
+        silent.insert(address, now + SILENT_FOR);
     }
 
     /// The worker-agent of this name, if it is alive.
@@ -95,7 +119,7 @@ impl Peers {
     pub(crate) fn hosting(&self, agent: &AgentId) -> Vec<WorkerAgent> {
         let mut members = self.registry.members(Kind::WorkerAgent);
         members.retain(|member| member.agents.contains(agent));
-        self.in_turn(members).into_iter().map(worker_agent).collect()
+        self.in_turn(members).into_iter().map(|(_, channel)| worker_agent(channel)).collect()
     }
 
     /// All worker-agents.
@@ -105,12 +129,21 @@ impl Peers {
         channels.map(worker_agent).collect()
     }
 
-    fn in_turn(&self, mut members: Vec<Member>) -> Vec<Channel> {
+    /// Channels to members, by their addresses: the one whose turn it is first, those that
+    /// did not answer lately last.
+    fn in_turn(&self, mut members: Vec<Member>) -> Vec<(String, Channel)> {
         if !members.is_empty() {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % members.len();
             members.rotate_left(turn);
         }
-        members.iter().filter_map(|member| self.channel(&member.address)).collect()
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = Instant::now();
+        members.sort_by_key(|member| silent.get(&member.address).is_some_and(|until| *until > now));
+        let channels = members.into_iter().filter_map(|member| {
+            let channel = self.channel(&member.address)?;
+            Some((member.address, channel))
+        });
+        channels.collect()
     }
 
     fn channel(&self, address: &str) -> Option<Channel> {
@@ -133,6 +166,7 @@ impl Peers {
         let channel = endpoint
             .connect_timeout(PEER_CONNECT_TIMEOUT)
             .http2_keep_alive_interval(PEER_PING_EVERY)
+            .keep_alive_timeout(PEER_PING_PATIENCE)
             .tcp_nodelay(true)
             .connect_lazy();
         channels.insert(address.to_owned(), channel.clone());

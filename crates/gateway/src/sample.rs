@@ -41,7 +41,6 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
             depth: 1,
         },
         retention: RetentionSettings::default(),
-        ledger: None,
         tenants: BTreeMap::new(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }

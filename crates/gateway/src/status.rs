@@ -14,8 +14,8 @@ use axum::{
     extract::{RawQuery, State},
 };
 use baton_proto::v1::{AgentFigures, DescribeRequest, StatusRequest};
-use baton_registry::Settings;
-use baton_workflow::{TenantId, Usd};
+use baton_registry::{Member, Settings};
+use baton_workflow::{AgentId, TenantId, Usd};
 use futures::future::join_all;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
@@ -33,6 +33,28 @@ pub(crate) struct Status {
     agents: Vec<Agent>,
     /// Worker-agents that answered, of those there are.
     workers: Workers,
+    /// The processes that are alive; only for whoever is shown everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<MemberLine>>,
+}
+
+#[derive(Serialize)]
+struct MemberLine {
+    kind: &'static str,
+    holder: String,
+    address: String,
+    version: String,
+    /// Tasks held when it last said so, and at most; 0 of 0 where it takes none.
+    load: u32,
+    capacity: u32,
+    agents: Vec<AgentId>,
+}
+
+impl From<&Member> for MemberLine {
+    fn from(member: &Member) -> Self {
+        let Member { holder, kind, address, agents, capacity, load, version } = member.clone();
+        Self { kind: kind.name(), holder, address, version, load, capacity, agents }
+    }
 }
 
 #[derive(Serialize)]
@@ -93,7 +115,9 @@ pub(crate) async fn get(
     let workers = Workers { answered: answered.len(), known };
     let agents = agents(&shared.registry.settings(), answered.into_iter().flatten());
     let (object, version) = ("baton.status", env!("CARGO_PKG_VERSION"));
-    Ok(Json(Status { object, version, everything, tenant, work, agents, workers }))
+    let members = shared.registry.watch_members().borrow().clone();
+    let members = everything.then(|| members.all().map(MemberLine::from).collect());
+    Ok(Json(Status { object, version, everything, tenant, work, agents, workers, members }))
 }
 
 /// One that does not answer is left out: the others are still worth seeing.

@@ -11,12 +11,15 @@ mod housekeeping;
 mod ledger;
 mod memory;
 mod options;
+mod place;
 mod reply;
 mod request;
 mod scripts;
+mod shard;
 mod start;
 mod stats;
 mod store;
+mod turns;
 mod waker;
 mod watch;
 

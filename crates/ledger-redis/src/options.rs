@@ -1,8 +1,9 @@
 //! Where the store is, how it is reached, and what is expected of it.
 
 use baton_ledger::LedgerError;
+use baton_workflow::TenantId;
 use redis::{Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// Longest prefix of keys, and longest name of a cluster, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -35,8 +36,14 @@ pub struct Tls {
 /// How to reach the store. Shown without its password.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// Such as `redis://127.0.0.1:6379`, or `rediss://...` for TLS.
-    pub url: String,
+    /// Its servers, such as `redis://127.0.0.1:6379`, or `rediss://...` for TLS. Shards lie on
+    /// them in turn, so their order is fixed once the ledger is there.
+    pub urls: Vec<String>,
+    /// Parts of the ledger, each with its own queues, on whatever server; fixed once the
+    /// ledger is there.
+    pub shards: u16,
+    /// Tenants that are spread over more than one shard, and over how many: fixed, too.
+    pub lanes: BTreeMap<TenantId, u16>,
     /// Who connects, if the URL does not say so.
     pub user: Option<String>,
     /// Its password, if the URL does not say so.
@@ -62,7 +69,8 @@ pub struct RedisOptions {
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")
-            .field("url", &self.address())
+            .field("urls", &self.urls.iter().map(|url| address(url)).collect::<Vec<_>>())
+            .field("shards", &self.shards)
             .field("prefix", &self.prefix)
             .field("cluster", &self.cluster)
             .field("durability", &self.durability)
@@ -75,7 +83,9 @@ impl RedisOptions {
     /// 80 percent.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: url.into(),
+            urls: vec![url.into()],
+            shards: 1,
+            lanes: BTreeMap::new(),
             user: None,
             password: None,
             tls: Tls::default(),
@@ -95,24 +105,36 @@ impl RedisOptions {
         Ok(format!("{}:{{s{shard}}}:", self.prefix))
     }
 
-    /// The URL without what is nobody's business.
-    pub(crate) fn address(&self) -> String {
-        match (self.url.split_once("://"), self.url.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-            _ => self.url.clone(),
+    /// Whether all of it can be meant.
+    pub(crate) fn check(&self) -> Result<(), LedgerError> {
+        self.base(0)?;
+        if self.urls.is_empty() || self.shards == 0 {
+            return Err(LedgerError::Unusable(format!(
+                "{} servers and {} shards: expected at least one of each",
+                self.urls.len(),
+                self.shards
+            )));
         }
+        if self.urls.len() > usize::from(self.shards) {
+            return Err(LedgerError::Unusable(format!(
+                "{} shards cannot lie on {} servers: expected at least as many shards as servers",
+                self.shards,
+                self.urls.len()
+            )));
+        }
+        Ok(())
     }
 
     /// A client that has connected to nothing yet.
-    pub(crate) fn client(&self) -> Result<Client, LedgerError> {
+    pub(crate) fn client(&self, url: &str) -> Result<Client, LedgerError> {
         let wrong = |what: &str, error: &dyn fmt::Display| {
             LedgerError::Unusable(format!(
                 "{what} {:?} of Redis cannot be used ({error}): expected redis://HOST:PORT, or \
                  rediss://HOST:PORT for TLS",
-                self.address()
+                address(url)
             ))
         };
-        let info = self.url.as_str().into_connection_info();
+        let info = url.into_connection_info();
         let mut info: ConnectionInfo = info.map_err(|error| wrong("the URL", &error))?;
         let mut login = info.redis_settings().clone();
         if let Some(user) = &self.user {
@@ -122,7 +144,7 @@ impl RedisOptions {
             login = login.set_password(password);
         }
         info = info.set_redis_settings(login);
-        if !self.url.starts_with("rediss:") {
+        if !url.starts_with("rediss:") {
             if self.tls != Tls::default() {
                 let why = "certificates are given, and the URL does not ask for TLS";
                 return Err(wrong("the URL", &why));
@@ -134,6 +156,14 @@ impl RedisOptions {
         let certificates = self.tls.read()?;
         Client::build_with_tls(info, certificates)
             .map_err(|error| wrong("the certificates for the URL", &error))
+    }
+}
+
+/// A URL without what is nobody's business.
+pub(crate) fn address(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -180,8 +210,7 @@ mod tests {
         let shown = format!("{options:?}");
         assert!(shown.contains("redis://host:1/0"), "{shown}");
         assert!(!shown.contains("p@ss") && !shown.contains("hidden"), "{shown}");
-        options.url = "not a url".into();
-        let error = options.client().unwrap_err().to_string();
+        let error = options.client("not a url").unwrap_err().to_string();
         assert!(error.contains("expected redis://HOST:PORT"), "{error}");
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::{
     Durability, RedisOptions, barrier,
+    options::address,
     reply::Reply,
     request::Arguments,
     scripts::{Name, Scripts},
@@ -35,7 +36,9 @@ pub(crate) struct Store {
     prefix: String,
     scripts: Scripts,
     timeout: Duration,
+    address: String,
     cluster: String,
+    shards: u16,
     /// Replicas that confirm each call before it is answered; 0 where none has to.
     replicas: u8,
     /// The highest epoch that this process knows of.
@@ -54,8 +57,13 @@ pub(crate) enum Answer {
 
 impl Store {
     /// Connects, without checking what the server is.
-    pub(crate) async fn open(client: &Client, options: &RedisOptions) -> Result<Self, LedgerError> {
-        let base = options.base(0)?;
+    pub(crate) async fn open(
+        client: &Client,
+        options: &RedisOptions,
+        url: &str,
+        shard: u16,
+    ) -> Result<Self, LedgerError> {
+        let base = options.base(shard)?;
         let limit = Duration::from_millis(options.timeout_ms);
         let (first_ms, longest_ms) = RECONNECT_MS;
         // The library's own timeout is 500 ms, less than a loaded server may take to sync.
@@ -70,7 +78,7 @@ impl Store {
             .set_response_timeout(Some(limit))
             .set_connection_timeout(Some(limit));
         let trying = client.get_multiplexed_async_connection_with_config(&once);
-        within(limit, trying).await.map_err(|error| at(&options.address(), error))?;
+        within(limit, trying).await.map_err(|error| at(&address(url), error))?;
         let connecting = client.get_connection_manager_with_config(config);
         let connection = within(limit, connecting).await?;
         Ok(Self {
@@ -79,7 +87,9 @@ impl Store {
             base,
             prefix: options.prefix.clone(),
             timeout: limit,
+            address: address(url),
             cluster: options.cluster.clone(),
+            shards: options.shards,
             replicas: match options.durability {
                 Durability::Replicas(count) => count,
                 Durability::Always | Durability::EverySecond => 0,
@@ -93,6 +103,18 @@ impl Store {
     /// What every key of the shard begins with.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where it is, without user and password.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the shard was made at some time.
+    pub(crate) async fn is_there(&self) -> Result<bool, LedgerError> {
+        let key = format!("{}meta", self.base);
+        let there = self.command(redis::cmd("EXISTS").arg(key)).await?;
+        Ok(there == Value::Int(1))
     }
 
     /// What every key of the ledger begins with.
@@ -195,7 +217,7 @@ impl Store {
         let known = self.epoch.load(Ordering::Acquire);
         let mut pipe = redis::pipe();
         pipe.cmd("EVAL").arg(&self.scripts.adopt).arg(1);
-        pipe.arg(format!("{}meta", self.base)).arg(known).arg(&self.cluster);
+        pipe.arg(format!("{}meta", self.base)).arg(known).arg(&self.cluster).arg(self.shards);
         for text in self.scripts.texts() {
             pipe.cmd("SCRIPT").arg("LOAD").arg(text).ignore();
         }
@@ -203,6 +225,15 @@ impl Store {
         let answers: Vec<Value> = within(self.timeout, pipe.query_async(&mut connection)).await?;
         let mut reply = Reply::new(answers.into_iter().next().unwrap_or(Value::Nil))?;
         let said = reply.text()?;
+        if said == "Shards" {
+            return Err(LedgerError::Unusable(format!(
+                "the ledger under {:?} has {} shards, and {} are configured: their number is \
+                 fixed; give it as it was when the ledger was made",
+                self.base,
+                reply.text()?,
+                self.shards
+            )));
+        }
         if said == "Cluster" {
             return Err(LedgerError::Unusable(format!(
                 "the keys under {:?} belong to cluster {:?}, and this one is {:?}: two clusters \

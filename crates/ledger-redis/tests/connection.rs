@@ -106,7 +106,7 @@ async fn certificates_are_shown_and_looked_at() {
     let error = refusal(options.clone()).await;
     assert!(error.to_string().contains("nowhere.pem cannot be read"), "{error}");
     options.tls = Tls { ca_file: Some(file("ca.pem")), client_files: None };
-    options.url = format!("redis://localhost:{port}");
+    options.urls = vec![format!("redis://localhost:{port}")];
     let error = refusal(options).await;
     assert!(error.to_string().contains("does not ask for TLS"), "{error}");
 }

@@ -116,11 +116,11 @@ async fn a_server_that_is_not_there_is_unavailable() {
     options.timeout_ms = 200;
     let refused = RedisLedger::connect(options.clone()).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))));
-    options.url = "http://127.0.0.1".into();
+    options.urls = vec!["http://127.0.0.1".into()];
     let refused = RedisLedger::connect(options.clone()).await;
     assert!(matches!(refused, Err(LedgerError::Unusable(_))));
     options.prefix = "{a}".into();
-    options.url = "redis://127.0.0.1:1".into();
+    options.urls = vec!["redis://127.0.0.1:1".into()];
     let refused = RedisLedger::connect(options).await;
     assert!(matches!(refused, Err(LedgerError::Unusable(_))));
 }
@@ -267,7 +267,7 @@ async fn new_runs_wait_before_the_memory_is_full() {
     let full = loop {
         // What was seen of the memory before holds for a moment.
         match ledger.submit(submission(&rand::random::<u32>().to_string())).await {
-            Ok(_) => {}
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             Err(full) => break full,
         }
     };

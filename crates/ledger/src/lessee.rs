@@ -5,7 +5,9 @@
 //! wanted. When the process stops, handlers may finish for a while; what is not done by
 //! then is dropped where it stands: its lease ends, and another process takes it up.
 
-use crate::{BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError, Room};
+use crate::{
+    BATCH_MAX, Class, Heard, Held, LeaseRequest, Leased, Ledger, LedgerError, Room, room::Place,
+};
 use async_trait::async_trait;
 use baton_workflow::TaskId;
 use std::{
@@ -15,9 +17,9 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a lease lasts without a heartbeat. Long against a pause of the process,
@@ -119,7 +121,7 @@ impl Lessee {
                     for task in leased {
                         // No more are leased than were asked for.
                         let Some(permit) = permits.split(1) else { break };
-                        start(task, permit, handler, holding, tracker);
+                        start(task, self.room.place(permit), handler, holding, tracker);
                     }
                 }
                 Err(error) => {
@@ -157,7 +159,7 @@ impl Lessee {
 
 fn start(
     leased: Leased,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     handler: &Arc<dyn Handler>,
     holding: &Arc<Holding>,
     tracker: &TaskTracker,
@@ -169,7 +171,7 @@ fn start(
     holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
     let (handler, holding, leave) = (handler.clone(), holding.clone(), holding.leave.clone());
     tracker.spawn(async move {
-        let _release = Release { task, holding, _permit: permit };
+        let _release = Release { task, holding, _place: place };
         leave.run_until_cancelled(handler.handle(leased, stop)).await;
     });
 }
@@ -178,7 +180,7 @@ fn start(
 struct Release {
     task: TaskId,
     holding: Arc<Holding>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Drop for Release {
@@ -212,6 +214,7 @@ impl Holding {
                     lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
                 }
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+                Heard::Unknown => {}
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod account;
 mod check;
+mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod embedded;
@@ -18,6 +19,7 @@ mod remembered;
 mod room;
 mod signal;
 mod stats;
+mod task_span;
 mod types;
 
 pub use account::{
@@ -25,6 +27,7 @@ pub use account::{
 };
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_holder, check_list, check_reason, check_start};
+pub use clock::Clock;
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
     restore_backup, verify_backup,
@@ -37,4 +40,5 @@ pub use remembered::Remembered;
 pub use room::Room;
 pub use signal::*;
 pub use stats::*;
+pub use task_span::TaskSpan;
 pub use types::*;

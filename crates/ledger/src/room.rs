@@ -1,7 +1,7 @@
 //! Room for tasks that are held at the same time, which can change while they are held.
 
 use crate::BATCH_MAX;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Room for so many tasks. Clones share it.
@@ -9,6 +9,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Room {
     free: Arc<Semaphore>,
     size: Arc<Mutex<Size>>,
+    /// Its weak references are the tasks that are held: permits alone do not say, because
+    /// free ones are set aside while a lease is waited for.
+    held: Arc<()>,
+}
+
+/// One task that is held, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _held: Weak<()>,
+    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -23,7 +33,7 @@ impl Room {
     pub fn new(held_max: usize) -> Self {
         let held_max = held_max.max(1);
         let size = Arc::new(Mutex::new(Size { held_max, owed: 0 }));
-        Self { free: Arc::new(Semaphore::new(held_max)), size }
+        Self { free: Arc::new(Semaphore::new(held_max)), size, held: Arc::new(()) }
     }
 
     /// For so many tasks from now on. Those that are held stay held; where there are more
@@ -41,6 +51,21 @@ impl Room {
             size.owed += fewer - self.free.forget_permits(fewer);
         }
         size.held_max = held_max;
+    }
+
+    /// Tasks that are held at the moment.
+    pub fn held(&self) -> usize {
+        Arc::weak_count(&self.held)
+    }
+
+    /// Tasks that can be held.
+    pub fn held_max(&self) -> usize {
+        self.lock().held_max
+    }
+
+    /// For one task, with the permit that was got for it.
+    pub(crate) fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place { _held: Arc::downgrade(&self.held), _permit: permit }
     }
 
     /// One permit at least, and as many more as are free, in one.

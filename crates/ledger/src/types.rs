@@ -235,6 +235,8 @@ pub enum Heard {
     /// The lease goes on, but the run or an ancestor is to be cancelled, or the task
     /// was withdrawn: stop, and complete the task with what is known of its spend.
     Abandon,
+    /// The part of the store that keeps the lease did not answer: ask again.
+    Unknown,
 }
 
 /// What came of a task.
@@ -488,7 +490,8 @@ pub enum Watched {
     Ended(Bytes),
 }
 
-/// What stands in a ledger, whoever put it there.
+/// What stands in a ledger, whoever put it there: for programs that act on it, so it is whole,
+/// and has no counts. [`crate::Stats`] is for people: counts, of the fullest queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// Classes in which tasks wait, in order: somebody has to lease them. Those of tenants

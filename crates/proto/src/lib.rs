@@ -6,9 +6,11 @@
 mod chat;
 mod detail;
 mod tools;
+mod trace;
 
 pub use chat::WireError;
 pub use detail::{detail_of, status};
+pub use trace::{TRACEPARENT, traceparent_of};
 
 /// The generated types, clients and servers of `proto/baton/v1`.
 #[allow(

@@ -115,20 +115,6 @@ pub(crate) fn provider_key<S: Serializer>(
     fields.end()
 }
 
-/// The ledger names the place of its password in fields of its own.
-pub(crate) fn password<S: Serializer>(
-    password: &Option<SecretRef>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    let mut fields = to.serialize_map(None)?;
-    match password {
-        Some(SecretRef::Env(name)) => fields.serialize_entry("password_env", name)?,
-        Some(SecretRef::File(path)) => fields.serialize_entry("password_file", path)?,
-        None => {}
-    }
-    fields.end()
-}
-
 /// The keys of an account, in the table of its provider; none where it is not shared,
 /// because with any of them it would be.
 pub(crate) fn account<S: Serializer>(account: &AccountSettings, to: S) -> Result<S::Ok, S::Error> {

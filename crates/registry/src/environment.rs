@@ -1,12 +1,9 @@
 //! Settings without a file, out of the variables that the vendors' own clients read.
 
 use crate::{
-    AccountSettings, LedgerSettings, PolicySettings, ProviderKind, ProviderSettings, SecretRef,
-    Settings, SettingsFaults, TimeoutSettings,
-    read::{
-        ANTHROPIC_KEY, ANTHROPIC_URL, CONCURRENCY, Faults, POLICY_AGENT, check_base_url,
-        check_redis_url,
-    },
+    AccountSettings, PolicySettings, ProviderKind, ProviderSettings, SecretRef, Settings,
+    SettingsFaults, TimeoutSettings,
+    read::{ANTHROPIC_KEY, ANTHROPIC_URL, CONCURRENCY, Faults, POLICY_AGENT, check_base_url},
     settings_for,
 };
 use baton_workflow::{Abilities, AgentCard, AgentId, Price};
@@ -58,38 +55,6 @@ const ANTHROPIC: Account = Account {
 const CONTEXT_TOKENS: u32 = 128_000;
 /// Assumed of models that are named without a card.
 const OUTPUT_TOKENS: u32 = 16_384;
-
-/// Where the Redis of the ledger is.
-const REDIS: &str = "BATON_REDIS";
-/// Its password.
-const REDIS_PASSWORD: &str = "BATON_REDIS_PASSWORD";
-
-/// Puts into the settings of the ledger what `BATON_REDIS` (URLs with commas between them) and
-/// `BATON_REDIS_PASSWORD` say of the ledger: over the configuration.
-///
-/// # Errors
-/// What is wrong with the variables.
-pub fn ledger_from_env(
-    settings: &mut Option<LedgerSettings>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), SettingsFaults> {
-    let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
-    if let Some(urls) = set(REDIS) {
-        let mut faults = Faults::new("");
-        let urls: Vec<String> = urls.split(',').map(|url| url.trim().to_owned()).collect();
-        for reason in urls.iter().filter_map(|url| check_redis_url(url).err()) {
-            faults.anywhere(format!("{REDIS}{reason}"));
-        }
-        if faults.any() {
-            return Err(faults.into_settings_faults("environment".to_owned()));
-        }
-        settings.get_or_insert_default().urls = urls;
-    }
-    if let Some(ledger) = settings.as_mut().filter(|_| set(REDIS_PASSWORD).is_some()) {
-        ledger.password = Some(SecretRef::Env(REDIS_PASSWORD.to_owned()));
-    }
-    Ok(())
-}
 
 /// What the environment says of an account.
 struct Named {

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
 
 /// Settings in force, under a number that rises with each change. It is replaced as a
 /// whole: whoever holds one sees one state and never a mixture of two.
@@ -27,10 +28,53 @@ pub struct Configuration {
 pub struct Refusal {
     /// When, in milliseconds of Unix time.
     pub at_ms: u64,
-    /// What was refused: the name of a file.
+    /// What was refused: the name of a file, or of a revision in the registry.
     pub source: String,
     /// Everything that is wrong with it.
     pub complaints: Vec<Complaint>,
+}
+
+/// What is in force in one process, and whoever wants to be told: the half of a registry
+/// that is the same in all of them.
+#[derive(Debug)]
+pub struct InForce {
+    configuration: watch::Sender<Arc<Configuration>>,
+}
+
+impl InForce {
+    /// These settings as version 1.
+    pub fn new(settings: Settings) -> Self {
+        Self { configuration: watch::Sender::new(Arc::new(Configuration::first(settings))) }
+    }
+
+    /// As [`crate::Registry::accept`].
+    pub fn accept(&self, settings: Settings, restart: Vec<String>) -> u64 {
+        let mut version = 0;
+        self.configuration.send_modify(|configuration| {
+            let next = configuration.followed_by(settings, restart);
+            version = next.version;
+            *configuration = Arc::new(next);
+        });
+        version
+    }
+
+    /// As [`crate::Registry::refuse`].
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        self.configuration.send_modify(|configuration| {
+            let next = Configuration { refusal, ..configuration.as_ref().clone() };
+            *configuration = Arc::new(next);
+        });
+    }
+
+    /// As [`crate::Registry::configuration`].
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.configuration.borrow().clone()
+    }
+
+    /// As [`crate::Registry::watch`].
+    pub fn watch(&self) -> watch::Receiver<Arc<Configuration>> {
+        self.configuration.subscribe()
+    }
 }
 
 impl Configuration {

@@ -11,21 +11,27 @@ mod environment;
 #[cfg(test)]
 mod guide;
 mod in_force;
+mod in_process;
 mod member;
 mod origins;
+mod port;
 mod read;
 mod settings;
+mod shared;
 mod watched;
 
 pub use compare::{Difference, differences, step};
-pub use environment::{VARIABLES, ledger_from_env, settings_from_env};
-pub use in_force::{Configuration, Refusal};
-pub use member::{InProcess, Kind, Member, Registry, RegistryError};
+pub use environment::{VARIABLES, settings_from_env};
+pub use in_force::{Configuration, InForce, Refusal};
+pub use in_process::InProcess;
+pub use member::{Kind, Member, Members, Stranger};
 pub use origins::Origins;
-pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over};
+pub use port::{Departures, Registry, RegistryError};
+pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over, read_shared};
 pub use settings::{
-    AccountSettings, Auth, BUDGET_DEFAULT, DurabilitySetting, KeySettings, LedgerSettings,
-    PolicySettings, ProviderKind, ProviderSettings, RetentionSettings, SecretRef, ServerSettings,
-    Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
+    AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
+    ProviderSettings, RetentionSettings, SecretRef, ServerSettings, Settings, StrategySettings,
+    TenantSettings, TimeoutSettings, settings_for,
 };
+pub use shared::Document;
 pub use watched::WatchedFiles;

@@ -1,13 +1,7 @@
-//! Who is alive: processes that announce themselves, and whoever looks for them.
+//! Who is alive: processes that announce themselves.
 
-use crate::{Configuration, Refusal, Settings};
-use async_trait::async_trait;
 use baton_workflow::AgentId;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-use tokio::sync::watch;
+use std::collections::BTreeMap;
 
 /// What a process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +16,26 @@ pub enum Kind {
     Verifier,
 }
 
+impl Kind {
+    /// Every kind there is.
+    pub const ALL: [Self; 4] = [Self::Gateway, Self::Conductor, Self::WorkerAgent, Self::Verifier];
+
+    /// As it is written: `worker-agent`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Conductor => "conductor",
+            Self::WorkerAgent => "worker-agent",
+            Self::Verifier => "verifier",
+        }
+    }
+
+    /// The kind that is written so, if one is.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// A process that serves something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -33,139 +47,76 @@ pub struct Member {
     pub address: String,
     /// The agents it hosts, for worker-agents.
     pub agents: Vec<AgentId>,
+    /// How many tasks it takes at the same time; 0 where it takes none.
+    pub capacity: u32,
+    /// How many tasks it held when it last said so. A hint: it may be seconds old.
+    pub load: u32,
+    /// The version of its program.
+    pub version: String,
 }
 
-/// Why the registry did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
-    /// It cannot be reached; what was known before still holds.
-    #[error("the registry did not answer: {0}")]
-    Unavailable(String),
-}
-
-impl RegistryError {
-    /// Whether the same call can succeed later.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unavailable(_) => true,
+impl Member {
+    /// A process of this program's version that hosts no agents and takes no tasks.
+    pub fn new(holder: impl Into<String>, kind: Kind, address: impl Into<String>) -> Self {
+        Self {
+            holder: holder.into(),
+            kind,
+            address: address.into(),
+            agents: Vec::new(),
+            capacity: 0,
+            load: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }
 
-/// Membership and configuration, as last known.
-#[async_trait]
-pub trait Registry: Send + Sync + 'static {
-    /// Makes a process known until it is withdrawn, or dies.
-    async fn announce(&self, member: Member) -> Result<(), RegistryError>;
-
-    /// Takes a process back.
-    async fn withdraw(&self, holder: &str) -> Result<(), RegistryError>;
-
-    /// The processes of one kind that are alive, in a stable order.
-    fn members(&self, kind: Kind) -> Vec<Member>;
-
-    /// The configuration in force, with what was refused since. Whoever decides something
-    /// takes it once and decides by that: it may be another one a moment later.
-    fn configuration(&self) -> Arc<Configuration>;
-
-    /// Tells of every other configuration that comes into force, and of refusals.
-    fn watch(&self) -> watch::Receiver<Arc<Configuration>>;
-
-    /// The settings in force.
-    fn settings(&self) -> Arc<Settings> {
-        self.configuration().settings.clone()
-    }
+/// Everybody who is alive, as last known. It is replaced as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members {
+    alive: BTreeMap<String, Member>,
+    strangers: Vec<Stranger>,
 }
 
-/// The registry of a single process: membership in memory, configuration given.
-#[derive(Debug)]
-pub struct InProcess {
-    members: Mutex<BTreeMap<String, Member>>,
-    configuration: watch::Sender<Arc<Configuration>>,
+/// What is registered and cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Where it stands in the registry.
+    pub place: String,
+    /// The version of its program, where that much could be read.
+    pub version: Option<String>,
+    /// Why it is not used.
+    pub reason: String,
 }
 
-impl InProcess {
-    /// Nobody yet, and these settings as version 1.
-    pub fn new(settings: Settings) -> Self {
-        let configuration = watch::Sender::new(Arc::new(Configuration::first(settings)));
-        Self { members: Mutex::default(), configuration }
+impl Members {
+    /// These, by the names of their holders.
+    pub fn new(alive: BTreeMap<String, Member>, strangers: Vec<Stranger>) -> Self {
+        Self { alive, strangers }
     }
 
-    /// Puts other settings into force; what was refused before is forgotten. `restart` names
-    /// what differs and waits for a restart. Gives the new version.
-    pub fn accept(&self, settings: Settings, restart: Vec<String>) -> u64 {
-        let mut version = 0;
-        self.configuration.send_modify(|configuration| {
-            let next = configuration.followed_by(settings, restart);
-            version = next.version;
-            *configuration = Arc::new(next);
-        });
-        version
+    /// Those of one kind, in the order of their holders.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Member> {
+        self.alive.values().filter(move |member| member.kind == kind)
     }
 
-    /// Notes that other settings were refused, or with nothing that there is nothing to
-    /// refuse any more. What is in force stays in force.
-    pub fn refuse(&self, refusal: Option<Refusal>) {
-        self.configuration.send_modify(|configuration| {
-            let next = Configuration { refusal, ..configuration.as_ref().clone() };
-            *configuration = Arc::new(next);
-        });
+    /// All of them, in the order of their holders.
+    pub fn all(&self) -> impl Iterator<Item = &Member> {
+        self.alive.values()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Member>> {
-        // A map is whole between any two of its operations, whoever panicked.
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Registry for InProcess {
-    async fn announce(&self, member: Member) -> Result<(), RegistryError> {
-        self.lock().insert(member.holder.clone(), member);
-        Ok(())
+    /// The one of this name.
+    pub fn get(&self, holder: &str) -> Option<&Member> {
+        self.alive.get(holder)
     }
 
-    async fn withdraw(&self, holder: &str) -> Result<(), RegistryError> {
-        self.lock().remove(holder);
-        Ok(())
+    /// What is registered and cannot be used, such as processes of a later version.
+    pub fn strangers(&self) -> &[Stranger] {
+        &self.strangers
     }
 
-    fn members(&self, kind: Kind) -> Vec<Member> {
-        self.lock().values().filter(|member| member.kind == kind).cloned().collect()
-    }
-
-    fn configuration(&self) -> Arc<Configuration> {
-        self.configuration.borrow().clone()
-    }
-
-    fn watch(&self) -> watch::Receiver<Arc<Configuration>> {
-        self.configuration.subscribe()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{PolicySettings, StrategySettings, settings_for};
-    use baton_workflow::{AgentCard, Price};
-
-    #[tokio::test]
-    async fn one_process_keeps_the_contract() {
-        let card = AgentCard {
-            id: AgentId::new("agent").unwrap(),
-            provider: "provider".into(),
-            model: "model".into(),
-            strengths: String::new(),
-            price: Price::default(),
-            context_tokens: 8,
-            output_tokens: 8,
-            concurrency: 1,
-            images: false,
-            abilities: Default::default(),
-            tags: Default::default(),
-        };
-        let policy = PolicySettings::Strategy(StrategySettings::direct());
-        let settings = settings_for(vec![card], BTreeMap::new(), policy).unwrap();
-        crate::contract::suite(&settings, async |settings| InProcess::new(settings)).await;
+    /// Those who were here `before` and are not any more.
+    pub fn departed_since(&self, before: &Self) -> Vec<Member> {
+        let gone = before.alive.values().filter(|member| !self.alive.contains_key(&member.holder));
+        gone.cloned().collect()
     }
 }

@@ -7,7 +7,6 @@ mod agent;
 mod bounds;
 mod faults;
 mod keys;
-mod ledger;
 mod policy;
 mod provider;
 mod retention;
@@ -21,7 +20,6 @@ pub use faults::{Complaint, SettingsFaults};
 
 pub(crate) use agent::{CONCURRENCY, POLICY_AGENT};
 pub(crate) use faults::Faults;
-pub(crate) use ledger::check_redis_url;
 pub(crate) use provider::{ANTHROPIC_KEY, ANTHROPIC_URL, check_base_url};
 
 use crate::{PolicySettings, Settings, StrategySettings};
@@ -44,7 +42,6 @@ const ROOT: Shape = Shape {
         "limits",
         "budget",
         "retention",
-        "ledger",
         "tenants",
         "keys",
     ],
@@ -54,6 +51,8 @@ const ROOT: Shape = Shape {
 struct Context<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     folder: &'a Path,
+    /// Whether it is read for other machines, where the keys are.
+    elsewhere: bool,
 }
 
 /// Reads a configuration.
@@ -70,7 +69,17 @@ pub fn read_settings(
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, SettingsFaults> {
-    read(None, text, file, env)
+    read(None, text, file, env, false)
+}
+
+/// Reads a configuration that all processes of a cluster share, without looking for its
+/// keys: they are where the processes are. Relative names of key files mean something else
+/// to each of them, and are complained about. `source` is what it is called.
+///
+/// # Errors
+/// As [`read_settings`].
+pub fn read_shared(text: &str, source: &str) -> Result<Settings, SettingsFaults> {
+    read(None, text, Path::new(source), &|_| None, true)
 }
 
 /// Reads a configuration that may leave out both providers and agents: then those of
@@ -84,7 +93,7 @@ pub fn read_settings_over(
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, SettingsFaults> {
-    read(Some(base), text, file, env)
+    read(Some(base), text, file, env, false)
 }
 
 fn read(
@@ -92,9 +101,10 @@ fn read(
     text: &str,
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    elsewhere: bool,
 ) -> Result<Settings, SettingsFaults> {
     let mut faults = Faults::new(text);
-    let context = Context { env, folder: file.parent().unwrap_or(Path::new("")) };
+    let context = Context { env, folder: file.parent().unwrap_or(Path::new("")), elsewhere };
     let settings = read_text(base, text, &context, &mut faults);
     match settings {
         Some(settings) if !faults.any() => Ok(settings),
@@ -140,7 +150,6 @@ fn read_text(
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
     let retention = retention::retention(root, faults);
-    let ledger = ledger::ledger(root, context, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge, hedge, single_flight } =
         policy::policy(root, &agents, &providers, &limits, faults);
@@ -159,7 +168,6 @@ fn read_text(
         limits,
         budget,
         retention,
-        ledger,
         tenants,
         auth,
     })

@@ -40,9 +40,6 @@ pub struct Settings {
     pub budget: Budget,
     /// How long finished runs are kept.
     pub retention: RetentionSettings,
-    /// The Redis that keeps the ledger; none: it is in the folder of data. What only a
-    /// restart can change.
-    pub ledger: Option<LedgerSettings>,
     /// What tenants are entitled to, where it is not the default.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
     /// Who may call.
@@ -67,71 +64,6 @@ impl Default for ServerSettings {
             data: PathBuf::from("baton-data"),
         }
     }
-}
-
-/// The Redis that keeps the ledger of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LedgerSettings {
-    /// Its servers, without passwords; shards lie on them in turn.
-    pub urls: Vec<String>,
-    /// Who connects; none: the server's default user.
-    pub user: Option<String>,
-    /// Where the password is.
-    #[serde(flatten, serialize_with = "crate::document::password")]
-    pub password: Option<SecretRef>,
-    /// Who signs the servers' certificates; none: whom this machine trusts.
-    pub ca_file: Option<PathBuf>,
-    /// This process's certificate, where servers ask for one.
-    pub client_cert_file: Option<PathBuf>,
-    /// The key of that certificate.
-    pub client_key_file: Option<PathBuf>,
-    /// Put before every key.
-    pub prefix: String,
-    /// The name of the cluster: another one under the same prefix is refused.
-    pub cluster: String,
-    /// What an acknowledged write survives.
-    pub durability: DurabilitySetting,
-    /// Replicas of each server that have to have what is acknowledged.
-    pub replicas: Option<u8>,
-    /// Parts of the ledger, fixed once it is there.
-    pub shards: u16,
-    /// How long a call may take, in milliseconds.
-    pub timeout_ms: u64,
-    /// Share of a server's memory above which new runs wait, in percent.
-    pub memory_percent_max: u8,
-}
-
-impl Default for LedgerSettings {
-    fn default() -> Self {
-        Self {
-            urls: Vec::new(),
-            user: None,
-            password: None,
-            ca_file: None,
-            client_cert_file: None,
-            client_key_file: None,
-            prefix: "baton".to_owned(),
-            cluster: "baton".to_owned(),
-            durability: DurabilitySetting::default(),
-            replicas: None,
-            shards: 1,
-            timeout_ms: 5_000,
-            memory_percent_max: 80,
-        }
-    }
-}
-
-/// What an acknowledged write survives.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DurabilitySetting {
-    /// The death of any process, and a loss of power.
-    #[default]
-    Always,
-    /// The death of any process; a loss of power may take the last second.
-    Everysec,
-    /// The loss of a machine.
-    Replicas,
 }
 
 /// What a tenant is entitled to.
@@ -337,7 +269,6 @@ pub fn settings_for(
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),
-        ledger: None,
         tenants: BTreeMap::new(),
         auth: open_auth(),
     })

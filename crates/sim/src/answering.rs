@@ -7,6 +7,7 @@ use crate::{
     simulator::{Stop, Told},
     tokens,
     tooling::ToolCall,
+    words::REFUSAL,
 };
 use serde::Serialize;
 use std::{future::pending, io};
@@ -83,13 +84,43 @@ impl Course {
                 | Fault::Internal
                 | Fault::Unavailable
                 | Fault::Empty
-                | Fault::WrongUsage,
+                | Fault::WrongUsage
+                | Fault::Refusal
+                | Fault::Filter,
             ) => Self::Smooth,
             Some(Fault::StallFirst) => Self::StallFirst,
             Some(Fault::Stall) => Self::Stall,
             Some(Fault::Cut) => Self::Cut,
             Some(Fault::Garbage) => Self::Garbage,
         }
+    }
+}
+
+impl Told {
+    /// Makes of what is said what a fault leaves of it; whether it leaves no calls of tools.
+    pub(crate) fn fail(&mut self, fault: Option<Fault>) -> bool {
+        match fault {
+            Some(Fault::Empty) => self.text.clear(),
+            Some(Fault::Refusal) => (self.text, self.stop) = (REFUSAL.to_owned(), Stop::Refused),
+            Some(Fault::Filter) => {
+                let half = tokens::split(&self.text).count().div_ceil(2);
+                self.text = tokens::split(&self.text).take(half).collect();
+                self.stop = Stop::Filtered;
+            }
+            None
+            | Some(
+                Fault::RateLimited
+                | Fault::Internal
+                | Fault::Unavailable
+                | Fault::StallFirst
+                | Fault::Stall
+                | Fault::Cut
+                | Fault::Garbage
+                | Fault::WrongUsage,
+            ) => return false,
+        }
+        self.tokens_out = tokens::of(&self.text);
+        true
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     refused::{Reason, Refused},
     simulator::{Ask, Stop},
     tooling::{Choice, Offer, ToolCall, Wants},
+    words::REFUSAL,
 };
 use axum::{
     Json, Router,
@@ -256,11 +257,13 @@ async fn whole(id: &str, model: &str, answering: Answering) -> Response {
 }
 
 fn body(id: &str, model: &str, text: &str, end: &End) -> Value {
-    let said = (!text.is_empty()).then(|| json!({"type": "text", "text": text}));
+    let spoken = !text.is_empty() && end.stop != Stop::Refused;
+    let said = spoken.then(|| json!({"type": "text", "text": text}));
     let content: Vec<_> = said.into_iter().chain(end.calls.iter().map(tool_use)).collect();
     let mut body = head(id, model);
     body["content"] = content.into();
     body["stop_reason"] = stop_reason(end).into();
+    body["stop_details"] = stop_details(end);
     body["usage"] = end.usage.map_or_else(|| json!({}), |used| usage(&used));
     body
 }
@@ -287,6 +290,16 @@ fn stop_reason(end: &End) -> &'static str {
         Stop::Length => "max_tokens",
         Stop::Done if !end.calls.is_empty() => "tool_use",
         Stop::Done => "end_turn",
+        // It knows no other word for what a filter stops.
+        Stop::Refused | Stop::Filtered => "refusal",
+    }
+}
+
+/// Why a model refuses, in words; a filter says none.
+fn stop_details(end: &End) -> Value {
+    match end.stop {
+        Stop::Refused => json!({"type": "refusal", "category": null, "explanation": REFUSAL}),
+        Stop::Done | Stop::Length | Stop::Filtered => Value::Null,
     }
 }
 
@@ -308,6 +321,7 @@ fn streamed(id: String, model: String, answering: Answering) -> Lines {
         Line::default().event(name).data(event.to_string())
     };
     Box::pin(async_stream::stream! {
+        let refused = answering.told.stop == Stop::Refused;
         let mut events = std::pin::pin!(answering.events());
         let (mut begun, mut text_open) = (false, false);
         while let Some(event) = events.next().await {
@@ -320,6 +334,8 @@ fn streamed(id: String, model: String, answering: Answering) -> Lines {
             match event {
                 Err(error) => yield Err(error),
                 Ok(Event::Garbage(text)) => yield Ok(Line::default().data(text)),
+                // The words of a refusal stand at the end.
+                Ok(Event::Text(_)) if refused => {}
                 Ok(Event::Text(text)) => {
                     if !text_open {
                         text_open = true;
@@ -336,7 +352,11 @@ fn streamed(id: String, model: String, answering: Answering) -> Lines {
                     }
                     yield Ok(line(json!({
                         "type": "message_delta",
-                        "delta": {"stop_reason": stop_reason(&end), "stop_sequence": null},
+                        "delta": {
+                            "stop_reason": stop_reason(&end),
+                            "stop_sequence": null,
+                            "stop_details": stop_details(&end),
+                        },
                         "usage": end.usage.map_or_else(|| json!({}), |used| usage(&used)),
                     })));
                     yield Ok(line(json!({"type": "message_stop"})));

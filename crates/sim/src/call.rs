@@ -150,8 +150,7 @@ impl Service {
         let Call { ask, wants, .. } = call;
         let mut told = self.simulator.tell(ask)?;
         let mut calls = wants.apply(ask, &mut told, &format!("{}{}", met.prompt, met.occasion));
-        if met.fault == Some(Fault::Empty) {
-            (told.text, told.tokens_out) = (String::new(), 0);
+        if told.fail(met.fault) {
             calls.clear();
         }
         let usage = Usage {
@@ -200,7 +199,9 @@ impl Service {
             | Fault::Cut
             | Fault::Empty
             | Fault::Garbage
-            | Fault::WrongUsage => None,
+            | Fault::WrongUsage
+            | Fault::Refusal
+            | Fault::Filter => None,
         }
     }
 

@@ -24,11 +24,15 @@ pub enum Fault {
     Garbage,
     /// The text is right, and the tokens counted for it are not.
     WrongUsage,
+    /// The model refuses to answer.
+    Refusal,
+    /// Half the answer comes, and a filter stops it.
+    Filter,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
@@ -38,6 +42,8 @@ impl Fault {
         Self::Empty,
         Self::Garbage,
         Self::WrongUsage,
+        Self::Refusal,
+        Self::Filter,
     ];
 
     /// Its name, as on the command line and in the header.
@@ -52,6 +58,8 @@ impl Fault {
             Self::Empty => "empty",
             Self::Garbage => "garbage",
             Self::WrongUsage => "usage",
+            Self::Refusal => "refusal",
+            Self::Filter => "filter",
         }
     }
 

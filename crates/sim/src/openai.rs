@@ -4,6 +4,7 @@ use crate::{
     answering::{Answering, Event, Whole, broken_off},
     call::{Call, Service},
     refused::{Reason, Refused},
+    simulator::Stop,
     wire::{Header, Refusal, Request, choice, finish, usage},
     wire_tools::call_deltas,
 };
@@ -104,6 +105,10 @@ fn streamed(header: Header, answering: Answering, wants_usage: bool) -> Response
     let no_usage = wants_usage.then_some(Value::Null);
     let line = |chunk: Value| Line::default().data(chunk.to_string());
     let lines = async_stream::stream! {
+        let said = match answering.told.stop {
+            Stop::Refused => "refusal",
+            Stop::Done | Stop::Length | Stop::Filtered => "content",
+        };
         let mut events = std::pin::pin!(answering.events());
         let mut begun = false;
         while let Some(event) = events.next().await {
@@ -117,7 +122,7 @@ fn streamed(header: Header, answering: Answering, wants_usage: bool) -> Response
                 Err(error) => yield Err(error),
                 Ok(Event::Garbage(text)) => yield Ok(Line::default().data(text)),
                 Ok(Event::Text(text)) => {
-                    let text = choice(json!({"content": text}), None);
+                    let text = choice(json!({said: text}), None);
                     yield Ok(line(header.chunk(text, no_usage.clone())));
                 }
                 Ok(Event::End(end)) => {

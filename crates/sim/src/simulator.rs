@@ -117,6 +117,10 @@ pub enum Stop {
     Done,
     /// It reached its limit of tokens.
     Length,
+    /// It refuses: what it says are the words of the refusal.
+    Refused,
+    /// A filter stopped it.
+    Filtered,
 }
 
 /// What a simulated model says.

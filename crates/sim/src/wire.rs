@@ -128,7 +128,9 @@ impl Request {
     }
 
     pub(crate) fn wants(&self) -> Wants {
-        let results = self.messages.iter().rev().take_while(|said| said.role == Role::Tool);
+        // The user may have said something after the tools.
+        let last = self.messages.iter().rev().take_while(|said| said.role != Role::Assistant);
+        let results = last.filter(|said| said.role == Role::Tool);
         let mut results: Vec<_> = results.map(Message::words).collect();
         results.reverse();
         self.wanted.wants(results)
@@ -198,8 +200,9 @@ pub(crate) struct Header {
 pub(crate) fn finish(end: &End) -> &'static str {
     match end.stop {
         Stop::Done if !end.calls.is_empty() => "tool_calls",
-        Stop::Done => "stop",
+        Stop::Done | Stop::Refused => "stop",
         Stop::Length => "length",
+        Stop::Filtered => "content_filter",
     }
 }
 
@@ -216,6 +219,9 @@ impl Header {
     /// A reply that comes whole.
     pub(crate) fn whole(&self, text: &str, end: End) -> Value {
         let mut message = json!({"role": "assistant", "content": text, "refusal": null});
+        if end.stop == Stop::Refused {
+            (message["content"], message["refusal"]) = (Value::Null, text.into());
+        }
         if !end.calls.is_empty() {
             message["content"] = Value::Null;
             message["tool_calls"] = end.calls.iter().map(called).collect();

@@ -13,6 +13,9 @@ use crate::{
 const HOLDS: &str = "I went through it step by step: it holds.";
 const FAILS: &str = "The earlier answer does not hold. This is my way:";
 
+/// What a model says that refuses.
+pub(crate) const REFUSAL: &str = "I will not answer this (simulated).";
+
 /// An answer in the form that the task asks for.
 fn final_answer(problem: &Problem, answer: &str) -> String {
     match problem.puzzle().check() {

@@ -61,6 +61,9 @@ pub enum TelemetryError {
     /// Telemetry is the process's own, so it starts once.
     #[error("telemetry was started twice in one process: start it in main only")]
     Started,
+    /// The `OTEL_` variables describe no exporter that there can be.
+    #[error("OTEL_EXPORTER_OTLP_…: {0}: correct the variable, or unset it to export nothing")]
+    Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
 }
 
 /// Starts logging for the whole process. To be called once, first thing in `main`.

@@ -24,16 +24,34 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 32] = [
     "BATON_API_KEY",
+    "BATON_CLUSTER",
     "BATON_CONFIG",
+    "BATON_DURABILITY",
     "BATON_ENDPOINT",
+    "BATON_ETCD",
+    "BATON_ETCD_CA",
+    "BATON_ETCD_CERT",
+    "BATON_ETCD_KEY",
+    "BATON_ETCD_PASSWORD",
+    "BATON_ETCD_PASSWORD_FILE",
+    "BATON_ETCD_USER",
     "BATON_LOG",
     "BATON_MODELS",
     "BATON_OUTPUT",
     "BATON_PROFILE",
     "BATON_REDIS",
+    "BATON_REDIS_CA",
+    "BATON_REDIS_CERT",
+    "BATON_REDIS_KEY",
+    "BATON_REDIS_LANES",
     "BATON_REDIS_PASSWORD",
+    "BATON_REDIS_PASSWORD_FILE",
+    "BATON_REDIS_PREFIX",
+    "BATON_REDIS_REPLICAS",
+    "BATON_REDIS_SHARDS",
+    "BATON_REDIS_USER",
     "CLICOLOR_FORCE",
     "NO_COLOR",
     "OPENAI_API_KEY",
@@ -92,6 +110,12 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     let mut command = Command::new(program()?);
     for name in VARIABLES {
         command.env_remove(name);
+    }
+    // All of OpenTelemetry's too.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
     }
     command.env("XDG_CONFIG_HOME", NOBODYS_SETTINGS);
     command.args(args).stdin(Stdio::null());

@@ -23,23 +23,28 @@ pub(crate) fn messages(question: &str, candidate: &str) -> Vec<Message> {
 
 /// What the judge says: its last verdict line counts; without one it abstains.
 pub(crate) fn read(reply: &str, judge: &str) -> Verdict {
-    let said = reply.lines().rev().find_map(|line| {
-        let line = line.trim().trim_matches(['*', '`', '_', ' ']).to_lowercase();
-        let said = line.strip_prefix("verdict")?.trim_start_matches(['*', '_', ' ', ':']);
-        match said.trim_end_matches(['.', '*', '`']) {
-            "pass" => Some(VerdictKind::Pass),
-            "fail" => Some(VerdictKind::Fail),
-            _ => None,
-        }
-    });
+    let mut lines: Vec<_> = reply.trim().lines().collect();
+    let last = lines.iter().rposition(|line| verdict_in(line).is_some());
+    let said = last.and_then(|place| verdict_in(lines.remove(place)));
     let kind = said.unwrap_or(VerdictKind::Abstain);
     let score = match kind {
         VerdictKind::Pass => Some(1.0),
         VerdictKind::Fail => Some(0.0),
         VerdictKind::Abstain | VerdictKind::Unavailable => None,
     };
-    let feedback = reply.trim().chars().take(FEEDBACK_CHARS_MAX).collect();
+    // The reasons; the verdict stands beside them.
+    let feedback = lines.join("\n").trim().chars().take(FEEDBACK_CHARS_MAX).collect();
     Verdict { kind, score, choice: None, feedback, verifier: format!("judge.binary/1 {judge}") }
+}
+
+fn verdict_in(line: &str) -> Option<VerdictKind> {
+    let line = line.trim().trim_matches(['*', '`', '_', ' ']).to_lowercase();
+    let said = line.strip_prefix("verdict")?.trim_start_matches(['*', '_', ' ', ':']);
+    match said.trim_end_matches(['.', '*', '`']) {
+        "pass" => Some(VerdictKind::Pass),
+        "fail" => Some(VerdictKind::Fail),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +61,18 @@ mod tests {
             ("It passes.", VerdictKind::Abstain),
         ] {
             assert_eq!(read(reply, "j").kind, kind, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn the_reasons_are_kept_without_the_verdict() {
+        for (reply, reasons) in [
+            ("It holds.\n\n**Verdict: pass**\n", "It holds."),
+            ("Verdict: pass\nor rather\nVerdict: fail", "Verdict: pass\nor rather"),
+            ("Verdict: fail", ""),
+            ("Verdict: maybe", "Verdict: maybe"),
+        ] {
+            assert_eq!(read(reply, "j").feedback, reasons, "{reply:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 mod answer;
 mod judge;
 mod service;
+mod span;
 mod text;
 mod verify;
 mod vote;
@@ -13,6 +14,7 @@ use baton_call::Caller;
 use baton_ledger::{Class, Ledger, Lessee, Room};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
+use baton_telemetry::Tracer;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,8 @@ pub struct Verifier {
     ledger: Arc<dyn Ledger>,
     registry: Arc<dyn Registry>,
     caller: Caller,
+    room: Room,
+    tracer: Tracer,
 }
 
 impl Verifier {
@@ -36,7 +40,14 @@ impl Verifier {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller }
+        let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
+        Self { holder, ledger, registry, caller, room, tracer }
+    }
+
+    /// The same, with spans of its checks and of calls to judges.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.
@@ -44,9 +55,14 @@ impl Verifier {
         let lessee = Lessee {
             holder: self.holder.clone(),
             classes: vec![Class::verify()],
-            room: Room::new(CHECKS_MAX),
+            room: self.room.clone(),
         };
         lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+    }
+
+    /// Checks that it holds, and at most.
+    pub fn load(&self) -> (usize, usize) {
+        (self.room.held(), self.room.held_max())
     }
 
     /// The gRPC service over the same state.

@@ -1,9 +1,9 @@
 //! Carrying out `verify` tasks.
 
-use crate::{Verifier, answer, judge, vote};
+use crate::{Verifier, answer, judge, span, vote};
 use async_trait::async_trait;
 use baton_call::{Call, Called, Purse, Reply};
-use baton_engine::{Assignment, Check, Outcome, Reported};
+use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
 use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::ChatRequest;
 use baton_workflow::{
@@ -31,30 +31,39 @@ impl Handler for Verifier {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
         let began = Instant::now();
-        let checked = self.check(&leased, &stop).await;
+        let asked = assignment(&leased.payload);
+        let mut span = span::open(&self.tracer, &leased, asked.as_ref().ok());
+        let checked = match &asked {
+            Ok(asked) => {
+                let caller = self.caller.on_behalf_of(&leased.tenant).under(span.as_parent());
+                Self { caller, ..self.clone() }.check(&leased, asked, &stop).await
+            }
+            Err(reason) => Err(reason.clone()),
+        };
         let Checked { verdict, spend, estimated, incidents } =
             checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
+        let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = Reported { outcome: Outcome::Verified { verdict, ms }, incidents };
         let outcome = baton_engine::version::write(&outcome).into();
         let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
         let patience = CancellationToken::new();
         let complete = || self.ledger.complete(&held, completion.clone());
-        if let Err(error) = persist(&patience, complete).await {
+        let recorded = persist(&patience, complete).await;
+        span.end(key, &recorded);
+        if let Err(error) = recorded {
             tracing::warn!(%error, task = %held.task, "a verdict was not recorded");
         }
     }
 }
 
 impl Verifier {
-    async fn check(&self, leased: &Leased, stop: &CancellationToken) -> Result<Checked, String> {
-        let asked = match serde_json::from_slice(&leased.payload) {
-            Ok(Assignment::Verify(asked)) => asked,
-            Ok(Assignment::Plan(_) | Assignment::Work(_)) => {
-                return Err("the assignment is for another service".into());
-            }
-            Err(error) => return Err(format!("the assignment cannot be read: {error}")),
-        };
+    async fn check(
+        &self,
+        leased: &Leased,
+        asked: &VerifyAssignment,
+        stop: &CancellationToken,
+    ) -> Result<Checked, String> {
         let mut candidates = Vec::new();
         for candidate in &asked.candidates {
             let text = self.text(&leased.tenant, candidate).await;
@@ -78,17 +87,8 @@ impl Verifier {
                 let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
-                let verifier =
-                    Self { caller: self.caller.on_behalf_of(&leased.tenant), ..self.clone() };
-                let judged = verifier.judge(
-                    &model.id,
-                    &question,
-                    &first,
-                    output_tokens_max,
-                    key,
-                    &purse,
-                    stop,
-                );
+                let judged =
+                    self.judge(&model.id, &question, &first, output_tokens_max, key, &purse, stop);
                 Ok(judged.await)
             }
         }
@@ -131,6 +131,16 @@ impl Verifier {
     async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {
         let bytes = self.ledger.body(tenant, body).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
+    match serde_json::from_slice(payload) {
+        Ok(Assignment::Verify(asked)) => Ok(asked),
+        Ok(Assignment::Plan(_) | Assignment::Work(_)) => {
+            Err("the assignment is for another service".into())
+        }
+        Err(error) => Err(format!("the assignment cannot be read: {error}")),
     }
 }
 

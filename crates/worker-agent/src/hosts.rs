@@ -4,7 +4,10 @@ use crate::WorkerAgent;
 use baton_ledger::{Class, Lessee, Room};
 use baton_registry::Kind;
 use baton_workflow::{AgentId, Pool};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Tasks of a removed agent that are held at the same time: more than any agent's card can
@@ -16,15 +19,34 @@ const REMOVED_MAX: usize = 16 * 1024;
 /// or its runs would wait for nobody.
 pub(crate) struct Hosts<'a> {
     worker: &'a WorkerAgent,
-    rooms: BTreeMap<AgentId, Room>,
+    rooms: Rooms,
     lessees: TaskTracker,
     stop: CancellationToken,
+}
+
+/// The room of each agent whose tasks are taken. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rooms(Arc<Mutex<BTreeMap<AgentId, Room>>>);
+
+impl Rooms {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Room>> {
+        // A map is whole between any two of its operations, whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tasks that are held, and at most; agents that were removed count with what is held.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let rooms = self.lock();
+        let held = rooms.values().map(Room::held).sum();
+        let most = rooms.values().map(Room::held_max).filter(|most| *most < REMOVED_MAX).sum();
+        (held, most)
+    }
 }
 
 impl<'a> Hosts<'a> {
     /// None yet.
     pub(crate) fn new(worker: &'a WorkerAgent, stop: CancellationToken) -> Self {
-        Self { worker, rooms: BTreeMap::new(), lessees: TaskTracker::new(), stop }
+        Self { worker, rooms: worker.rooms.clone(), lessees: TaskTracker::new(), stop }
     }
 
     /// Takes the tasks of these agents, of each as many at a time as its card says.
@@ -33,7 +55,8 @@ impl<'a> Hosts<'a> {
             self.take(&card.id, card.concurrency as usize);
         }
         // Calls under way go on; whoever waits behind them is told at once.
-        let gone = self.rooms.iter().filter(|(agent, _)| pool.get(agent).is_none());
+        let rooms = self.rooms.lock();
+        let gone = rooms.iter().filter(|(agent, _)| pool.get(agent).is_none());
         gone.for_each(|(_, room)| room.resize(REMOVED_MAX));
     }
 
@@ -44,7 +67,7 @@ impl<'a> Hosts<'a> {
         let inventory = inventory.inspect_err(|error| tracing::warn!(%error, "cannot sweep"));
         for class in inventory.unwrap_or_default().waiting {
             let agent = class.agent().filter(|agent| pool.get(agent).is_none());
-            if let Some(agent) = agent.filter(|agent| !self.rooms.contains_key(agent)) {
+            if let Some(agent) = agent.filter(|agent| !self.rooms.lock().contains_key(agent)) {
                 tracing::info!(%agent, "steps wait for an agent that is not configured");
                 self.take(&agent, REMOVED_MAX);
             }
@@ -53,7 +76,7 @@ impl<'a> Hosts<'a> {
 
     /// Takes the tasks of an agent, at most so many at a time.
     fn take(&mut self, agent: &AgentId, held_max: usize) {
-        if let Some(room) = self.rooms.get(agent) {
+        if let Some(room) = self.rooms.lock().get(agent) {
             return room.resize(held_max);
         }
         let room = Room::new(held_max);
@@ -64,7 +87,7 @@ impl<'a> Hosts<'a> {
         };
         let (ledger, handler) = (self.worker.ledger.clone(), Arc::new(self.worker.clone()));
         self.lessees.spawn(lessee.run(ledger, handler, self.stop.clone()));
-        self.rooms.insert(agent.clone(), room);
+        self.rooms.lock().insert(agent.clone(), room);
     }
 
     /// Makes known whom calls can be sent to here, if this process has been announced.
@@ -75,10 +98,11 @@ impl<'a> Hosts<'a> {
             return;
         };
         let agents: Vec<_> = pool.agents().iter().map(|card| card.id.clone()).collect();
-        if member.agents == agents {
+        let capacity = u32::try_from(self.rooms.load().1).unwrap_or(u32::MAX);
+        if member.agents == agents && member.capacity == capacity {
             return;
         }
-        member.agents = agents;
+        (member.agents, member.capacity) = (agents, capacity);
         if let Err(error) = registry.announce(member).await {
             tracing::warn!(%error, "the agents hosted here are not made known");
         }

@@ -5,14 +5,16 @@ mod form;
 mod hosts;
 mod messages;
 mod service;
+mod span;
 mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::Ledger;
+use baton_ledger::{Clock, Ledger};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use hosts::Hosts;
+use baton_telemetry::Tracer;
+use hosts::{Hosts, Rooms};
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,9 @@ pub struct WorkerAgent {
     registry: Arc<dyn Registry>,
     caller: Caller,
     streams: Arc<Streams>,
+    rooms: Rooms,
+    tracer: Tracer,
+    clock: Clock,
 }
 
 impl WorkerAgent {
@@ -39,7 +44,21 @@ impl WorkerAgent {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        Self { holder, ledger, registry, caller, streams: Arc::default() }
+        let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
+        let clock = Clock::default();
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, clock }
+    }
+
+    /// The same, with spans of its steps and of calls to its agents.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock: for simulations, which repeat.
+    #[must_use]
+    pub fn on_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
@@ -62,6 +81,11 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+    }
+
+    /// Steps that it holds, and at most: over all agents that it hosts.
+    pub fn load(&self) -> (usize, usize) {
+        self.rooms.load()
     }
 
     /// The gRPC service over the same state.

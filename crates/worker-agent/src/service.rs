@@ -6,6 +6,7 @@ use baton_codes::ApiCode;
 use baton_ledger::Bound;
 use baton_proto::{status, v1};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Message, ProviderError};
+use baton_telemetry::{Span, SpanKind, TraceParent, names};
 use baton_workflow::{AgentCard, AgentId, RunId, TaskId, TenantId};
 use std::pin::Pin;
 use tokio::sync::mpsc;
@@ -63,6 +64,8 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
         &self,
         request: Request<v1::DirectChatRequest>,
     ) -> Result<Response<Self::ChatStream>, Status> {
+        let trace = baton_proto::traceparent_of(&request);
+        let trace = trace.and_then(|text| TraceParent::parse(text).ok());
         let asked = request.into_inner();
         let settings = self.registry.settings();
         let id = AgentId::new(&asked.agent).ok();
@@ -81,7 +84,7 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
         unable(&card, &conversation).map_or(Ok(()), Err)?;
         let tenant = TenantId::new(&asked.tenant)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        Ok(Response::new(self.direct(&tenant, card, conversation)))
+        Ok(Response::new(self.direct(&tenant, card, conversation, trace)))
     }
 
     async fn describe(
@@ -98,6 +101,20 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
 }
 
 impl WorkerAgent {
+    /// The span of an agent that is called directly.
+    fn asked(&self, tenant: &TenantId, agent: &AgentId, trace: Option<TraceParent>) -> Span {
+        if !self.tracer.is_on() {
+            return Span::default();
+        }
+        let name = format!("{} {agent}", names::INVOKE_AGENT);
+        let mut span = self.tracer.request(name, SpanKind::Internal, trace);
+        span.set(names::OPERATION, names::INVOKE_AGENT);
+        span.set(names::KIND, names::AGENT_KIND);
+        span.set(names::AGENT, agent.as_str());
+        span.set(names::TENANT, tenant.as_str());
+        span
+    }
+
     /// One call, streamed. It ends when the reader goes away. Retries end with the first
     /// text: what was sent cannot be taken back.
     fn direct(
@@ -105,9 +122,11 @@ impl WorkerAgent {
         tenant: &TenantId,
         card: AgentCard,
         conversation: Conversation,
+        trace: Option<TraceParent>,
     ) -> Stream<v1::DirectChatReply> {
         let (sender, mut parts) = mpsc::channel::<v1::DirectChatReply>(DIRECT_PARTS_MAX);
-        let caller = self.caller.on_behalf_of(tenant);
+        let mut span = self.asked(tenant, &card.id, trace);
+        let caller = self.caller.on_behalf_of(tenant).under(span.as_parent());
         let output_tokens_max =
             conversation.output_tokens_max.unwrap_or(u32::MAX).min(card.output_tokens);
         Box::pin(async_stream::try_stream! {
@@ -167,6 +186,10 @@ impl WorkerAgent {
             while let Ok(part) = parts.try_recv() {
                 yield part;
             }
+            if let Err(failure) = &called.result {
+                span.fail(failure.code(), failure.to_string());
+            }
+            span.finish();
             yield end_of(called, expected.as_ref())?;
         })
     }

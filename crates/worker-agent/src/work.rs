@@ -3,6 +3,7 @@
 use crate::{
     WorkerAgent, form,
     messages::{Rejected, Seen, messages},
+    span,
 };
 use async_trait::async_trait;
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
@@ -10,8 +11,9 @@ use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
-use baton_workflow::{BodyRef, Spend, TaskId, TenantId, Timestamp, Words};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use baton_telemetry::Parent;
+use baton_workflow::{BodyRef, Incident, Spend, TaskId, TenantId, Words};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a step is made of, read back from the ledger.
@@ -20,6 +22,23 @@ struct Material {
     seen: Vec<Seen>,
     rejected: Option<Rejected>,
     subtask: String,
+}
+
+/// What came of a step, and what it cost.
+struct Done {
+    outcome: Outcome,
+    incidents: Vec<Incident>,
+    spend: Spend,
+    estimated: bool,
+    bodies: Vec<Body>,
+}
+
+impl Done {
+    fn completion(self) -> Completion {
+        let Self { outcome, incidents, spend, estimated, bodies } = self;
+        let outcome = baton_engine::version::write(&Reported { outcome, incidents }).into();
+        Completion { outcome, spend, estimated, bodies }
+    }
 }
 
 /// Why a step could not be begun.
@@ -37,10 +56,18 @@ enum Unreadable {
 impl Handler for WorkerAgent {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
         let held = Held { task: leased.task.clone(), token: leased.token };
-        let completion = self.work(&leased, &stop).await;
+        let work = assignment(&leased.payload);
+        let mut span = span::open(&self.tracer, &leased, work.as_ref().ok());
+        let done = match &work {
+            Ok(work) => self.work(&leased, work, &span.as_parent(), &stop).await,
+            Err(error) => failed(FailureCode::Unreadable, error.to_string()),
+        };
+        let key = span::close(&mut span, &leased, work.as_ref().ok(), &done.outcome);
+        let completion = done.completion();
         // Told to stop or not: what was spent is recorded, if the lease still holds.
         let patience = CancellationToken::new();
         let recorded = persist(&patience, || self.ledger.complete(&held, completion.clone())).await;
+        span.end(key, &recorded);
         if let Err(error) = recorded {
             tracing::warn!(%error, task = %held.task, "a step's outcome was not recorded");
         }
@@ -48,12 +75,14 @@ impl Handler for WorkerAgent {
 }
 
 impl WorkerAgent {
-    async fn work(&self, leased: &Leased, stop: &CancellationToken) -> Completion {
-        let work = match assignment(&leased.payload) {
-            Ok(work) => work,
-            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
-        };
-        let material = match self.material(&leased.tenant, &work).await {
+    async fn work(
+        &self,
+        leased: &Leased,
+        work: &WorkAssignment,
+        span: &Parent,
+        stop: &CancellationToken,
+    ) -> Done {
+        let material = match self.material(&leased.tenant, work).await {
             Ok(material) => material,
             Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
@@ -62,12 +91,12 @@ impl WorkerAgent {
             let message = format!("{} was removed from the configuration", work.agent);
             return failed(FailureCode::AgentRemoved, message);
         };
-        let request = request(card.model.clone(), &leased.task, &work, &material);
+        let request = request(card.model.clone(), &leased.task, work, &material);
         let expected = request.form.clone();
         let call = Call {
             card,
             request,
-            deadline: Some(instant_of(work.deadline)),
+            deadline: Some(self.clock.instant_of(work.deadline)),
             followed: true,
             elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
         };
@@ -77,6 +106,7 @@ impl WorkerAgent {
         let called = self
             .caller
             .on_behalf_of(&leased.tenant)
+            .under(span.clone())
             .make(call, &purse, stop, |delta| match delta {
                 Delta::Begin { call } => stream.begin(call),
                 Delta::Text(more) => stream.text(more),
@@ -86,7 +116,7 @@ impl WorkerAgent {
             })
             .await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        completion(called, expected.as_ref(), ms)
+        done(called, expected.as_ref(), ms)
     }
 
     async fn material(
@@ -178,7 +208,7 @@ fn request(
     }
 }
 
-fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Completion {
+fn done(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Done {
     let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
@@ -192,8 +222,7 @@ fn completion(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Complet
             | CallFailure::NoRoom { .. }),
         ) => failure_of(&failure),
     };
-    let outcome = encode(&Reported { outcome, incidents });
-    Completion { outcome, spend, estimated, bodies }
+    Done { outcome, incidents, spend, estimated, bodies }
 }
 
 fn failure_of(failure: &CallFailure) -> Outcome {
@@ -239,20 +268,8 @@ fn outcome_of(
     Outcome::Worked { output, truncated: finish == Finish::Length, ms, tool_calls }
 }
 
-fn failed(code: FailureCode, message: String) -> Completion {
+fn failed(code: FailureCode, message: String) -> Done {
     let outcome = Outcome::Failed { code: code.into(), message };
-    let outcome = encode(&Reported { outcome, incidents: Vec::new() });
-    Completion { outcome, spend: Spend::ZERO, estimated: false, bodies: Vec::new() }
-}
-
-fn encode(outcome: &Reported) -> baton_ledger::Bytes {
-    baton_engine::version::write(outcome).into()
-}
-
-/// The ledger's deadline on this process's clock: close enough, because the ledger ends
-/// the run itself when the time is over.
-fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now))
+    let (incidents, bodies) = (Vec::new(), Vec::new());
+    Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
 }

@@ -6,18 +6,38 @@ use crate::{
     exit::Failure,
     settings::{Base, InForce},
 };
-use baton_registry::{Origins, VARIABLES};
+use baton_registry::{Document, Origins, VARIABLES};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
 /// Prints the configuration with every default.
 pub(super) fn show(pool: &PoolArgs, origin: bool, json: bool) -> Result<ExitCode, Failure> {
     let read = InForce::read(pool).map_err(|faults| Failure::settings(&faults))?;
+    print(&read, &name(pool), pool.simulated, origin, json)
+}
+
+/// Prints the configuration that a cluster shares, with every default.
+pub(super) fn show_shared(
+    shared: &Document,
+    origin: bool,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let read = InForce::of_elsewhere(shared).map_err(|faults| Failure::settings(&faults))?;
+    print(&read, &shared.source(), false, origin, json)
+}
+
+fn print(
+    read: &InForce,
+    source: &str,
+    simulated: bool,
+    origin: bool,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let document = read.settings.document();
-    let origins = Sources::of(pool, &read);
+    let origins = Sources::of(source, simulated, read);
     if json {
         let mut shown = json!({
-            "object": "baton.config.show", "source": name(pool), "settings": document,
+            "object": "baton.config.show", "source": source, "settings": document,
         });
         if origin {
             let mut paths = Vec::new();
@@ -49,11 +69,11 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(pool: &PoolArgs, read: &InForce) -> Self {
+    fn of(file: &str, asked: bool, read: &InForce) -> Self {
         let lines = read.text.as_deref().map(Origins::of).unwrap_or_default();
         let own = lines.line("providers").is_some() || lines.line("agents").is_some();
         let base = (!own).then_some(read.base);
-        Self { file: name(pool), lines, base, asked: pool.simulated }
+        Self { file: file.to_owned(), lines, base, asked }
     }
 
     fn of_path(&self, path: &str) -> String {
@@ -65,7 +85,7 @@ impl Sources {
             Some(Base::Simulated) if self.asked => "command line (--simulated)".to_owned(),
             Some(Base::Simulated) => "simulated pool".to_owned(),
             Some(Base::Environment) => variable(path),
-            None => "default".to_owned(),
+            Some(Base::Nothing) | None => "default".to_owned(),
         }
     }
 }

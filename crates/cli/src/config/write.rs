@@ -4,8 +4,8 @@ use baton_registry::step;
 use serde_json::{Map, Value};
 
 /// The tables of the file in the order of the guide; what is not among them comes last.
-const ORDER: [&str; 9] =
-    ["server", "ledger", "providers", "agents", "policy", "limits", "budget", "tenants", "keys"];
+const ORDER: [&str; 8] =
+    ["server", "providers", "agents", "policy", "limits", "budget", "tenants", "keys"];
 /// What comes first in a table, because it names it.
 const FIRST: [&str; 3] = ["id", "env", "file"];
 /// Remarks stand in one column, unless a value is longer.

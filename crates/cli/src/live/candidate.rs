@@ -3,9 +3,7 @@
 use super::{Live, Secrets};
 use crate::{connections::Connections, settings::InForce};
 use baton_gateway::check_keys;
-use baton_registry::{
-    Auth, Complaint, Origins, Registry as _, ServerSettings, Settings, SettingsFaults,
-};
+use baton_registry::{Auth, Complaint, Origins, ServerSettings, Settings, SettingsFaults};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// What the command line says in the place of the file.
@@ -37,9 +35,16 @@ pub(super) struct Candidate {
 impl Live {
     /// Reads all files, and checks everything that can be wrong with them here and now.
     pub(super) fn candidate(&self) -> Result<Candidate, SettingsFaults> {
-        let mut read = InForce::read(&self.pool)?;
-        let file = self.pool.config.as_ref().map(|file| file.display().to_string());
-        let file = file.unwrap_or_else(|| "environment".to_owned());
+        // What the whole cluster shares goes before what this process has of its own.
+        let pushed = self.registry.documents().and_then(|pushed| pushed.borrow().clone());
+        let (mut read, file) = match &pushed {
+            Some(document) => (InForce::of(document)?, document.source()),
+            None => {
+                let file = self.pool.config.as_ref().map(|file| file.display().to_string());
+                let file = file.unwrap_or_else(|| "environment".to_owned());
+                (InForce::read(&self.pool)?, file)
+            }
+        };
         let origins = read.text.as_deref().map(Origins::of).unwrap_or_default();
         let mut wrong = Complaints { origins, found: Vec::new() };
         // An editor that empties a file before it writes must not empty the configuration.
@@ -58,11 +63,7 @@ impl Live {
         let mut settings = read.settings;
         let in_force = self.registry.settings();
         let wanted = self.overrides.over(settings.server);
-        let mut restart = differing(&wanted, &in_force.server);
-        if settings.ledger != in_force.ledger {
-            restart.push("ledger".to_owned());
-            settings.ledger.clone_from(&in_force.ledger);
-        }
+        let restart = differing(&wanted, &in_force.server);
         settings.server = in_force.server.clone();
         if let Err(reason) = check_exposure(settings.server.listen, &settings) {
             wrong.add(&["keys"], reason);

@@ -1,6 +1,6 @@
 //! A snapshot in words: the same cells for the live view and for the printed one.
 
-use super::snapshot::{Agent, Queue, Run, Snapshot};
+use super::snapshot::{Agent, Member, Queue, Run, Snapshot};
 use crate::output::dollars;
 
 /// Heads of the tables.
@@ -8,6 +8,8 @@ pub(super) const AGENT: [&str; 8] =
     ["AGENT", "BUSY", "CALLS", "ERRORS", "TOKENS/S", "P50", "P99", "COST"];
 pub(super) const QUEUE: [&str; 5] = ["QUEUE", "TENANT", "WAITING", "LEASED", "OLDEST"];
 pub(super) const RUN: [&str; 7] = ["RUN", "AGE", "STATE", "STEPS", "AGENTS", "COST", "QUESTION"];
+
+pub(super) const NODE: [&str; 6] = ["KIND", "HOLDER", "ADDRESS", "BUSY", "VERSION", "AGENTS"];
 
 /// Characters of a question.
 const QUESTION_CHARS_MAX: usize = 80;
@@ -31,6 +33,22 @@ pub(super) fn totals(snapshot: &Snapshot) -> String {
          the start",
         dollars(usd)
     )
+}
+
+pub(super) fn node(member: &Member) -> [String; 6] {
+    let busy = match member.capacity {
+        0 => "-".to_owned(),
+        most => format!("{}/{most}", member.load),
+    };
+    let agents = if member.agents.is_empty() { "-".into() } else { member.agents.join(",") };
+    [
+        plain(&member.kind),
+        plain(&member.holder),
+        plain(&member.address),
+        busy,
+        plain(&member.version),
+        plain(&agents),
+    ]
 }
 
 pub(super) fn agent(agent: &Agent) -> [String; 8] {

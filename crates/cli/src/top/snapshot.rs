@@ -8,7 +8,7 @@ use serde_json::Value;
 /// version does not have are at their defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     pub(super) version: String,
     pub(super) tenant: String,
     /// The ledger's time, in milliseconds since 1970.
@@ -17,6 +17,8 @@ pub(super) struct Snapshot {
     pub(super) queues: Vec<Queue>,
     pub(super) runs: Vec<Run>,
     pub(super) agents: Vec<Agent>,
+    /// Only for whoever may see everything.
+    pub(super) members: Vec<Member>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -78,8 +80,20 @@ pub(super) struct Agent {
     pub(super) p99_ms: Option<u32>,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Member {
+    pub(super) holder: String,
+    pub(super) kind: String,
+    pub(super) address: String,
+    pub(super) agents: Vec<String>,
+    pub(super) capacity: u32,
+    pub(super) load: u32,
+    pub(super) version: String,
+}
+
 impl Snapshot {
-    pub(super) fn read(document: Value) -> Result<Self, Failure> {
+    pub(crate) fn read(document: Value) -> Result<Self, Failure> {
         serde_json::from_value(document).map_err(|error| {
             Failure::other(format!(
                 "the endpoint's status cannot be read: {error}. Does it run the same version?"

@@ -95,11 +95,12 @@ pub(super) struct StepReport {
     pub(super) ms: u64,
     #[serde(flatten)]
     pub(super) cost: Cost,
-    pub(super) attempts: Vec<AttemptReport>,
+    /// One for each agent that it was given to and that has reported.
+    pub(super) tasks: Vec<TaskReport>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct AttemptReport {
+pub(super) struct TaskReport {
     pub(super) task: u32,
     pub(super) agent: AgentId,
     pub(super) status: String,

@@ -20,6 +20,7 @@ use crate::{
     gateway::Shared,
     reply::Head,
     request::ChatCall,
+    span::RunOf,
 };
 use attendance::Attendee;
 use axum::{
@@ -48,6 +49,7 @@ pub(crate) async fn chat(
     } else {
         whole(&shared, &caller, attendee, &head).await.map_err(|error| error.about(&run))?
     };
+    response.extensions_mut().insert(RunOf(run.clone()));
     if let Ok(id) = HeaderValue::try_from(run) {
         response.headers_mut().insert("x-request-id", id);
     }

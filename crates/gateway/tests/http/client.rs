@@ -43,7 +43,7 @@ pub(crate) async fn world_that_drains(settings: Settings, drain: Duration) -> Wo
     for kind in [Kind::Conductor, Kind::WorkerAgent] {
         let holder = if kind == Kind::WorkerAgent { "peer" } else { "conductor" };
         let agents = vec![AgentId::new("small").unwrap()];
-        let member = Member { holder: holder.into(), kind, address: address.clone(), agents };
+        let member = Member { agents, ..Member::new(holder, kind, address.clone()) };
         registry.announce(member).await.unwrap();
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

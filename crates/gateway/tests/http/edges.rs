@@ -2,8 +2,8 @@ use crate::client::{error_of, world, world_of};
 use baton_gateway::Gateway;
 use baton_proto::v1::ErrorDetail;
 use baton_registry::{
-    Auth, Complaint, Configuration, InProcess, KeySettings, Kind, Member, Refusal, Registry,
-    RegistryError, SecretRef,
+    Auth, Complaint, Configuration, InProcess, KeySettings, Kind, Member, Members, Refusal,
+    Registry, RegistryError, SecretRef, Settings,
 };
 use baton_workflow::TenantId;
 use serde_json::{Value, json};
@@ -147,6 +147,14 @@ impl Registry for Defective {
         self.0.withdraw(holder).await
     }
 
+    fn set_load(&self, holder: &str, load: u32) {
+        self.0.set_load(holder, load);
+    }
+
+    fn watch_members(&self) -> tokio::sync::watch::Receiver<Arc<Members>> {
+        self.0.watch_members()
+    }
+
     fn members(&self, _kind: Kind) -> Vec<Member> {
         panic!("a defect")
     }
@@ -157,6 +165,14 @@ impl Registry for Defective {
 
     fn watch(&self) -> tokio::sync::watch::Receiver<Arc<Configuration>> {
         self.0.watch()
+    }
+
+    fn accept(&self, settings: Settings, restart: Vec<String>) -> u64 {
+        self.0.accept(settings, restart)
+    }
+
+    fn refuse(&self, refusal: Option<Refusal>) {
+        self.0.refuse(refusal);
     }
 }
 

@@ -23,6 +23,16 @@ impl Context<'_> {
         // Beside the configuration, so that it does not matter where Baton is started.
         let path = self.folder.join(given);
         let name = table.name(file);
+        if self.elsewhere {
+            if !path.is_absolute() {
+                let reason = format!(
+                    "{name} is {given:?}: expected a full path, because each process that \
+                     shares this configuration starts in a folder of its own"
+                );
+                faults.at(table.at(file), reason);
+            }
+            return Some(SecretRef::File(path));
+        }
         match std::fs::read_to_string(&path) {
             Ok(text) if text.trim().is_empty() => {
                 faults.at(
@@ -54,7 +64,7 @@ impl Context<'_> {
             return None;
         }
         let value = (self.env)(variable).filter(|value| !value.trim().is_empty());
-        if value.is_none() {
+        if value.is_none() && !self.elsewhere {
             let reason = format!(
                 "{name}: the environment variable {variable} is not set: set it to the key"
             );

@@ -85,7 +85,7 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, ledger, tenants, keys
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, tenants, keys
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
@@ -489,82 +489,4 @@ fn prices_of_caches_and_what_an_agent_cannot_do_are_optional() {
         read_text(&BASE.replace("model = ", "tools = false\nstructured_output = false\nmodel = "))
             .unwrap();
     assert_eq!(settings.pool.agents()[0].abilities, Abilities::NONE);
-}
-
-#[test]
-fn a_ledger_on_redis_is_reached_as_it_says() {
-    let settings = read_text(BASE).unwrap();
-    assert_eq!(settings.ledger, None);
-    let text = "[ledger]\nurls = [\"rediss://a:6379\", \"rediss://b:6379\"]\nuser = \"baton\"\n\
-                password_env = \"BATON_KEY_ACME\"\ndurability = \"replicas\"\nreplicas = 2\n\
-                shards = 8\ncluster = \"prod\"\n";
-    let settings = read_text(&format!("{BASE}{text}")).unwrap();
-    let ledger = settings.ledger.clone().unwrap();
-    assert_eq!(ledger.urls, ["rediss://a:6379", "rediss://b:6379"]);
-    assert_eq!(ledger.password, Some(SecretRef::Env("BATON_KEY_ACME".into())));
-    assert_eq!((ledger.replicas, ledger.shards, &*ledger.prefix), (Some(2), 8, "baton"));
-    assert_eq!(ledger.durability, crate::DurabilitySetting::Replicas);
-    let document = settings.document();
-    assert_eq!(document["ledger"]["password_env"], "BATON_KEY_ACME");
-    assert_eq!(document["ledger"]["durability"], "replicas");
-    let least = crate::LedgerSettings {
-        urls: vec!["redis://h".into()],
-        ..crate::LedgerSettings::default()
-    };
-    let settings = read_text(&format!("{BASE}[ledger]\nurl = \"redis://h\"\n")).unwrap();
-    assert_eq!(settings.ledger, Some(least));
-}
-
-#[test]
-fn a_ledger_must_be_possible() {
-    check("[ledger]\n", "baton.toml:16: ledger.url is missing: add it");
-    check(
-        "[ledger]\nurl = \"redis://me:secret@host\"\n",
-        "baton.toml:17: ledger.url holds '@': leave user and password out, and say where the \
-         password is with password_env or password_file",
-    );
-    check(
-        "[ledger]\nurl = \"http://host\"\nurls = []\nprefix = \"{a}\"\ndurability = \"some\"\n\
-         replicas = 2\nshards = 0\nca_file = \"nowhere.pem\"\nclient_key_file = \"nowhere.key\"\n",
-        "\
-baton.toml:18: ledger.urls and ledger.url are both given: remove one
-baton.toml:18: ledger.urls is a list: expected 1 to 64 URLs
-baton.toml:19: ledger.prefix is \"{a}\": expected 1 to 64 characters out of a-z, A-Z, 0-9, '.', '_', '-'
-baton.toml:20: ledger.durability is \"some\": expected always, everysec or replicas
-baton.toml:21: ledger.replicas counts only with durability = \"replicas\": set that, or leave it out
-baton.toml:22: ledger.shards is 0: expected a whole number from 1 to 256
-baton.toml:23: ledger.ca_file: nowhere.pem cannot be read (No such file or directory (os error 2)): expected a PEM file
-baton.toml:24: ledger.client_key_file is given without ledger.client_cert_file: give both
-baton.toml:24: ledger.client_key_file: nowhere.key cannot be read (No such file or directory (os error 2)): expected a PEM file",
-    );
-    check(
-        "[ledger]\nurl = \"redis://host\"\ndurability = \"replicas\"\nca_file = \"/dev/null\"\n",
-        "\
-baton.toml:16: ledger.replicas is missing: add it
-baton.toml:19: ledger has certificates, and its URL does not ask for TLS: write rediss:// for it, or leave them out",
-    );
-}
-
-#[test]
-fn the_environment_says_where_redis_is() {
-    let env = |name: &str| match name {
-        "BATON_REDIS" => Some("redis://a:1, redis://b:2".to_owned()),
-        "BATON_REDIS_PASSWORD" => Some("secret".to_owned()),
-        _ => None,
-    };
-    let mut ledger = None;
-    crate::ledger_from_env(&mut ledger, &env).unwrap();
-    let ledger = ledger.unwrap();
-    assert_eq!(ledger.urls, ["redis://a:1", "redis://b:2"]);
-    assert_eq!(ledger.password, Some(SecretRef::Env("BATON_REDIS_PASSWORD".into())));
-    let mut none = None;
-    crate::ledger_from_env(&mut none, &|_| None).unwrap();
-    assert_eq!(none, None);
-    let wrong = |name: &str| (name == "BATON_REDIS").then(|| "host:6379".to_owned());
-    let faults = crate::ledger_from_env(&mut none, &wrong).unwrap_err().to_string();
-    assert_eq!(
-        faults,
-        "environment: BATON_REDIS is \"host:6379\": expected redis://HOST:PORT, or \
-         rediss://HOST:PORT for TLS"
-    );
 }
