@@ -216,6 +216,7 @@ impl Holding {
                     lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
                 }
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+                Heard::Unknown => {}
             }
         }
     }
