@@ -42,8 +42,8 @@ impl Table {
 
     /// The same, of simulated models: says by which parameters.
     pub(super) fn simulated(mut self) -> Self {
-        let hash = baton_sim::Parameters::built_in().short_hash();
-        self.title.push_str(&format!("; simulation {hash}"));
+        let parameters = baton_sim::Parameters::built_in();
+        self.title.push_str(&format!("; simulation {}", parameters.short_hash()));
         self
     }
 
