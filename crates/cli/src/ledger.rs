@@ -51,13 +51,20 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
 }
 
 async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
-    let LedgerCommand::Stats = &args.command else {
-        return Err(Failure::usage(
-            "only `stats` can be asked of a ledger on Redis: save and look over the server's own \
-             files; see docs/ledger-redis.md",
-        ));
-    };
     let ledger = args.redis.open(&args.cluster).await?;
+    match &args.command {
+        LedgerCommand::Stats => {}
+        LedgerCommand::Fsck => {
+            let looked = ledger.fsck().await.map_err(refused);
+            ledger.close();
+            return Ok(report(&looked?, args.output));
+        }
+        LedgerCommand::Backup { .. } | LedgerCommand::Restore { .. } => {
+            return Err(Failure::usage(
+                "a ledger on Redis is saved with the server's own files: see docs/ledger-redis.md",
+            ));
+        }
+    }
     let stats = ledger.stats().await.map_err(refused);
     ledger.close();
     let stats = serde_json::to_value(stats?).map_err(|error| Failure::other(error.to_string()))?;
@@ -121,11 +128,15 @@ fn show(stats: &Value) {
 /// Exit code 1 where something is damaged.
 fn check(path: &Path, output: Format) -> Result<ExitCode, Failure> {
     let looked = fsck(path).map_err(refused)?;
+    Ok(report(&looked, output))
+}
+
+fn report(looked: &Looked, output: Format) -> ExitCode {
     match output {
-        Format::Json => print(&serde_json::to_value(&looked).unwrap_or_default()),
-        Format::Text => tell(&looked),
+        Format::Json => print(&serde_json::to_value(looked).unwrap_or_default()),
+        Format::Text => tell(looked),
     }
-    Ok(if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn tell(looked: &Looked) {

@@ -1,7 +1,7 @@
 //! The port, over all shards: each call goes to the shard that a run's id names, or to all.
 
 use crate::{
-    RedisOptions, account,
+    RedisOptions, account, fsck,
     place::{Places, number},
     shard::Shard,
     start,
@@ -12,9 +12,9 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, QueueStats, QueueSums, Reaped, Reconciled, Recorded,
-    Release, Retained, Retention, RunSummary, RunView, STATS_QUEUES_MAX, Signal, Signalled, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched,
+    LeaseRequest, Leased, Ledger, LedgerError, Looked, QueueStats, QueueSums, Reaped, Reconciled,
+    Recorded, Release, Retained, Retention, RunSummary, RunView, STATS_QUEUES_MAX, Signal,
+    Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
 use bytes::Bytes;
@@ -81,6 +81,26 @@ impl RedisLedger {
     /// Stops listening for hints. What was acknowledged is in the store already.
     pub fn close(&self) {
         self.stop.cancel();
+    }
+
+    /// Looks everything over, and changes nothing. Nobody should be at work: what changes
+    /// meanwhile may look like damage.
+    ///
+    /// # Errors
+    /// Where a server does not answer.
+    pub async fn fsck(&self) -> Result<Looked, LedgerError> {
+        let mut all = Looked::default();
+        for shard in &self.shards {
+            let Looked { rows, runs, unfinished, bodies, found, more } =
+                fsck::fsck(&shard.store).await?;
+            all.rows += rows;
+            all.runs += runs;
+            all.unfinished += unfinished;
+            all.bodies += bodies;
+            all.found.extend(found);
+            all.more += more;
+        }
+        Ok(all)
     }
 
     fn shard(&self, number: u16) -> Result<&Shard, LedgerError> {
@@ -301,6 +321,10 @@ impl Ledger for RedisLedger {
 
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
         self.of(&commit.task.run)?.commit(commit).await
+    }
+
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        self.of(&held.task.run)?.park(held).await
     }
 
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {

@@ -281,6 +281,11 @@ impl Shard {
         }
     }
 
+    pub(crate) async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        baton_ledger::check_park(held)?;
+        self.write(Name::Park, Arguments::new().held(&held.task, &held.token)).await
+    }
+
     pub(crate) async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         let arguments = Arguments::new().count(max.min(BATCH_MAX));
         let mut reply = match self.store.call(Name::Tick, arguments).await? {

@@ -364,3 +364,46 @@ async fn a_lost_second_is_done_again_under_other_tokens() {
     assert_eq!(stale, Err(LedgerError::LeaseLost));
     ledger.start(&held(&again)).await.unwrap();
 }
+
+/// What a process costs that waits for work of every class: one look a second for each.
+#[tokio::test]
+async fn a_process_that_waits_asks_little() {
+    const CLASSES: u64 = 4;
+    const SECONDS: u64 = 4;
+    let server = RedisServer::start().await.unwrap();
+    let ledger = std::sync::Arc::new(connect(&server).await);
+    ledger.submit(submission("a")).await.unwrap();
+    lease(&ledger, 0).await.unwrap();
+    for class in 0..CLASSES {
+        // More than one waits for the same: they share the look.
+        for _ in 0..4 {
+            let ledger = ledger.clone();
+            let request = LeaseRequest {
+                holder: "test".into(),
+                classes: vec![Class::from_text(&format!("work/{class}"))],
+                max: 1,
+                ttl_ms: 60_000,
+                wait_ms: 60_000,
+                request: rand::random(),
+            };
+            tokio::spawn(async move { ledger.lease(request).await });
+        }
+    }
+    let scripts = async || {
+        let mut plain = plain(&server).await;
+        let info: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut plain).await.unwrap();
+        let line = info.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap();
+        let calls = line.split("calls=").nth(1).unwrap().split(',').next().unwrap();
+        calls.parse::<u64>().unwrap()
+    };
+    // All of them have begun to wait.
+    let mut before = scripts().await;
+    while before < 2 + 4 * CLASSES {
+        before = scripts().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(SECONDS)).await;
+    let calls = scripts().await - before;
+    println!("at idle: {:.1} script calls a second", calls as f64 / SECONDS as f64);
+    assert!(calls <= (SECONDS + 1) * CLASSES, "{calls} calls in {SECONDS} s");
+}

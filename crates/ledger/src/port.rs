@@ -85,6 +85,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// length.
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError>;
 
+    /// Ends a decision that cannot be made, as when the journal cannot be read: what has come
+    /// in stays unread, and the run waits for whatever comes next, or until
+    /// [`Ledger::reconcile`] finds it after [`crate::PARKED_MS`], for somebody who can. The
+    /// others go on meanwhile.
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError>;
+
     /// Delivers due timers and takes expired leases back, up to `max` of each; anybody
     /// may call it at any time. An expired attempt's reservation is settled in full. A
     /// task leased [`crate::ATTEMPTS_MAX`] times completes itself as `Lost`.
