@@ -7,7 +7,7 @@ use crate::{
     control,
     exit::Failure,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
-    running::Running,
+    running::{Running, Workshop},
     settings::{InForce, simulated_url},
     team::{self, Parts, Place},
 };
@@ -101,6 +101,7 @@ impl Node {
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
 
+        let workshop = Workshop::new()?;
         let mut services = Supervisor::new("baton", RestartBudget::default());
         if simulated {
             serve_sim(&mut services, sim, &options.pool);
@@ -111,6 +112,7 @@ impl Node {
             registry: registry.clone(),
             caller: caller.clone(),
             traces: traces.clone(),
+            workshop: workshop.handle(),
         };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
@@ -136,7 +138,7 @@ impl Node {
             };
             follow(&mut services, live);
         }
-        let running = Running::of(services);
+        let running = Running::of(services, workshop);
         Ok(Self { address, data: server.data, simulated, ledger, traces, running })
     }
 

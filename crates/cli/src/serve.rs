@@ -8,7 +8,7 @@ use crate::{
     grpc_tls::{GrpcTls, GrpcTlsArgs},
     node::{Manners, connections, follow, join, serve_http},
     output::{DIM, PLAIN, STRONG},
-    running::{Running, stopping, until_stopped},
+    running::{Running, Workshop, stopping, until_stopped},
     settings::InForce,
     stores::StoreArgs,
     team::{self, Load, Parts, Place, belong, holder},
@@ -137,6 +137,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let cluster = registry.cluster_id().to_owned();
     let registry: Arc<dyn Registry> = Arc::new(registry);
 
+    let workshop = Workshop::new()?;
     let notice = Duration::from_secs(args.notice_seconds);
     let limit = notice.saturating_add(PART_STOPS).as_millis();
     let services = Supervisor::new("baton", RestartBudget::default());
@@ -154,6 +155,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
         registry: registry.clone(),
         caller: caller.clone(),
         traces: traces.clone(),
+        workshop: workshop.handle(),
     };
     let place = match kind {
         Kind::Gateway => {
@@ -195,7 +197,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let greeting = format!(
         "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}){PLAIN}"
     );
-    Ok(Process { running: Running::of(services), traces, greeting })
+    Ok(Process { running: Running::of(services, workshop), traces, greeting })
 }
 
 /// The configuration that the cluster shares; where there is none, this process's own.

@@ -22,6 +22,7 @@ use baton_registry::Registry;
 use baton_telemetry::Tracer;
 use known::Known;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Decisions under way at the same time: each is a read and a write of the ledger.
@@ -44,6 +45,7 @@ pub struct Conductor {
     stopping: CancellationToken,
     tracer: Tracer,
     dialer: Dialer,
+    workshop: Option<Handle>,
 }
 
 impl Conductor {
@@ -65,6 +67,7 @@ impl Conductor {
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
             dialer: Dialer::default(),
+            workshop: None,
         }
     }
 
@@ -72,6 +75,12 @@ impl Conductor {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, planning on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// The same, where the other services are reached in this way.
@@ -95,7 +104,8 @@ impl Conductor {
         actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));
         let planner = Arc::new(plan::Planner(self.clone()));
         let plans = lessee(vec![Class::plan()], plans);
-        actors.spawn(plans.run(self.ledger.clone(), planner, stop.clone()));
+        let workshop = self.workshop.clone();
+        actors.spawn(plans.run_in(workshop, self.ledger.clone(), planner, stop.clone()));
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
         let registry = self.registry.clone();

@@ -16,6 +16,7 @@ use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Checks under way at the same time; a judge's own limits hold at its provider.
@@ -30,6 +31,7 @@ pub struct Verifier {
     caller: Caller,
     room: Room,
     tracer: Tracer,
+    workshop: Option<Handle>,
 }
 
 impl Verifier {
@@ -41,13 +43,19 @@ impl Verifier {
         caller: Caller,
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
-        Self { holder, ledger, registry, caller, room, tracer }
+        Self { holder, ledger, registry, caller, room, tracer, workshop: None }
     }
 
     /// The same, with spans of its checks and of calls to judges.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, carrying out checks on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.
@@ -57,7 +65,8 @@ impl Verifier {
             classes: vec![Class::verify()],
             room: self.room.clone(),
         };
-        lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+        let (workshop, ledger) = (self.workshop.clone(), self.ledger.clone());
+        lessee.run_in(workshop, ledger, Arc::new(self.clone()), stop).await;
         hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 

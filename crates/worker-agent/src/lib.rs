@@ -17,6 +17,7 @@ use baton_telemetry::Tracer;
 use hosts::{Hosts, Rooms};
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks for steps that wait for agents which nobody configures any more. They
@@ -33,6 +34,7 @@ pub struct WorkerAgent {
     streams: Arc<Streams>,
     rooms: Rooms,
     tracer: Tracer,
+    workshop: Option<Handle>,
 }
 
 impl WorkerAgent {
@@ -44,13 +46,19 @@ impl WorkerAgent {
         caller: Caller,
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
-        Self { holder, ledger, registry, caller, streams, rooms, tracer }
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, workshop: None }
     }
 
     /// The same, with spans of its steps and of calls to its agents.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, carrying out steps on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
