@@ -73,7 +73,7 @@ impl StoreArgs {
                 LedgerError::Unavailable(_) => {
                     format!(": does Redis run at {}, as --redis says?", shown(redis))
                 }
-                _ => String::new(),
+                _ => format!(" (--redis is {})", shown(redis)),
             };
             Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
         })?;
@@ -97,9 +97,10 @@ impl StoreArgs {
 
 /// An address without its user and password.
 fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
-        _ => url.to_owned(),
+    let Some((before, place)) = url.rsplit_once('@') else { return url.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://{place}"),
+        None => place.to_owned(),
     }
 }
 
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         assert_eq!(shown("redis://baton:p@ss@h:1"), "redis://h:1");
+        assert_eq!(shown("baton:p@h:1"), "h:1");
         assert_eq!(shown("redis://h:1"), "redis://h:1");
     }
 }
