@@ -89,7 +89,7 @@ fn work_of_a_killed_process_is_taken_up_long_before_its_lease_ends() {
     take(&mut cluster.workers, &address).kill().unwrap();
     let report = end_of(&client, &run);
     let took = began.elapsed();
-    println!("from kill -9 to the run's end: {took:?}; a run alone takes {undisturbed:?}");
+    println!("from kill -9 to the end: {took:?}; a run alone takes {undisturbed:?}");
     assert_eq!(report["status"], "completed", "{report}");
     assert_eq!(Journal::read(&client, &run, 0).fault(), None);
     assert!(took < undisturbed + TAKEN_UP_WITHIN, "{took:?}");
@@ -154,9 +154,15 @@ fn a_conductor_that_dies_or_stands_still_is_left_by_the_next_call() {
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
-/// Gateways as a load balancer knows them.
+/// Between two looks of the load balancer.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Clients behind a load balancer.
 struct Load {
-    gateways: Mutex<Vec<Client>>,
+    /// The gateways that there are.
+    all: Mutex<Vec<Client>>,
+    /// Those that said so when they were asked last.
+    ready: Mutex<Vec<Client>>,
     stop: AtomicBool,
     asked: AtomicUsize,
     ended: AtomicUsize,
@@ -165,6 +171,16 @@ struct Load {
 }
 
 impl Load {
+    /// Looks all the time who is ready.
+    fn balance(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let all = self.all.lock().unwrap().clone();
+            let ready = all.into_iter().filter(Client::is_ready).collect();
+            *self.ready.lock().unwrap() = ready;
+            sleep(LOOK_EVERY);
+        }
+    }
+
     /// Asks all the time, whole and streamed in turn.
     fn ask(&self) {
         while !self.stop.load(Ordering::Relaxed) {
@@ -192,7 +208,7 @@ impl Load {
 
     /// Nothing is repeated but what was not even begun: a connection that is refused.
     fn post(&self, number: usize, body: &[u8]) -> Result<baton_tests::Reply, String> {
-        let gateways = self.gateways.lock().unwrap().clone();
+        let gateways = self.ready.lock().unwrap().clone();
         let mut last = String::from("there is no gateway");
         for more in 0..gateways.len() {
             let gateway = &gateways[(number + more) % gateways.len()];
@@ -238,7 +254,8 @@ fn a_rolling_restart_under_load_fails_no_request() {
     let _alone = alone();
     let mut cluster = cluster("0.1");
     let load = Load {
-        gateways: Mutex::new(clients(&cluster)),
+        all: Mutex::new(clients(&cluster)),
+        ready: Mutex::new(clients(&cluster)),
         stop: AtomicBool::new(false),
         asked: AtomicUsize::new(0),
         ended: AtomicUsize::new(0),
@@ -246,6 +263,7 @@ fn a_rolling_restart_under_load_fails_no_request() {
         faults: Mutex::default(),
     };
     scope(|threads| {
+        threads.spawn(|| load.balance());
         for _ in 0..6 {
             threads.spawn(|| load.ask());
         }
@@ -272,7 +290,7 @@ fn a_rolling_restart_under_load_fails_no_request() {
                     "conductor" => cluster.conductors.push(new),
                     _gateway => {
                         cluster.gateways.push(new);
-                        *load.gateways.lock().unwrap() = clients(&cluster);
+                        *load.all.lock().unwrap() = clients(&cluster);
                     }
                 }
                 load.more(12);

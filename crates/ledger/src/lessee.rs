@@ -218,10 +218,15 @@ impl Holding {
     }
 
     fn held(&self) -> Vec<Held> {
+        self.overdue();
+        self.lock().values().map(|lease| lease.held.clone()).collect()
+    }
+
+    /// Stops what others may begin soon.
+    fn overdue(&self) {
         let now = Instant::now();
         let tasks = self.lock();
         tasks.values().filter(|lease| lease.ends <= now).for_each(|lease| lease.stop.cancel());
-        tasks.values().map(|lease| lease.held.clone()).collect()
     }
 
     fn heard(&self, held: &[Held], answers: &[Heard], asked_at: Instant) {
@@ -248,7 +253,15 @@ async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: Cancellation
         let held = holding.held();
         for batch in held.chunks(BATCH_MAX) {
             let asked_at = Instant::now();
-            match ledger.heartbeat(batch, TTL_MS).await {
+            let mut asked = ledger.heartbeat(batch, TTL_MS);
+            let answer = loop {
+                // A ledger that stands still must not keep leases from ending here.
+                tokio::select! {
+                    answer = &mut asked => break answer,
+                    () = tokio::time::sleep(Duration::from_millis(BEAT_MS)) => holding.overdue(),
+                }
+            };
+            match answer {
                 Ok(answers) => holding.heard(batch, &answers, asked_at),
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }
