@@ -239,7 +239,8 @@ fn a_pushed_configuration_takes_effect_in_every_process_or_in_none() {
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
     assert!(wrong.stderr.contains("budget.usd is 0"), "{wrong:?}");
     // What the registry takes, and a process cannot use: a key that is not there.
-    let keyless = "[providers.other]\nbase_url = \"http://127.0.0.1:9/v1\"\nkey_env = \"NOBODYS_KEY\"\n";
+    let keyless =
+        "[providers.other]\nbase_url = \"http://127.0.0.1:9/v1\"\nkey_env = \"NOBODYS_KEY\"\n";
     let pushed = push(&parts(&["ada"], keyless));
     assert_eq!(pushed.code, Some(0), "{pushed:?}");
     for client in &clients {

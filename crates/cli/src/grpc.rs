@@ -1,7 +1,7 @@
 //! A gRPC server around one service: health, reflection, limits, certificates, graceful stop.
 
-use baton_proto::DESCRIPTORS;
 use crate::grpc_tls::GrpcTls;
+use baton_proto::DESCRIPTORS;
 use std::{io, net::TcpListener, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{

@@ -6,9 +6,7 @@ use baton_codes::StartCode;
 use baton_proto::Dialer;
 use clap::Args;
 use std::path::{Path, PathBuf};
-use tonic::transport::{
-    Certificate, ClientTlsConfig, Identity, Server, ServerTlsConfig,
-};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity, Server, ServerTlsConfig};
 
 /// Files in PEM. Without them services talk in the clear.
 #[derive(Debug, Clone, Default, Args)]

@@ -4,9 +4,9 @@ use crate::{
     args::PoolArgs,
     connections::call_limits,
     exit::Failure,
-    live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     grpc_tls::{GrpcTls, GrpcTlsArgs},
-    node::{Manners, connections, follow, join, serve_http},
+    live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
+    node::{Manners, bind, connections, follow, join, serve_http, show_metrics, traces},
     output::{DIM, PLAIN, STRONG},
     running::{Running, Workshop, stopping, until_stopped},
     settings::InForce,
@@ -17,11 +17,12 @@ use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_codes::StartCode;
 use baton_gateway::Gateway;
+use baton_ledger::{Ledger, Metered};
 use baton_planner::Strategy;
 use baton_provider::RetryPolicy;
 use baton_registry::{Kind, Member, Registry};
 use baton_registry_etcd::Opened;
-use baton_telemetry::Traces;
+use baton_telemetry::{Metrics, Traces};
 use clap::{Args, ValueEnum};
 use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,10 @@ pub(crate) struct Serve {
     pub(crate) notice_seconds: u64,
     #[command(flatten)]
     pub(crate) tls: GrpcTlsArgs,
+    /// Address for GET /metrics, for Prometheus; without a key, so keep it private.
+    /// [default: none]
+    #[arg(long, env = "BATON_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }
@@ -119,14 +124,18 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     if let Some(url) = &args.sim {
         in_force.simulated_at(url.clone());
     }
-    let overrides = Overrides { listen: args.listen, data: None };
+    let overrides = Overrides { listen: args.listen, ..Overrides::default() };
     let server = overrides.over(in_force.settings.server.clone());
     in_force.settings.server = server.clone();
     let settings = in_force.settings;
     let connections = connections(&settings)?;
     let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
+    let metrics = Metrics::default();
+    let traces = traces(&metrics)?;
+    let shown = args.metrics_listen.map(bind).transpose()?;
     let ledger = args.stores.ledger().await?;
-    let caller = caller.with_ledger(ledger.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(Metered::new(ledger, &metrics));
+    let caller = caller.with_ledger(ledger.clone()).measured(&metrics);
     caller.set_limits(call_limits(&settings));
     let secrets = Secrets::of(&settings);
     let kind = args.service.kind();
@@ -149,13 +158,16 @@ async fn start(args: Serve) -> Result<Process, Failure> {
             Ok::<(), Infallible>(())
         }
     });
-    let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
+    if let Some(listener) = shown {
+        show_metrics(&mut services, listener, &metrics, ledger.clone());
+    }
     let parts = Parts {
         ledger: ledger.clone(),
         registry: registry.clone(),
         caller: caller.clone(),
         traces: traces.clone(),
         workshop: workshop.handle(),
+        metrics: metrics.clone(),
     };
     let place = match kind {
         Kind::Gateway => {
@@ -169,7 +181,8 @@ async fn start(args: Serve) -> Result<Process, Failure> {
             let holder = holder(kind);
             let tracer = traces.service(kind.name(), &holder);
             let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
-            let manners = Manners { notice, drain: Some(DRAIN), dialer };
+            let metrics = metrics.clone();
+            let manners = Manners { notice, drain: Some(DRAIN), dialer, metrics };
             serve_http(&mut services, http, registry.clone(), tracer, manners);
             let member = Member::new(holder, kind, address.clone());
             let load: Load = Arc::new(|| (0, 0));

@@ -9,7 +9,7 @@ use baton_conductor::Conductor;
 use baton_ledger::Ledger;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_registry::{Kind, Member, Registry};
-use baton_telemetry::Traces;
+use baton_telemetry::{Metrics, Traces};
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use std::{
@@ -31,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) traces: Traces,
     /// Where tasks are carried out.
     pub(crate) workshop: Option<Handle>,
+    pub(crate) metrics: Metrics,
 }
 
 /// Where a service's server listens, and under which address the others call it.
@@ -88,7 +89,7 @@ pub(crate) async fn serve(
 ) -> Result<String, Failure> {
     let (listener, address) = place.open()?;
     let tls = &place.tls;
-    let Parts { ledger, registry, caller, traces, workshop } = parts.clone();
+    let Parts { ledger, registry, caller, traces, metrics, workshop } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
@@ -100,7 +101,7 @@ pub(crate) async fn serve(
         Kind::Conductor => {
             let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
             let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
-            let mut conductor = conductor.traced(tracer).dialing(dialer);
+            let mut conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
             if let Some(workshop) = workshop {
                 conductor = conductor.working_in(workshop);
             }
@@ -119,12 +120,19 @@ pub(crate) async fn serve(
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
             let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
-            let mut worker = worker.traced(tracer);
+            let mut worker = worker.traced(tracer).measured(&metrics);
             if let Some(workshop) = workshop {
                 worker = worker.working_in(workshop);
             }
             let routes = Routes::new(worker.service());
-            spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes, tls, &unready);
+            spawn_grpc(
+                services,
+                worker_agent_server::SERVICE_NAME,
+                listener,
+                routes,
+                tls,
+                &unready,
+            );
             let loaded = worker.clone();
             services.spawn(name, move |stop| {
                 let worker = worker.clone();
@@ -137,7 +145,7 @@ pub(crate) async fn serve(
         }
         Kind::Verifier => {
             let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
-            let mut verifier = verifier.traced(tracer);
+            let mut verifier = verifier.traced(tracer).measured(&metrics);
             if let Some(workshop) = workshop {
                 verifier = verifier.working_in(workshop);
             }

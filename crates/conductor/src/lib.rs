@@ -4,10 +4,12 @@
 //! journal, decides, and commits. Killed at any point, another process does the same.
 
 mod ask;
+mod children;
 mod deaths;
 mod decide;
 mod housekeeping;
 mod known;
+mod metrics;
 mod plan;
 mod planning;
 mod report;
@@ -16,11 +18,13 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room, hand_back};
 use baton_proto::{Dialer, v1::conductor_server::ConductorServer};
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use known::Known;
+use metrics::ConductorMetrics;
+pub use metrics::METRICS;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,6 +48,10 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    metrics: ConductorMetrics,
+    clock: Clock,
+    /// Gives each run a name that no other has.
+    name: Arc<dyn Fn() -> String + Send + Sync>,
     dialer: Dialer,
     workshop: Option<Handle>,
 }
@@ -66,9 +74,18 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            metrics: ConductorMetrics::of(&Metrics::default()),
+            clock: Clock::default(),
+            name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
             dialer: Dialer::default(),
             workshop: None,
         }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: ConductorMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of runs that end here, of plans, and of calls to the policy.
@@ -81,6 +98,16 @@ impl Conductor {
     #[must_use]
     pub fn working_in(self, workshop: Handle) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same, going by this clock and naming runs so: for simulations, which repeat.
+    #[must_use]
+    pub fn determined(
+        self,
+        clock: Clock,
+        name: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { clock, name: Arc::new(name), ..self }
     }
 
     /// The same, where the other services are reached in this way.

@@ -2,6 +2,7 @@
 
 use crate::{
     Conductor,
+    children::with_itself,
     decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
     span,
@@ -14,10 +15,10 @@ use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_telemetry::Parent;
 use baton_workflow::{
-    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Timestamp, Words,
-    Workflow, in_words,
+    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Words, Workflow,
+    in_words,
 };
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Handles `plan` tasks.
@@ -35,6 +36,7 @@ impl Handler for Planner {
             Err(reason) => failed(FailureCode::Protocol, reason.clone()),
         };
         let key = span::planned(&mut span, &leased, asked.as_ref().ok(), &done);
+        self.0.metrics.planned(&done.outcome);
         let completion = done.completion();
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());
@@ -66,6 +68,7 @@ impl Planner {
             let message = "every agent of the run was removed from the configuration";
             return failed(FailureCode::AgentsRemoved, message.into());
         };
+        let pool = if assignment.recursion { with_itself(&pool) } else { pool };
         let request = self.text(&leased.tenant, &assignment.request).await;
         let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
         let Some(request) = request else {
@@ -79,7 +82,7 @@ impl Planner {
             limits: assignment.limits,
             earlier: self.earlier(&leased.tenant, assignment, &pool).await,
             output_tokens_max: assignment.output_tokens_max,
-            deadline: Some(instant_of(assignment.deadline)),
+            deadline: Some(self.0.clock.instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
             share: settings.single_flight.then(|| leased.tenant.clone()),
@@ -225,16 +228,4 @@ fn failed(code: FailureCode, message: String) -> Done {
     let outcome = Outcome::Failed { code: code.into(), message };
     let (incidents, bodies) = (Vec::new(), Vec::new());
     Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
-}
-
-/// The ledger's deadline on this process's clock: close enough, because the ledger ends
-/// the run itself when the time is over.
-fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now()))
-}
-
-/// This process's clock; only for what the ledger corrects.
-pub(crate) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

@@ -3,9 +3,10 @@
 use crate::{
     Conductor,
     ask::Ask,
+    children::with_itself,
     decide::{encode, kept, tasks},
     known::FoldError,
-    plan::{now, policy, task_text},
+    plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
     report, span,
 };
@@ -21,7 +22,7 @@ use baton_proto::{
     v1::{self, watch_reply::What},
 };
 use baton_telemetry::TraceParent;
-use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Workflow};
+use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
 use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
@@ -41,12 +42,14 @@ impl v1::conductor_server::Conductor for Conductor {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitReply>, Status> {
-        let traceparent = baton_proto::traceparent_of(&request).map(str::to_owned);
+        let traceparent = baton_proto::origin_of(&request).map(str::to_owned);
         let wire = request.into_inner();
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
-        let (submission, events) = submission(ask, key, traceparent)?;
+        let whose = tenant.to_string();
+        let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
+        let (submission, events) = submission(id, self.clock.now(), ask, key, traceparent)?;
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
         self.known.begin(&id, events);
@@ -59,6 +62,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
     }
@@ -76,12 +80,16 @@ impl v1::conductor_server::Conductor for Conductor {
             return Ok(Response::new(v1::PlanReply { plan_json }));
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
+        let pool = match ask.spec.recurses() {
+            true => with_itself(&ask.pool),
+            false => ask.pool.clone(),
+        };
         let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let question = Question {
             tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
-            pool: &ask.pool,
+            pool: &pool,
             limits: ask.limits,
             earlier: None,
             output_tokens_max: PLAN_TOKENS_MAX,
@@ -99,8 +107,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Ok(Written::Stands) => return Err(Status::internal("a first answer cannot stand")),
             Err(unplanned) => return Err(no_plan(&unplanned)),
         };
-        let plan_json =
-            planned(&workflow, &ask.pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
+        let plan_json = planned(&workflow, &pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
         Ok(Response::new(v1::PlanReply { plan_json }))
     }
 
@@ -210,17 +217,17 @@ fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
 /// The submission carries the first decision, so that a run is under way once it is
 /// recorded.
 fn submission(
+    id: RunId,
+    now: Timestamp,
     ask: Ask,
     key: Option<String>,
     traceparent: Option<String>,
 ) -> Result<(Submission, Vec<Event>), Status> {
-    let id = RunId::new(format!("run_{}", uuid::Uuid::now_v7().simple()))
-        .map_err(|error| Status::internal(error.to_string()))?;
     let label = ask.label_bytes();
     let budget = ask.spec.budget;
     let first = Event::Submitted { spec: Box::new(ask.spec) };
-    let run = Run::begin(&first, now()).ok_or_else(|| Status::internal("no run begins so"))?;
-    let decision = run.decide(now());
+    let run = Run::begin(&first, now).ok_or_else(|| Status::internal("no run begins so"))?;
+    let decision = run.decide(now);
     if decision.end.is_some() {
         let message = "the budget does not hold even the first call: raise baton.budget";
         return Err(status(
@@ -298,7 +305,8 @@ fn refused(error: LedgerError) -> Status {
         LedgerError::NoSuchRun(_) => {
             status(Code::NotFound, message, detail(ApiCode::RunNotFound, Some("run")))
         }
-        LedgerError::QueueFull { retry_after_ms, .. } => {
+        LedgerError::QueueFull { retry_after_ms, .. }
+        | LedgerError::MemoryFull { retry_after_ms, .. } => {
             let mut detail = detail(ApiCode::QueueFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)

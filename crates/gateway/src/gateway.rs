@@ -7,12 +7,13 @@ use crate::{
     edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
     error::ApiError,
     limits::{DRAIN, NOTICE, PLAN_TIMEOUT, REQUESTS_MAX},
+    metrics::HttpMetrics,
     models,
     peers::{Conductor, Peers},
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
-    span::spanned,
+    span::{Telemetry, told},
     status,
 };
 use axum::{
@@ -26,7 +27,7 @@ use axum::{
 };
 use baton_proto::Dialer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -38,7 +39,7 @@ pub struct Gateway {
     pub(crate) shared: Arc<Shared>,
     pub(crate) notice: Duration,
     pub(crate) drain: Duration,
-    pub(crate) tracer: Tracer,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What every handler has.
@@ -91,12 +92,19 @@ impl Gateway {
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), notice: NOTICE, drain: DRAIN, tracer: Tracer::off() })
+        let telemetry = Telemetry::default();
+        Ok(Self { shared: Arc::new(shared), notice: NOTICE, drain: DRAIN, telemetry })
     }
 
     /// The same, with a span of every request that asks for work.
     pub fn traced(mut self, tracer: Tracer) -> Self {
-        self.tracer = tracer;
+        self.telemetry.tracer = tracer;
+        self
+    }
+
+    /// The same, counting among the metrics of the process.
+    pub fn measured(mut self, metrics: &Metrics) -> Self {
+        self.telemetry.metrics = HttpMetrics::of(metrics);
         self
     }
 
@@ -135,7 +143,7 @@ impl Gateway {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(self.tracer.clone(), spanned))
+            .layer(from_fn_with_state(self.telemetry.clone(), told))
             .layer(from_fn_with_state(shared.clone(), leaving))
             .layer(from_fn(named))
             .with_state(shared.clone())

@@ -17,9 +17,9 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a lease lasts without a heartbeat. Long against a pause of the process,
@@ -241,6 +241,7 @@ impl Holding {
                     lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
                 }
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+                Heard::Unknown => {}
             }
         }
     }

@@ -7,12 +7,15 @@
 
 mod account;
 mod check;
+mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod embedded;
 mod error;
 mod housekeeping;
 mod lessee;
+mod metered;
+mod metrics;
 mod port;
 mod remembered;
 mod room;
@@ -26,6 +29,7 @@ pub use account::{
 };
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_holder, check_list, check_reason, check_start};
+pub use clock::Clock;
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
     restore_backup, verify_backup,
@@ -33,6 +37,8 @@ pub use embedded::{
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
 pub use lessee::{Handler, Lessee, SILENT_MS, hand_back, persist};
+pub use metered::Metered;
+pub use metrics::{Gauges, METRICS};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;

@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 26] = [
+pub const VARIABLES: [&str; 37] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
@@ -40,11 +40,22 @@ pub const VARIABLES: [&str; 26] = [
     "BATON_ETCD_USER",
     "BATON_GRPC_LISTEN",
     "BATON_LOG",
+    "BATON_METRICS_LISTEN",
     "BATON_MODELS",
+    "BATON_NOTICE_SECONDS",
     "BATON_OUTPUT",
     "BATON_PROFILE",
     "BATON_REDIS",
+    "BATON_REDIS_CA",
+    "BATON_REDIS_CERT",
+    "BATON_REDIS_KEY",
+    "BATON_REDIS_LANES",
+    "BATON_REDIS_PASSWORD",
+    "BATON_REDIS_PASSWORD_FILE",
     "BATON_REDIS_PREFIX",
+    "BATON_REDIS_REPLICAS",
+    "BATON_REDIS_SHARDS",
+    "BATON_REDIS_USER",
     "BATON_SIM",
     "CLICOLOR_FORCE",
     "NO_COLOR",

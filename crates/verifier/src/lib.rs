@@ -4,6 +4,7 @@
 
 mod answer;
 mod judge;
+mod metrics;
 mod service;
 mod span;
 mod text;
@@ -14,7 +15,9 @@ use baton_call::Caller;
 use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
+pub use metrics::METRICS;
+use metrics::VerifierMetrics;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,7 @@ pub struct Verifier {
     room: Room,
     tracer: Tracer,
     workshop: Option<Handle>,
+    metrics: VerifierMetrics,
 }
 
 impl Verifier {
@@ -43,7 +47,14 @@ impl Verifier {
         caller: Caller,
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
-        Self { holder, ledger, registry, caller, room, tracer, workshop: None }
+        let metrics = VerifierMetrics::of(&Metrics::default());
+        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop: None }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: VerifierMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of its checks and of calls to judges.

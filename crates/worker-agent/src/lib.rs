@@ -3,18 +3,20 @@
 
 mod form;
 mod hosts;
-mod messages;
+mod metrics;
 mod service;
 mod span;
 mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::{Ledger, hand_back};
+use baton_ledger::{Clock, Ledger, hand_back};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use hosts::{Hosts, Rooms};
+pub use metrics::METRICS;
+use metrics::WorkerMetrics;
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio::runtime::Handle;
@@ -35,6 +37,8 @@ pub struct WorkerAgent {
     rooms: Rooms,
     tracer: Tracer,
     workshop: Option<Handle>,
+    metrics: WorkerMetrics,
+    clock: Clock,
 }
 
 impl WorkerAgent {
@@ -46,7 +50,16 @@ impl WorkerAgent {
         caller: Caller,
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
-        Self { holder, ledger, registry, caller, streams, rooms, tracer, workshop: None }
+        let metrics = WorkerMetrics::of(&Metrics::default());
+        let clock = Clock::default();
+        let workshop = None;
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics, clock, workshop }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: WorkerMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of its steps and of calls to its agents.
@@ -59,6 +72,12 @@ impl WorkerAgent {
     #[must_use]
     pub fn working_in(self, workshop: Handle) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same, going by this clock: for simulations, which repeat.
+    #[must_use]
+    pub fn on_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as
