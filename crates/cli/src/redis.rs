@@ -100,9 +100,14 @@ impl RedisArgs {
     pub(crate) async fn open(&self, cluster: &str) -> Result<RedisLedger, Failure> {
         let opened = RedisLedger::connect(self.options(cluster)?).await;
         opened.map_err(|error| {
+            let urls = self.redis.as_deref().unwrap_or(URL);
+            let urls: Vec<_> = urls.split(',').map(str::trim).map(shown).collect();
+            let urls = urls.join(" and ");
             let hint = match error {
-                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
-                _ => "",
+                LedgerError::Unavailable(_) => {
+                    format!(": does Redis run at {urls}, as --redis says?")
+                }
+                _ => format!(" (--redis is {urls})"),
             };
             Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
         })
@@ -177,5 +182,26 @@ impl RedisArgs {
         ];
         let said = said.into_iter().filter_map(|(name, value)| Some([name.into(), value?]));
         said.flatten().collect()
+    }
+}
+
+/// An address without its user and password.
+fn shown(url: &str) -> String {
+    let Some((before, place)) = url.rsplit_once('@') else { return url.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://{place}"),
+        None => place.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(shown("redis://baton:p@ss@h:1"), "redis://h:1");
+        assert_eq!(shown("baton:p@h:1"), "h:1");
+        assert_eq!(shown("redis://h:1"), "redis://h:1");
     }
 }

@@ -116,9 +116,10 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     for name in VARIABLES {
         command.env_remove(name);
     }
-    // All of OpenTelemetry's too.
+    // All others of Baton's and of OpenTelemetry's too.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OTEL_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("BATON_") || text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
