@@ -30,6 +30,8 @@ mod sim;
 mod stores;
 mod tasks;
 mod team;
+#[cfg(test)]
+mod telemetry_guide;
 mod top;
 mod tree;
 mod up;

@@ -106,7 +106,7 @@ impl Decider {
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
-        let lost = span::lost(&fold.run, &events);
+        let lost = span::lost(&fold.run, &view.mails);
         events.iter().for_each(|event| fold.run.apply(event));
         let Decided { tasks, begun, withdraw, end, failovers } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
