@@ -26,6 +26,7 @@ struct Decided {
     tasks: Vec<NewTask>,
     begun: Begun,
     withdraw: Vec<u32>,
+    withdraw_children: Vec<u32>,
     end: Option<End>,
 }
 
@@ -74,9 +75,11 @@ impl Decider {
             let decision = run.decide(now);
             decision.events.iter().for_each(|event| run.apply(event));
             decided.tasks.extend(tasks(&decision));
-            let Decision { events: more, children, withdraw, end, .. } = decision;
+            let Decision { events: more, children, withdraw, withdraw_children, end, .. } =
+                decision;
             events.extend(more);
             decided.withdraw.extend(withdraw);
+            decided.withdraw_children.extend(withdraw_children);
             decided.end = end;
             let begun = Begun::of(self.0.ledger.as_ref(), tenant, &children).await?;
             decided.begun.children.extend(begun.children);
@@ -96,7 +99,7 @@ impl Decider {
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
         events.iter().for_each(|event| fold.run.apply(event));
-        let Decided { tasks, begun, withdraw, end } =
+        let Decided { tasks, begun, withdraw, withdraw_children, end } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
         let commit = Commit {
             task: leased.task.clone(),
@@ -108,7 +111,7 @@ impl Decider {
             timers: Vec::new(),
             children: begun.children,
             withdraw,
-            withdraw_children: Vec::new(),
+            withdraw_children,
             end: end.as_ref().map(encode),
             bodies: begun.bodies,
         };

@@ -6,6 +6,7 @@
 mod ask;
 mod children;
 mod decide;
+mod effort;
 mod housekeeping;
 mod known;
 mod plan;
