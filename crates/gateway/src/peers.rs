@@ -2,9 +2,7 @@
 
 use crate::{
     error::ApiError,
-    limits::{
-        CALL_RETRY_PAUSE, CALL_TIMEOUT, CALL_TRIES_MAX, LATER, PEERS_MAX, SILENT_FOR,
-    },
+    limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CALL_TRIES_MAX, LATER, PEERS_MAX, SILENT_FOR},
 };
 use baton_proto::{
     Bounded, Deadline, Dialer, MESSAGE_BYTES_MAX,

@@ -112,12 +112,7 @@ impl Lessee {
         }
     }
 
-    async fn lease_until(
-        &self,
-        ledger: &Arc<dyn Ledger>,
-        team: &Team,
-        stop: &CancellationToken,
-    ) {
+    async fn lease_until(&self, ledger: &Arc<dyn Ledger>, team: &Team, stop: &CancellationToken) {
         let mut pause = PAUSE_MS.0;
         let mut request = self.request();
         loop {

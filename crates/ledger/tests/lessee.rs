@@ -24,13 +24,7 @@ async fn submit(ledger: &dyn Ledger) {
         reserve: Spend::ZERO,
         payload: "payload".into(),
     };
-    let budget = Budget {
-        usd: Usd::from_pico(1),
-        tokens: 1,
-        calls: 1,
-        seconds: 600,
-        depth: 1,
-    };
+    let budget = Budget { usd: Usd::from_pico(1), tokens: 1, calls: 1, seconds: 600, depth: 1 };
     let submission = Submission {
         tenant: TenantId::new("t").unwrap(),
         run: RunId::new("r").unwrap(),
