@@ -7,6 +7,7 @@ use crate::{
     doctor::Doctor,
     explain::Explain,
     profile::ProfileArgs,
+    redis::RedisArgs,
     serve::Serve,
     top::Top,
 };
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example: baton serve conductor --redis redis://127.0.0.1:6379 --etcd http://127.0.0.1:2379"
     )]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Start several nodes on this machine, or look at the nodes of a cluster.
     Cluster(Cluster),
     /// Ask a question; the answer goes to stdout, the team's steps to stderr.
@@ -99,6 +100,10 @@ pub(crate) struct Up {
     /// else baton-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Address for GET /metrics, for Prometheus; without a key, so keep it private.
+    /// [default: server.metrics_listen of the configuration, else none]
+    #[arg(long, env = "BATON_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }
@@ -310,6 +315,17 @@ pub(crate) struct Ledger {
     /// Folder of the ledger, as given to `baton up`.
     #[arg(long, default_value = "baton-data", value_name = "DIR", global = true)]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    /// Name of the cluster whose ledger is on Redis.
+    #[arg(
+        long,
+        global = true,
+        env = "BATON_CLUSTER",
+        default_value = "default",
+        value_name = "NAME"
+    )]
+    pub(crate) cluster: String,
     /// Form of what is printed.
     #[arg(short, long, value_enum, default_value = "text", global = true)]
     pub(crate) output: Format,

@@ -23,6 +23,9 @@ use std::{
 const STATS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
+    if args.redis.is_given() {
+        return on_redis(&args).await;
+    }
     let path = args.data.join(LEDGER_FILE);
     match &args.command {
         LedgerCommand::Stats => {
@@ -43,6 +46,24 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
             let archived = restore_backup(from, &path).map_err(refused)?;
             done("ledger restored", &path, archived, args.output);
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
+    let LedgerCommand::Stats = &args.command else {
+        return Err(Failure::usage(
+            "only `stats` can be asked of a ledger on Redis: save and look over the server's own \
+             files; see docs/ledger-redis.md",
+        ));
+    };
+    let ledger = args.redis.open(&args.cluster).await?;
+    let stats = ledger.stats().await.map_err(refused);
+    ledger.close();
+    let stats = serde_json::to_value(stats?).map_err(|error| Failure::other(error.to_string()))?;
+    match args.output {
+        Format::Json => print(&stats),
+        Format::Text => show(&stats),
     }
     Ok(ExitCode::SUCCESS)
 }

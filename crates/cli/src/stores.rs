@@ -3,12 +3,11 @@
 use crate::{
     etcd::{self, EtcdArgs},
     exit::Failure,
+    redis::RedisArgs,
 };
-use baton_codes::StartCode;
-use baton_ledger::{Ledger, LedgerError, Remembered};
-use baton_ledger_redis::{Durability, RedisLedger, RedisOptions};
+use baton_ledger::{Ledger, Remembered};
 use baton_registry_etcd::{EtcdRegistry, Opened};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::{ffi::OsString, sync::Arc};
 
 /// The stores of a cluster.
@@ -20,35 +19,6 @@ pub(crate) struct StoreArgs {
     pub(crate) etcd: EtcdArgs,
 }
 
-/// The ledger of a cluster.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct RedisArgs {
-    /// Redis, with user and password where it asks for them.
-    #[arg(
-        long,
-        env = "BATON_REDIS",
-        value_name = "URL",
-        default_value = "redis://127.0.0.1:6379",
-        hide_env_values = true
-    )]
-    redis: String,
-    /// What the ledger's keys begin with: keeps several clusters on one Redis apart.
-    #[arg(long, env = "BATON_REDIS_PREFIX", value_name = "PREFIX", default_value = "baton")]
-    redis_prefix: String,
-    /// What an acknowledged write survives; Redis must be set accordingly.
-    #[arg(long, env = "BATON_DURABILITY", value_enum, default_value = "always")]
-    durability: DurabilityArg,
-}
-
-/// What Redis is set to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DurabilityArg {
-    /// appendfsync always: also a loss of power.
-    Always,
-    /// appendfsync everysec: a loss of power takes at most the last second.
-    Everysec,
-}
-
 impl StoreArgs {
     /// Connects to etcd, and looks at what is there.
     pub(crate) async fn registry(&self) -> Result<Opened, Failure> {
@@ -56,39 +26,13 @@ impl StoreArgs {
         opened.map_err(|error| etcd::failure(&error))
     }
 
-    /// Connects to the ledger.
+    /// Connects to the ledger. It is let go of when the last handle is dropped.
     pub(crate) async fn ledger(&self) -> Result<Arc<dyn Ledger>, Failure> {
-        let RedisArgs { redis, redis_prefix, durability } = &self.redis;
-        let options = RedisOptions {
-            prefix: redis_prefix.clone(),
-            durability: match durability {
-                DurabilityArg::Always => Durability::Always,
-                DurabilityArg::Everysec => Durability::EverySecond,
-            },
-            ..RedisOptions::new(redis)
-        };
-        let opened = RedisLedger::connect(options).await;
-        let ledger = opened.map_err(|error| {
-            let hint = match error {
-                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
-                _ => "",
-            };
-            Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
-        })?;
-        Ok(Arc::new(Remembered::new(ledger)))
+        Ok(Arc::new(Remembered::new(self.redis.open(self.etcd.cluster()).await?)))
     }
 
     /// The same on the command line of another process.
     pub(crate) fn words(&self) -> Vec<OsString> {
-        let RedisArgs { redis, redis_prefix, durability } = &self.redis;
-        let durability = durability.to_possible_value();
-        let durability = durability.map_or_else(String::new, |value| value.get_name().to_owned());
-        let said = [
-            ("--redis", redis.clone()),
-            ("--redis-prefix", redis_prefix.clone()),
-            ("--durability", durability),
-        ];
-        let said = said.into_iter().flat_map(|(name, value)| [name.into(), value.into()]);
-        said.chain(self.etcd.words()).collect()
+        self.redis.words().into_iter().chain(self.etcd.words()).collect()
     }
 }

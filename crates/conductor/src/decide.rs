@@ -4,6 +4,7 @@ use crate::{
     Conductor,
     children::Begun,
     known::{FoldError, input_of},
+    metrics::failovers,
     span,
 };
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ struct Decided {
     withdraw: Vec<u32>,
     withdraw_children: Vec<u32>,
     end: Option<End>,
+    /// Agents that take over where others failed.
+    failovers: Vec<String>,
 }
 
 /// Handles `decide` tasks.
@@ -75,6 +78,7 @@ impl Decider {
             let decision = run.decide(now);
             decision.events.iter().for_each(|event| run.apply(event));
             decided.tasks.extend(tasks(&decision));
+            decided.failovers.extend(failovers(&decision));
             let Decision { events: more, children, withdraw, withdraw_children, end, .. } =
                 decision;
             events.extend(more);
@@ -98,8 +102,9 @@ impl Decider {
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
+        let lost = span::lost(&fold.run, &events);
         events.iter().for_each(|event| fold.run.apply(event));
-        let Decided { tasks, begun, withdraw, withdraw_children, end } =
+        let Decided { tasks, begun, withdraw, withdraw_children, end, failovers } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
         let commit = Commit {
             task: leased.task.clone(),
@@ -118,11 +123,17 @@ impl Decider {
         fold.len = view.journal_len + events.len() as u64;
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
-        match persist(stop, || ledger.commit(commit.clone())).await {
+        let committed = persist(stop, || ledger.commit(commit.clone())).await;
+        if committed.is_ok() {
+            self.0.metrics.decided(&failovers);
+            span::tell_lost(&self.0.tracer, leased, &view.tenant, lost);
+        }
+        match committed {
             Ok(_) if ended => {
                 known.forget(id);
                 if let Some(end) = &end {
-                    span::run(&self.0.tracer, leased, &view, end);
+                    self.0.metrics.ended(id, &view, end);
+                    span::run(&self.0, leased, &view, end);
                 }
             }
             Ok(_) => known.keep(id, fold),

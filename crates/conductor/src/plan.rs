@@ -36,6 +36,7 @@ impl Handler for Planner {
             Err(reason) => failed(FailureCode::Protocol, reason.clone()),
         };
         let key = span::planned(&mut span, &leased, asked.as_ref().ok(), &done);
+        self.0.metrics.planned(&done.outcome);
         let completion = done.completion();
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());

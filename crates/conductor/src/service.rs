@@ -42,11 +42,12 @@ impl v1::conductor_server::Conductor for Conductor {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitReply>, Status> {
-        let traceparent = baton_proto::traceparent_of(&request).map(str::to_owned);
+        let traceparent = baton_proto::origin_of(&request).map(str::to_owned);
         let wire = request.into_inner();
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
+        let whose = tenant.to_string();
         let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
         let (submission, events) = submission(id, self.clock.now(), ask, key, traceparent)?;
         let id = submission.run.clone();
@@ -61,6 +62,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
     }
@@ -303,7 +305,8 @@ fn refused(error: LedgerError) -> Status {
         LedgerError::NoSuchRun(_) => {
             status(Code::NotFound, message, detail(ApiCode::RunNotFound, Some("run")))
         }
-        LedgerError::QueueFull { retry_after_ms, .. } => {
+        LedgerError::QueueFull { retry_after_ms, .. }
+        | LedgerError::MemoryFull { retry_after_ms, .. } => {
             let mut detail = detail(ApiCode::QueueFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)

@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// short against the patience of a user whose worker died.
 const TTL_MS: u64 = 30_000;
 /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
-const BEAT_MS: u64 = 2_500;
+const BEAT_MS: u64 = 1_000;
 /// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
 /// that did not come.
 pub const SILENT_MS: u64 = 2 * BEAT_MS;
@@ -36,6 +36,8 @@ const WAIT_MS: u64 = 10_000;
 const PAUSE_MS: (u64, u64) = (50, 2_000);
 /// How long handlers may go on after the process was told to stop.
 const DRAIN_MS: u64 = 10_000;
+/// How long handing back may take: a ledger that is away then ends the leases itself.
+const HAND_BACK_MS: u64 = 2_000;
 /// A holder stops itself this long before its lease ends by its own clock.
 const MARGIN_MS: u64 = 3_000;
 
@@ -214,6 +216,7 @@ impl Holding {
                     lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
                 }
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+                Heard::Unknown => {}
             }
         }
     }
@@ -231,6 +234,26 @@ async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: Cancellation
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }
         }
+    }
+}
+
+/// Hands back at once what this holder holds, also what it was given in the very moment in
+/// which it stopped: others need not wait for leases to end. For a holder all of whose
+/// [`Lessee::run`] have ended, so that nothing is carried out any more.
+pub async fn hand_back(ledger: &dyn Ledger, holder: &str) {
+    let handing = async {
+        loop {
+            match ledger.reap(holder, 0).await {
+                Ok(done) if done.more => {}
+                Ok(done) => return Ok(done),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_millis(HAND_BACK_MS), handing).await {
+        Ok(Ok(done)) => tracing::debug!(holder, leases = done.leases, "work was handed back"),
+        Ok(Err(error)) => tracing::warn!(holder, %error, "work is left until its leases end"),
+        Err(_elapsed) => tracing::warn!(holder, "work is left until its leases end"),
     }
 }
 

@@ -32,7 +32,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn inventory(&self) -> Result<Inventory, LedgerError>;
 
     /// Records a new root run with its first tasks. After the answer it will be carried
-    /// out, whoever dies. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
+    /// out, whoever dies. A ledger of several parts adds to the run's id where it is: the
+    /// answer has the id by which it is known. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
     /// large, a task number twice, a run id in use).
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError>;
 

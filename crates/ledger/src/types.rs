@@ -235,6 +235,8 @@ pub enum Heard {
     /// The lease goes on, but the run or an ancestor is to be cancelled, or the task
     /// was withdrawn: stop, and complete the task with what is known of its spend.
     Abandon,
+    /// The part of the store that keeps the lease did not answer: ask again.
+    Unknown,
 }
 
 /// What came of a task.

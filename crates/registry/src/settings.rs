@@ -57,6 +57,9 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Folder of the ledger.
     pub data: PathBuf,
+    /// Where the process shows its metrics, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Default for ServerSettings {
@@ -65,6 +68,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8484)),
             data: PathBuf::from("baton-data"),
+            metrics_listen: None,
         }
     }
 }

@@ -41,6 +41,8 @@ impl Handler for WorkerAgent {
             Err(error) => failed(FailureCode::Unreadable, error.to_string()),
         };
         let key = span::close(&mut span, &leased, work.as_ref().ok(), &done.outcome);
+        let agent = work.as_ref().map_or("", |work| work.agent.as_str());
+        self.metrics.worked(agent, &done.outcome);
         let completion = done.completion();
         // Told to stop or not: what was spent is recorded, if the lease still holds.
         let patience = CancellationToken::new();
@@ -81,7 +83,7 @@ impl WorkerAgent {
         };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
-        let stream = self.streams.open(&leased.task);
+        let stream = self.streams.open(&leased.task, leased.token.attempt);
         let called = self
             .caller
             .on_behalf_of(&leased.tenant)

@@ -83,7 +83,8 @@ impl Peer {
 
     pub(crate) fn delta(&self, task: u32, call: u32, offset: u64, text: &str, last: bool) {
         let reasoning = String::new();
-        let delta = pb::Delta { call, offset, text: text.into(), reasoning, last };
+        let delta =
+            pb::Delta { call, offset, text: text.into(), reasoning, last, ..pb::Delta::default() };
         self.with(|state| state.deltas.entry(task).or_default().push(delta));
     }
 

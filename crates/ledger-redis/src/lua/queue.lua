@@ -63,6 +63,9 @@ local function stir(run)
   stirred[run] = true
 end
 local function answer(parts)
+  if next(hints) or next(stirred) then
+    keep_time()
+  end
   for class, count in pairs(hints) do
     call('PUBLISH', BASE .. 'ready', count .. ' ' .. class)
   end
