@@ -145,3 +145,47 @@ fn cancelling_the_root_reaches_the_deepest_run() {
         assert_eq!(Journal::read(&client, run.as_str().unwrap(), 0).fault(), None);
     }
 }
+
+#[test]
+fn a_corrective_workflow_keeps_a_step_without_a_call() {
+    let recursive = recursive("0", "");
+    let client = Client::new(recursive.baton.url());
+    let wrong = json!({ "baton": {
+        "budget": { "depth": 0 }, "deny": ["baton"], "verify": { "expected": "36" }, "rounds": 3,
+    } });
+    // One step in the first round: it is kept, and another follows.
+    let reply = client.chat(&ask("baton", wrong));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let report = &reply.json["baton"];
+    let corrective = &rounds(report)[1];
+    let kept = &corrective["steps"][0];
+    assert_eq!((&kept["status"], &kept["kept"]), (&json!("kept"), &json!(0)), "{report}");
+    assert_eq!(spent(kept), [0; 4], "it was paid for in the round before");
+    assert_eq!(kept["output"], rounds(report)[0]["steps"][0]["output"]);
+    assert_eq!(corrective["steps"][1]["sees"], json!([0]));
+    assert_eq!(corrective["steps"][1]["status"], "done");
+    // 35 stays 35 in whatever words.
+    assert_eq!(report["status"], "incomplete");
+    let reason = report["reason"]["code"].as_str().unwrap();
+    assert!(["no_progress", "not_accepted"].contains(&reason), "{report}");
+}
+
+#[test]
+fn effort_bounds_what_is_tried() {
+    let recursive = recursive("0", "");
+    let client = Client::new(recursive.baton.url());
+    let effort = |effort: &str| {
+        let mut more = depth(1);
+        more["reasoning_effort"] = effort.into();
+        client.chat(&ask("baton", more))
+    };
+    let low = effort("low");
+    assert_eq!(low.status, 200, "{low:?}");
+    let low = &low.json["baton"];
+    assert_eq!((levels(low).len(), &low["usage"]["calls"]), (1, &json!(2)), "a plan and a step");
+    let medium = effort("medium");
+    assert_eq!(levels(&medium.json["baton"]).len(), 2, "{medium:?}");
+    let unknown = effort("enormous");
+    assert_eq!(unknown.status, 400, "{unknown:?}");
+    assert!(unknown.json["error"]["message"].as_str().unwrap().contains("xhigh"), "{unknown:?}");
+}

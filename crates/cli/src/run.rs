@@ -5,7 +5,7 @@ use crate::{
     client::{self, Cluster},
     exit::{Failure, INCOMPLETE, INTERRUPTED, NO_ANSWER},
     output::{DIM, PLAIN},
-    tree::Story,
+    tree::{self, Story},
 };
 use baton_engine::Event;
 use baton_provider_http::{Api, ApiError};
@@ -156,11 +156,20 @@ async fn tell(api: Api, run: String) {
     }
 }
 
-/// Gives a line for each thing that happens to a run, until it ends.
+/// Gives a line for each thing that happens to a run, until it ends. A child run's story is
+/// told where it begins, to its end, before that of its parent goes on.
 pub(crate) async fn watch(
     api: &Api,
     run: &str,
-    mut line: impl FnMut(String),
+    mut line: impl FnMut(String) + Send,
+) -> Result<(), ApiError> {
+    watch_below(api, run, &mut line).await
+}
+
+async fn watch_below(
+    api: &Api,
+    run: &str,
+    line: &mut (dyn FnMut(String) + Send),
 ) -> Result<(), ApiError> {
     let events = api.events(&format!("/v1/runs/{run}/events"), None).await?;
     futures::pin_mut!(events);
@@ -171,8 +180,14 @@ pub(crate) async fn watch(
             "entry" => {
                 let json: Value = serde_json::from_str(&event.data).unwrap_or_default();
                 let entry = serde_json::from_value::<Event>(json["entry"].clone()).ok();
-                if let Some(said) = entry.and_then(|entry| story.line(&entry)) {
+                if let Some(said) = entry.as_ref().and_then(|entry| story.line(entry)) {
                     line(said);
+                }
+                if let Some(Event::ChildBegun { child, .. }) = entry {
+                    let mut inner = |said: String| line(tree::inside(&said));
+                    let below = format!("{run}-{child}");
+                    // One that could not begin is not there: its parent hears of that.
+                    let _told = Box::pin(watch_below(api, &below, &mut inner)).await;
                 }
             }
             "end" => return Ok(()),

@@ -193,8 +193,23 @@ fn short(text: &str) -> String {
     }
 }
 
+/// The same lines inside a step of another run.
+pub(crate) fn inside(lines: &str) -> String {
+    let lines = lines.lines().map(|line| format!("{DIM}│{PLAIN}   {line}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A finished or running run, from its report.
 pub(crate) fn report(report: &Value) -> String {
+    let mut out = outline(report);
+    if let Some(answer) = report["answer"].as_str() {
+        let _ = write!(out, "\n\n{answer}");
+    }
+    out
+}
+
+/// The same without its answer, the runs below it inside their steps.
+fn outline(report: &Value) -> String {
     let text = |value: &Value, name: &str| match &value[name] {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -226,6 +241,9 @@ pub(crate) fn report(report: &Value) -> String {
                 cost(&step),
                 step["ms"],
             );
+            for run in list(&step["runs"]) {
+                let _ = write!(out, "\n{}", inside(&outline(&run)));
+            }
         }
         for check in list(&round["checks"]) {
             let kind = check["verdict"]["kind"].as_str().unwrap_or("unavailable");
@@ -238,8 +256,5 @@ pub(crate) fn report(report: &Value) -> String {
         }
     }
     let _ = write!(out, "\n└ {} calls, {}", report["usage"]["calls"], cost(&report["usage"]));
-    if let Some(answer) = report["answer"].as_str() {
-        let _ = write!(out, "\n\n{answer}");
-    }
     out
 }

@@ -123,9 +123,13 @@ impl Brief {
         if draws.chance(0.5) { lists.dirty(draws) } else { lists.wrong(draws) }
     }
 
-    /// The plan that names the Conductor itself whenever it may.
+    /// The plan that names the Conductor itself whenever it may. Shown an earlier round, it
+    /// keeps that one's first step and has the rest done by the last agent.
     pub(crate) fn recursive_plan(&self) -> String {
         let last = self.agents.last().map_or(0, |agent| agent.number);
+        if self.round != Round::First {
+            return Lists::new(vec![last], Shape::FOLLOWED, self.form).behind_kept();
+        }
         let (agents, shape) = match self.itself {
             Some(itself) => (vec![last, itself], Shape::PLANNED),
             None => (vec![last], Shape::ONE),

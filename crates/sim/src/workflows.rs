@@ -55,6 +55,8 @@ impl Shape {
     pub(crate) const NONE: Self = Self(&[]);
     /// One step.
     pub(crate) const ONE: Self = Self(&[(SOLVE, Sees::Nothing)]);
+    /// A step that follows a plan.
+    pub(crate) const FOLLOWED: Self = Self(&[(FOLLOW, Sees::Everything)]);
     /// A plan, and a step that follows it.
     pub(crate) const PLANNED: Self = Self(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 
@@ -117,6 +119,20 @@ impl Lists {
         match self.form {
             Form::Lists => self.lists(&format!("{:?}", self.agents), &self.quoted().join(", ")),
             Form::Json => self.json(),
+        }
+    }
+
+    /// Behind the first step of the round before, which is kept.
+    pub(crate) fn behind_kept(&self) -> String {
+        let (agents, access) = (&self.agents, self.access.join(", "));
+        let agents: Vec<_> = agents.iter().map(ToString::to_string).collect();
+        let subtasks = self.quoted().join(", ");
+        match self.form {
+            Form::Lists => format!(
+                "model_id = [\"keep 0\", {}]\nsubtasks = [\"\", {subtasks}]\naccess_list = [[], {access}]",
+                agents.join(", ")
+            ),
+            Form::Json => self.json().replacen("\"steps\": [", "\"steps\": [{\"keep\": 0}, ", 1),
         }
     }
 
