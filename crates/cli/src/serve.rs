@@ -136,7 +136,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
         caller: caller.clone(),
         traces: traces.clone(),
     };
-    let place = match kind {
+    let (place, holder) = match kind {
         Kind::Gateway => {
             check_exposure(server.listen, &settings)
                 .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
@@ -147,10 +147,10 @@ async fn start(args: Serve) -> Result<Process, Failure> {
             let holder = holder(kind);
             let tracer = traces.service(kind.name(), &holder);
             serve_http(&mut services, http, registry.clone(), tracer);
-            let member = Member::new(holder, kind, address.clone());
+            let member = Member::new(holder.clone(), kind, address.clone());
             let load: Load = Arc::new(|| (0, 0));
             belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
-            format!("{address}/v1")
+            (format!("{address}/v1"), holder)
         }
         Kind::Conductor | Kind::WorkerAgent | Kind::Verifier => {
             let place = Place { listen: args.grpc_listen, advertise: args.advertise.clone() };
@@ -170,7 +170,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     follow(&mut services, live);
     let name = kind.name();
     let greeting = format!(
-        "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}){PLAIN}"
+        "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}, {holder}){PLAIN}"
     );
     Ok(Process { running: Running::of(services), traces, greeting })
 }

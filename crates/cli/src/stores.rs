@@ -5,11 +5,11 @@ use crate::{
     exit::Failure,
 };
 use baton_codes::StartCode;
-use baton_ledger::{Ledger, LedgerError, Remembered};
-use baton_ledger_redis::{Durability, RedisLedger, RedisOptions};
+use baton_ledger::{LeaseTerms, Ledger, LedgerError, Remembered};
+use baton_ledger_redis::{Durability, RedisLedger, RedisOptions, Sabotage};
 use baton_registry_etcd::{EtcdRegistry, Opened};
 use clap::{Args, ValueEnum};
-use std::{ffi::OsString, sync::Arc};
+use std::{ffi::OsString, net::SocketAddr, sync::Arc};
 
 /// The stores of a cluster.
 #[derive(Debug, Clone, Args)]
@@ -33,12 +33,29 @@ pub(crate) struct RedisArgs {
     )]
     redis: String,
     /// What the ledger's keys begin with: keeps several clusters on one Redis apart.
-    #[arg(long, env = "BATON_REDIS_PREFIX", value_name = "PREFIX", default_value = "baton")]
+    #[arg(long, env = "BATON_REDIS_PREFIX", value_name = "PREFIX", default_value = PREFIX)]
     redis_prefix: String,
     /// What an acknowledged write survives; Redis must be set accordingly.
     #[arg(long, env = "BATON_DURABILITY", value_enum, default_value = "always")]
     durability: DurabilityArg,
+    /// How long leases last, in milliseconds; the same for every process of a cluster. For
+    /// tests: shorter leases are lost sooner, and also by processes that are merely slow.
+    #[arg(long, env = LEASE_MS, value_name = "MS", default_value_t = LeaseTerms::USUAL.ttl_ms(),
+        value_parser = clap::value_parser!(u64).range(LeaseTerms::TTL_MS_MIN..=3_600_000),
+        hide = true)]
+    lease_ms: u64,
+    /// Which safeguard is taken out.
+    #[cfg(debug_assertions)]
+    #[arg(long, env = SABOTAGE, hide = true)]
+    sabotage: Option<Sabotage>,
 }
+
+/// What keys begin with unless said.
+const PREFIX: &str = "baton";
+/// How long leases last, for tests.
+const LEASE_MS: &str = "BATON_LEASE_MS";
+/// Which safeguard is taken out; in builds for tests alone.
+pub(crate) const SABOTAGE: &str = "BATON_SABOTAGE";
 
 /// What Redis is set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,37 +75,60 @@ impl StoreArgs {
 
     /// Connects to the ledger.
     pub(crate) async fn ledger(&self) -> Result<Arc<dyn Ledger>, Failure> {
-        let RedisArgs { redis, redis_prefix, durability } = &self.redis;
-        let options = RedisOptions {
-            prefix: redis_prefix.clone(),
-            durability: match durability {
-                DurabilityArg::Always => Durability::Always,
-                DurabilityArg::Everysec => Durability::EverySecond,
-            },
-            ..RedisOptions::new(redis)
-        };
-        let opened = RedisLedger::connect(options).await;
-        let ledger = opened.map_err(|error| {
-            let hint = match error {
-                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
-                _ => "",
-            };
-            Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
-        })?;
-        Ok(Arc::new(Remembered::new(ledger)))
+        Ok(Arc::new(Remembered::new(self.redis.open().await?)))
     }
 
     /// The same on the command line of another process.
     pub(crate) fn words(&self) -> Vec<OsString> {
-        let RedisArgs { redis, redis_prefix, durability } = &self.redis;
+        let RedisArgs { redis, redis_prefix, durability, lease_ms, .. } = &self.redis;
         let durability = durability.to_possible_value();
         let durability = durability.map_or_else(String::new, |value| value.get_name().to_owned());
         let said = [
             ("--redis", redis.clone()),
             ("--redis-prefix", redis_prefix.clone()),
             ("--durability", durability),
+            ("--lease-ms", lease_ms.to_string()),
         ];
         let said = said.into_iter().flat_map(|(name, value)| [name.into(), value.into()]);
         said.chain(self.etcd.words()).collect()
+    }
+}
+
+impl RedisArgs {
+    /// A Redis here, with leases of this length.
+    #[cfg_attr(not(debug_assertions), expect(unused_variables, reason = "nothing is taken out"))]
+    pub(crate) fn at(address: SocketAddr, lease_ms: u64, sabotage: Option<Sabotage>) -> Self {
+        Self {
+            redis: format!("redis://{address}"),
+            redis_prefix: PREFIX.into(),
+            durability: DurabilityArg::Always,
+            lease_ms,
+            #[cfg(debug_assertions)]
+            sabotage,
+        }
+    }
+
+    /// Connects to it.
+    pub(crate) async fn open(&self) -> Result<RedisLedger, Failure> {
+        let RedisArgs { redis, redis_prefix, durability, lease_ms, .. } = self;
+        let options = RedisOptions {
+            prefix: redis_prefix.clone(),
+            durability: match durability {
+                DurabilityArg::Always => Durability::Always,
+                DurabilityArg::Everysec => Durability::EverySecond,
+            },
+            lease: LeaseTerms::lasting(*lease_ms),
+            #[cfg(debug_assertions)]
+            sabotage: self.sabotage,
+            ..RedisOptions::new(redis)
+        };
+        let opened = RedisLedger::connect(options).await;
+        opened.map_err(|error| {
+            let hint = match error {
+                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
+                _ => "",
+            };
+            Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
+        })
     }
 }

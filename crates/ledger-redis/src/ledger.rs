@@ -1,7 +1,7 @@
 //! The port's operations, each as one call of one script.
 
 use crate::{
-    RedisOptions, account, housekeeping,
+    RedisOptions, Sabotage, account, housekeeping,
     reply::Reply,
     request::Arguments,
     scripts::Name,
@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
-    Inventory, LeaseRequest, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
+    Inventory, LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
     Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission,
     Submitted, TenantTerms, Ticked, Watched, too_many_signals,
 };
@@ -34,6 +34,9 @@ const WAIT_MS_MAX: u64 = 3_600_000;
 pub struct RedisLedger {
     store: Arc<Store>,
     waker: Arc<Waker>,
+    lease: LeaseTerms,
+    /// Whether submissions are recorded without their keys.
+    keyless: bool,
     /// Ends the subscription with the ledger.
     _stop: DropGuard,
 }
@@ -48,13 +51,34 @@ impl RedisLedger {
             ))
         })?;
         let store = Arc::new(Store::open(client.clone(), &options).await?);
-        start::check(&store, options.durability).await?;
+        if !options.lacks(Sabotage::Durability) {
+            start::check(&store, options.durability).await?;
+        }
         store.adopt(0).await?;
         let waker = Arc::new(Waker::default());
         let stop = CancellationToken::new();
         let (serving, base, stopped) = (waker.clone(), store.base().to_owned(), stop.child_token());
         tokio::spawn(async move { serving.serve(client, base, stopped).await });
-        Ok(Self { store, waker, _stop: stop.drop_guard() })
+        let keyless = options.lacks(Sabotage::Keys);
+        Ok(Self { store, waker, lease: options.lease, keyless, _stop: stop.drop_guard() })
+    }
+
+    /// The tasks that this holder has leased; of all holders where none is named. For whoever
+    /// looks at a cluster: the next moment it may be others.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn held(&self, holder: Option<&str>) -> Result<Vec<TaskId>, LedgerError> {
+        let key = match holder {
+            Some(holder) => format!("{}held:{holder}", self.store.base()),
+            None => format!("{}leases", self.store.base()),
+        };
+        let mut asking = redis::cmd("ZRANGE");
+        asking.arg(key).arg(0).arg(-1);
+        let members = self.store.command(&asking).await?;
+        let members: Vec<String> = redis::from_redis_value(members)
+            .map_err(|error| LedgerError::Unusable(format!("leases cannot be read: {error}")))?;
+        members.iter().map(|member| task_of(member)).collect()
     }
 
     /// For scripts that are refused for no reason but a lost lease or a bad argument.
@@ -86,6 +110,15 @@ impl RedisLedger {
         }
         Ok(Found { tasks, more })
     }
+}
+
+/// A task in a set of leases: `RUN NUMBER`.
+fn task_of(member: &str) -> Result<TaskId, LedgerError> {
+    let parts = member.split_once(' ');
+    let task = parts.and_then(|(run, number)| {
+        Some(TaskId { run: RunId::new(run).ok()?, number: number.parse().ok()? })
+    });
+    task.ok_or_else(|| LedgerError::Unusable(format!("{member:?} is no task")))
 }
 
 /// What one look at the queues gave.
@@ -182,7 +215,7 @@ impl Ledger for RedisLedger {
         let arguments = Arguments::new()
             .bytes(tenant.as_str())
             .bytes(run.as_str())
-            .maybe(key.as_ref())
+            .maybe(key.as_ref().filter(|_| !self.keyless))
             .bytes(digest)
             .bytes(budget)
             .bytes(&submission.label)
@@ -219,6 +252,10 @@ impl Ledger for RedisLedger {
                 return Ok(Vec::new());
             }
         }
+    }
+
+    fn lease_terms(&self) -> LeaseTerms {
+        self.lease
     }
 
     async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError> {

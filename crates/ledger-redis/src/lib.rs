@@ -19,4 +19,4 @@ mod waker;
 mod watch;
 
 pub use ledger::RedisLedger;
-pub use options::{Durability, RedisOptions};
+pub use options::{Durability, RedisOptions, Sabotage};

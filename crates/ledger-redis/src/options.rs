@@ -1,6 +1,7 @@
 //! Where the store is and what is expected of it.
 
-use baton_ledger::LedgerError;
+use baton_ledger::{LeaseTerms, LedgerError};
+use std::str::FromStr;
 
 /// Longest prefix of keys, in bytes.
 const PREFIX_BYTES_MAX: usize = 64;
@@ -31,6 +32,44 @@ pub struct RedisOptions {
     /// How long a call may take, reconnecting included, before it answers
     /// [`LedgerError::Unavailable`], in milliseconds.
     pub timeout_ms: u64,
+    /// How long leases last.
+    pub lease: LeaseTerms,
+    /// What is taken out, to see that a checker notices. Not there in release builds.
+    #[cfg(debug_assertions)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A safeguard that is taken out: a negative control for the checkers of `baton chaos`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Any write about a task is taken, whoever holds it.
+    Tokens,
+    /// A server that keeps nothing is used all the same.
+    Durability,
+    /// Idempotency keys of submissions are ignored.
+    Keys,
+}
+
+impl Sabotage {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Durability => "durability",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+impl FromStr for Sabotage {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Tokens, Self::Durability, Self::Keys];
+        let named = all.into_iter().find(|one| one.name() == text);
+        named.ok_or_else(|| {
+            format!("{text:?} is no safeguard: expected tokens, durability or keys")
+        })
+    }
 }
 
 impl RedisOptions {
@@ -41,6 +80,20 @@ impl RedisOptions {
             prefix: "baton".into(),
             durability: Durability::Always,
             timeout_ms: 5_000,
+            lease: LeaseTerms::USUAL,
+            #[cfg(debug_assertions)]
+            sabotage: None,
+        }
+    }
+
+    /// Whether this safeguard is taken out; never in a release build.
+    pub(crate) fn lacks(&self, safeguard: Sabotage) -> bool {
+        #[cfg(debug_assertions)]
+        return self.sabotage == Some(safeguard);
+        #[cfg(not(debug_assertions))]
+        {
+            let _present = safeguard;
+            false
         }
     }
 

@@ -21,11 +21,8 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a lease lasts without a heartbeat. Long against a pause of the process,
-/// short against the patience of a user whose worker died.
-const TTL_MS: u64 = 30_000;
 /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
-const BEAT_MS: u64 = 2_500;
+const BEAT_MS: u64 = LeaseTerms::USUAL.beat_ms();
 /// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
 /// that did not come.
 pub const SILENT_MS: u64 = 2 * BEAT_MS;
@@ -35,8 +32,47 @@ const WAIT_MS: u64 = 10_000;
 const PAUSE_MS: (u64, u64) = (50, 2_000);
 /// How long handlers may go on after the process was told to stop.
 const DRAIN_MS: u64 = 10_000;
-/// A holder stops itself this long before its lease ends by its own clock.
-const MARGIN_MS: u64 = 3_000;
+
+/// How long leases last, and what follows from it. The same for everybody who shares a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTerms {
+    ttl_ms: u64,
+}
+
+impl LeaseTerms {
+    /// Long against a pause of the process, short against the patience of a user whose
+    /// worker died.
+    pub const USUAL: Self = Self { ttl_ms: 30_000 };
+    /// The shortest lease: its heartbeats still survive a busy machine.
+    pub const TTL_MS_MIN: u64 = 1_200;
+
+    /// Leases of this length; for tests, which have less patience than users.
+    pub fn lasting(ttl_ms: u64) -> Self {
+        Self { ttl_ms: ttl_ms.max(Self::TTL_MS_MIN) }
+    }
+
+    /// How long a lease lasts without a heartbeat, in milliseconds.
+    pub const fn ttl_ms(self) -> u64 {
+        self.ttl_ms
+    }
+
+    /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
+    const fn beat_ms(self) -> u64 {
+        self.ttl_ms / 12
+    }
+
+    /// For how long a holder trusts in its lease by its own clock: it stops itself before
+    /// the lease ends.
+    fn trusted(self) -> Duration {
+        Duration::from_millis(self.ttl_ms - self.ttl_ms / 10)
+    }
+}
+
+impl Default for LeaseTerms {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
 
 /// What a service does with a task.
 #[async_trait]
@@ -105,7 +141,8 @@ impl Lessee {
         stop: &CancellationToken,
     ) {
         let mut pause = PAUSE_MS.0;
-        let mut request = self.request();
+        let terms = ledger.lease_terms();
+        let mut request = self.request(terms);
         loop {
             let permits = stop.run_until_cancelled(self.room.permits()).await;
             let Some(mut permits) = permits.flatten() else { return };
@@ -116,16 +153,16 @@ impl Lessee {
             match leased {
                 Ok(leased) => {
                     pause = PAUSE_MS.0;
-                    request = self.request();
+                    request = self.request(terms);
                     for task in leased {
                         // No more are leased than were asked for.
                         let Some(permit) = permits.split(1) else { break };
-                        start(task, self.room.place(permit), handler, holding, tracker);
+                        start(task, terms, self.room.place(permit), handler, holding, tracker);
                     }
                 }
                 Err(error) => {
                     if !matches!(error, LedgerError::Unavailable(_)) {
-                        request = self.request();
+                        request = self.request(terms);
                     }
                     tracing::warn!(%error, classes = ?self.classes, "cannot lease");
                     let pausing = tokio::time::sleep(Duration::from_millis(pause));
@@ -139,7 +176,7 @@ impl Lessee {
     }
 
     /// A new request: repeated unchanged it gives the same tasks.
-    fn request(&self) -> LeaseRequest {
+    fn request(&self, terms: LeaseTerms) -> LeaseRequest {
         static REQUESTS: AtomicU64 = AtomicU64::new(0);
         let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
         let name = blake3::hash(format!("{}/{number}", self.holder).as_bytes());
@@ -149,7 +186,7 @@ impl Lessee {
             holder: self.holder.clone(),
             classes: self.classes.clone(),
             max: 1,
-            ttl_ms: TTL_MS,
+            ttl_ms: terms.ttl_ms(),
             wait_ms: WAIT_MS,
             request: u64::from_le_bytes(id),
         }
@@ -158,6 +195,7 @@ impl Lessee {
 
 fn start(
     leased: Leased,
+    terms: LeaseTerms,
     place: Place,
     handler: &Arc<dyn Handler>,
     holding: &Arc<Holding>,
@@ -166,7 +204,7 @@ fn start(
     let stop = CancellationToken::new();
     let held = Held { task: leased.task.clone(), token: leased.token };
     let task = held.task.clone();
-    let ends = Instant::now() + Duration::from_millis(TTL_MS - MARGIN_MS);
+    let ends = Instant::now() + terms.trusted();
     holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
     let (handler, holding, leave) = (handler.clone(), holding.clone(), holding.leave.clone());
     tracker.spawn(async move {
@@ -201,7 +239,7 @@ impl Holding {
         tasks.values().map(|lease| lease.held.clone()).collect()
     }
 
-    fn heard(&self, held: &[Held], answers: &[Heard], asked_at: Instant) {
+    fn heard(&self, held: &[Held], answers: &[Heard], trusted_until: Instant) {
         let mut tasks = self.lock();
         for (held, answer) in held.iter().zip(answers) {
             let Some(lease) = tasks.get_mut(&held.task).filter(|l| l.held.token == held.token)
@@ -209,9 +247,7 @@ impl Holding {
                 continue;
             };
             match answer {
-                Heard::Extended => {
-                    lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
-                }
+                Heard::Extended => lease.ends = trusted_until,
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
             }
         }
@@ -219,14 +255,15 @@ impl Holding {
 }
 
 async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(BEAT_MS));
+    let terms = ledger.lease_terms();
+    let mut ticks = tokio::time::interval(Duration::from_millis(terms.beat_ms()));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let held = holding.held();
         for batch in held.chunks(BATCH_MAX) {
-            let asked_at = Instant::now();
-            match ledger.heartbeat(batch, TTL_MS).await {
-                Ok(answers) => holding.heard(batch, &answers, asked_at),
+            let trusted_until = Instant::now() + terms.trusted();
+            match ledger.heartbeat(batch, terms.ttl_ms()).await {
+                Ok(answers) => holding.heard(batch, &answers, trusted_until),
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }
         }

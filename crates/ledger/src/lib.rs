@@ -32,7 +32,7 @@ pub use embedded::{
 };
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
-pub use lessee::{Handler, Lessee, SILENT_MS, persist};
+pub use lessee::{Handler, LeaseTerms, Lessee, SILENT_MS, persist};
 pub use port::Ledger;
 pub use remembered::Remembered;
 pub use room::Room;
