@@ -15,6 +15,7 @@ pub mod config;
 mod http;
 mod run;
 mod screen;
+pub mod simulation;
 
 pub use http::{Client, Event, Events, Reply};
 pub use run::{Ended, Journal, ask, ask_of, begin, end_of, ended, report, rounds, spent, until};

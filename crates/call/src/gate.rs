@@ -126,6 +126,7 @@ impl Gate {
                 return Err(line.no_room());
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = &mut freed => {}
             }

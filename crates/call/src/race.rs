@@ -109,6 +109,7 @@ impl Race<'_> {
         let (first_pass, mut won) = (pass, false);
         let (ahead, pass, began) = {
             tokio::select! {
+                biased;
                 ahead = first_pass.during(&mut first) => match ahead {
                     Ok(ahead) => {
                         give_up(second_pass, tries).await;

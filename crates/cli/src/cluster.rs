@@ -27,7 +27,9 @@ pub(crate) struct Cluster {
 pub(crate) enum ClusterCommand {
     /// Start several nodes on this machine, each service a process of its own, over a Redis
     /// and an etcd that run already.
-    #[command(after_help = "Example: baton cluster up --nodes 3 --etcd http://127.0.0.1:2379\ndeploy/local-stores starts a Redis and an etcd here.")]
+    #[command(
+        after_help = "Example: baton cluster up --nodes 3 --etcd http://127.0.0.1:2379\ndeploy/local-stores starts a Redis and an etcd here."
+    )]
     Up(Box<up::ClusterUp>),
     /// Everything that `nodes`, `queues` and `agents` show.
     Status(Look),

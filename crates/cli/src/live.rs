@@ -201,12 +201,4 @@ fn changed_terms(before: &Settings, now: &Settings) -> Vec<(TenantId, TenantSett
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tenants_of_whom_nothing_is_said_have_the_ledgers_defaults() {
-        let TenantSettings { weight, leased_max, runs_max } = TenantSettings::default();
-        assert_eq!(TenantTerms { weight, leased_max, runs_max }, TenantTerms::default());
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Ledger, Lessee, Room};
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room};
 use baton_proto::v1::conductor_server::ConductorServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
@@ -42,6 +42,9 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    clock: Clock,
+    /// Gives each run a name that no other has.
+    name: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl Conductor {
@@ -62,6 +65,8 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            clock: Clock::default(),
+            name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
         }
     }
 
@@ -69,6 +74,16 @@ impl Conductor {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock and naming runs so: for simulations, which repeat.
+    #[must_use]
+    pub fn determined(
+        self,
+        clock: Clock,
+        name: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { clock, name: Arc::new(name), ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.

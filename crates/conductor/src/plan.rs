@@ -14,10 +14,10 @@ use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_telemetry::Parent;
 use baton_workflow::{
-    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Timestamp, Words,
-    Workflow, in_words,
+    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Words, Workflow,
+    in_words,
 };
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Handles `plan` tasks.
@@ -79,7 +79,7 @@ impl Planner {
             limits: assignment.limits,
             earlier: self.earlier(&leased.tenant, assignment, &pool).await,
             output_tokens_max: assignment.output_tokens_max,
-            deadline: Some(instant_of(assignment.deadline)),
+            deadline: Some(self.0.clock.instant_of(assignment.deadline)),
             key: leased.task.to_string(),
             seed: request.seed,
             share: settings.single_flight.then(|| leased.tenant.clone()),
@@ -225,16 +225,4 @@ fn failed(code: FailureCode, message: String) -> Done {
     let outcome = Outcome::Failed { code: code.into(), message };
     let (incidents, bodies) = (Vec::new(), Vec::new());
     Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
-}
-
-/// The ledger's deadline on this process's clock: close enough, because the ledger ends
-/// the run itself when the time is over.
-fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now()))
-}
-
-/// This process's clock; only for what the ledger corrects.
-pub(crate) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,7 @@ use crate::{
     ask::Ask,
     decide::{encode, kept, tasks},
     known::FoldError,
-    plan::{now, policy, task_text},
+    plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
     report, span,
 };
@@ -21,7 +21,7 @@ use baton_proto::{
     v1::{self, watch_reply::What},
 };
 use baton_telemetry::TraceParent;
-use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Workflow};
+use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
 use std::pin::Pin;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,8 @@ impl v1::conductor_server::Conductor for Conductor {
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
-        let (submission, events) = submission(ask, key, traceparent)?;
+        let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
+        let (submission, events) = submission(id, self.clock.now(), ask, key, traceparent)?;
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
         self.known.begin(&id, events);
@@ -210,17 +211,17 @@ fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
 /// The submission carries the first decision, so that a run is under way once it is
 /// recorded.
 fn submission(
+    id: RunId,
+    now: Timestamp,
     ask: Ask,
     key: Option<String>,
     traceparent: Option<String>,
 ) -> Result<(Submission, Vec<Event>), Status> {
-    let id = RunId::new(format!("run_{}", uuid::Uuid::now_v7().simple()))
-        .map_err(|error| Status::internal(error.to_string()))?;
     let label = ask.label_bytes();
     let budget = ask.spec.budget;
     let first = Event::Submitted { spec: Box::new(ask.spec) };
-    let run = Run::begin(&first, now()).ok_or_else(|| Status::internal("no run begins so"))?;
-    let decision = run.decide(now());
+    let run = Run::begin(&first, now).ok_or_else(|| Status::internal("no run begins so"))?;
+    let decision = run.decide(now);
     if decision.end.is_some() {
         let message = "the budget does not hold even the first call: raise baton.budget";
         return Err(status(

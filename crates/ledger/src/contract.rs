@@ -76,6 +76,7 @@ macro_rules! contract_tests {
             }
             fairness {
                 weights_divide_a_class,
+                many_tenants_share_whatever_they_bring,
                 costs_are_counted,
                 staying_away_earns_nothing,
                 a_tenant_at_its_cap_is_passed_over,

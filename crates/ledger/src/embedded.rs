@@ -17,10 +17,10 @@ mod watch;
 mod writer;
 
 use crate::{
-    Accounts, Admission, Admit, BATCH_MAX, Cancelled, Commit, Completion, Heard, Held, Inventory,
-    LeaseRequest, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained,
-    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
-    Ticked, Watched, check,
+    Accounts, Admission, Admit, BATCH_MAX, Cancelled, Clock, Commit, Completion, Heard, Held,
+    Inventory, LeaseRequest, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release,
+    Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted,
+    TenantTerms, Ticked, Watched, check,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -90,6 +90,20 @@ impl EmbeddedLedger {
         Self::start(State::new(1), store, broken, room, Place::default())
     }
 
+    /// [`EmbeddedLedger::in_memory`] on the present runtime instead of a thread of its own,
+    /// going by this clock: so that a simulation with tokio's paused time repeats itself.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(clock: Clock) -> Self {
+        let broken: Arc<OnceLock<String>> = Arc::default();
+        let (asks, asked) = mpsc::channel(ASKS_MAX);
+        let store = Box::new(store::Memory::default());
+        let writer = Writer::new(State::new(1), store, broken.clone(), clock);
+        tokio::spawn(writer.serve(asked));
+        let Place { path, meter } = Place::default();
+        let (room, accounts) = (Arc::new(Room::new(None, 0)), Accounts::default());
+        Self { asks, broken, room, path, accounts, meter }
+    }
+
     /// The format of the ledgers that this program reads and writes.
     pub const FORMAT: u32 = row::FORMAT;
 
@@ -120,7 +134,7 @@ impl EmbeddedLedger {
         let broken = Arc::default();
         let room = Arc::new(Room::new(Some(path.as_ref()), reserve_bytes));
         let (disk, epoch) = disk::Disk::open(path.as_ref(), room.clone(), Arc::clone(&broken))?;
-        let state = State::load(&disk, epoch, writer::clock())?;
+        let state = State::load(&disk, epoch, Clock::default().now())?;
         let place = Place { path: Some(path.as_ref().to_owned()), meter: disk.meter() };
         Self::start(state, Box::new(disk), broken, room, place)
     }
@@ -141,7 +155,7 @@ impl EmbeddedLedger {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unusable)?;
         let (asks, asked) = mpsc::channel(ASKS_MAX);
-        let writer = Writer::new(state, store, broken.clone());
+        let writer = Writer::new(state, store, broken.clone(), Clock::default());
         let thread = std::thread::Builder::new().name("ledger".into());
         let spawned = thread.spawn(move || runtime.block_on(writer.serve(asked)));
         spawned.map_err(unusable)?;

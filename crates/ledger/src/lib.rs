@@ -7,6 +7,7 @@
 
 mod account;
 mod check;
+mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod embedded;
@@ -26,6 +27,7 @@ pub use account::{
 };
 pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_holder, check_list, check_reason, check_start};
+pub use clock::Clock;
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
     restore_backup, verify_backup,

@@ -28,8 +28,6 @@ use tonic::{
 
 /// Bytes of a message: all members, with the agents they host.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How often a silent connection is asked whether it still stands.
-const PING_EVERY: Duration = Duration::from_secs(5);
 /// Requests of a stream that wait to be sent.
 const STREAM_REQUESTS_MAX: usize = 8;
 
@@ -100,10 +98,8 @@ impl Client {
                 RegistryError::Unusable(format!("{endpoint} is no endpoint of etcd: {error}"))
             })?
             .connect_timeout(timing.connect)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(timing.call)
-            .keep_alive_while_idle(true);
+            // No pings: every call has its limit, and the lease notices who is silent.
+            .tcp_nodelay(true);
         if endpoint.starts_with("https://") {
             transport = transport.tls_config(tls(options).await?).map_err(failed)?;
         }

@@ -60,6 +60,9 @@ pub struct Timing {
     pub grace: Duration,
     /// How often the load of processes announced here is told.
     pub load_every: Duration,
+    /// How often everything is read again although nothing was told: etcd promises no time
+    /// within which a watch tells of a change.
+    pub list_every: Duration,
 }
 
 impl Default for Timing {
@@ -70,6 +73,7 @@ impl Default for Timing {
             call: Duration::from_secs(2),
             grace: Duration::from_secs(10),
             load_every: Duration::from_secs(2),
+            list_every: Duration::from_secs(60),
         }
     }
 }

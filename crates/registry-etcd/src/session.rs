@@ -88,6 +88,8 @@ pub(crate) struct Session<'a> {
     lease: &'a mut Option<i64>,
     /// What etcd holds under the lease, by its keys.
     written: BTreeMap<String, Vec<u8>>,
+    /// What was last read is of this revision; of it and those before, nothing is news.
+    revision: i64,
     /// Until when who is gone may come back.
     until: Option<Instant>,
     changes: Stream<WatchRequest, WatchResponse>,
@@ -115,7 +117,9 @@ impl<'a> Session<'a> {
         let until = was_away.then(|| Instant::now() + shared.options.timing.grace);
         let written = shared.take_list(&listed, *lease, until);
         let answer_by = Some(Instant::now() + shared.options.timing.call);
-        let mut session = Self { shared, client, lease, written, until, changes, alive, answer_by };
+        let revision = listed.revision;
+        let mut session =
+            Self { shared, client, lease, written, revision, until, changes, alive, answer_by };
         session.settle().await?;
         Ok(session)
     }
@@ -127,7 +131,8 @@ impl<'a> Session<'a> {
         let timing = self.shared.options.timing;
         let mut keep_alive = interval(timing.keep_alive_every());
         let mut load = interval(timing.load_every);
-        for ticks in [&mut keep_alive, &mut load] {
+        let mut list = interval(timing.list_every);
+        for ticks in [&mut keep_alive, &mut load, &mut list] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks.reset();
         }
@@ -156,6 +161,7 @@ impl<'a> Session<'a> {
                     self.shared.publish();
                     self.settle().await.map_err(Break::Lost)
                 }
+                _ = list.tick() => self.list().await,
                 () = at(end) => {
                     self.shared.change(|known| known.forget(Instant::now()));
                     Ok(())
@@ -236,6 +242,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Reads everything again.
+    async fn list(&mut self) -> Result<(), Break> {
+        let listed = Listed::read(&self.client, self.shared).await?;
+        self.revision = listed.revision;
+        self.written = self.shared.take_list(&listed, *self.lease, self.grace());
+        Ok(self.settle().await?)
+    }
+
+    /// Until when who is gone may come back, if etcd was away just now.
+    fn grace(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+
     fn keep_alive(&mut self) -> Result<(), Break> {
         // One question at a time: the next one when this is answered, or too late.
         let Some(id) = self.lease.filter(|_| self.answer_by.is_none()) else { return Ok(()) };
@@ -265,11 +284,13 @@ impl<'a> Session<'a> {
                 "etcd at {endpoint} has ended the watch: {reason}"
             ))));
         }
-        let now = Instant::now();
-        let until = self.until.filter(|until| *until > now);
+        let until = self.grace();
         for event in changes.events {
             let gone = event.r#type() == EventType::Delete;
             let Event { kv: Some(kv), .. } = event else { continue };
+            if kv.mod_revision <= self.revision {
+                continue;
+            }
             match gone {
                 true => self.shared.take_delete(&kv, until),
                 false => self.shared.take_put(&kv),

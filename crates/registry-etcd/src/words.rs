@@ -61,10 +61,15 @@ pub(crate) fn of_transport(error: &dyn Error, endpoint: &str, said: &str) -> Reg
     if let Some((_, advice)) = TLS.iter().find(|(words, _)| why.contains(words)) {
         return RegistryError::Unusable(format!("etcd at {endpoint}: {advice} ({why})"));
     }
-    let hint = match (is_cut(&why), endpoint.starts_with("http://")) {
-        (true, true) => "; if it asks for TLS, its address begins with https://",
-        (true, false) => "; if it asks for a client's certificate, give one that its CA signed",
-        (false, _) => "",
+    let hint = match endpoint.starts_with("http://") {
+        true if is_cut(&why) => "; if it asks for TLS, its address begins with https://",
+        false if why.contains("handshake eof") => {
+            "; if it answers without TLS, its address begins with http://"
+        }
+        false if is_cut(&why) => {
+            "; if it asks for a client's certificate, give one that its CA signed"
+        }
+        true | false => "",
     };
     RegistryError::Unavailable(format!("no answer from etcd at {endpoint}: {why}{hint}"))
 }

@@ -10,7 +10,7 @@ mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::Ledger;
+use baton_ledger::{Clock, Ledger};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
 use baton_telemetry::Tracer;
@@ -33,6 +33,7 @@ pub struct WorkerAgent {
     streams: Arc<Streams>,
     rooms: Rooms,
     tracer: Tracer,
+    clock: Clock,
 }
 
 impl WorkerAgent {
@@ -44,13 +45,20 @@ impl WorkerAgent {
         caller: Caller,
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
-        Self { holder, ledger, registry, caller, streams, rooms, tracer }
+        let clock = Clock::default();
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, clock }
     }
 
     /// The same, with spans of its steps and of calls to its agents.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, going by this clock: for simulations, which repeat.
+    #[must_use]
+    pub fn on_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Leases and carries out steps until `stop` is cancelled: for each agent at most as

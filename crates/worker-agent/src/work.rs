@@ -12,8 +12,8 @@ use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
 use baton_telemetry::Parent;
-use baton_workflow::{BodyRef, Incident, Spend, TaskId, TenantId, Timestamp, Words};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use baton_workflow::{BodyRef, Incident, Spend, TaskId, TenantId, Words};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a step is made of, read back from the ledger.
@@ -96,7 +96,7 @@ impl WorkerAgent {
         let call = Call {
             card,
             request,
-            deadline: Some(instant_of(work.deadline)),
+            deadline: Some(self.clock.instant_of(work.deadline)),
             followed: true,
             elsewhere: settings.pool.agents().iter().any(|other| other.provider != card.provider),
         };
@@ -272,12 +272,4 @@ fn failed(code: FailureCode, message: String) -> Done {
     let outcome = Outcome::Failed { code: code.into(), message };
     let (incidents, bodies) = (Vec::new(), Vec::new());
     Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
-}
-
-/// The ledger's deadline on this process's clock: close enough, because the ledger ends
-/// the run itself when the time is over.
-fn instant_of(deadline: Timestamp) -> tokio::time::Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    tokio::time::Instant::now() + Duration::from_millis(deadline.since_ms(now))
 }

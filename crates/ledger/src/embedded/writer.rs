@@ -17,15 +17,15 @@ use super::{
     watch::{Shown, Watchers},
 };
 use crate::{
-    Cancelled, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reaped, Reconciled, Recorded, Retained, Retention, RunSummary, RunView, Signal,
-    Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Cancelled, Clock, Commit, Completion, DECIDE_TASK, Heard, Held, Inventory, LeaseRequest,
+    Leased, LedgerError, Reaped, Reconciled, Recorded, Retained, Retention, RunSummary, RunView,
+    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TenantId, Timestamp};
 use bytes::Bytes;
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -87,10 +87,16 @@ pub(super) struct Writer {
     /// Why the ledger cannot go on; once it is set, the thread ends.
     broken: Arc<OnceLock<String>>,
     now: Timestamp,
+    clock: Clock,
 }
 
 impl Writer {
-    pub(super) fn new(state: State, store: Box<dyn Store>, broken: Arc<OnceLock<String>>) -> Self {
+    pub(super) fn new(
+        state: State,
+        store: Box<dyn Store>,
+        broken: Arc<OnceLock<String>>,
+        clock: Clock,
+    ) -> Self {
         Self {
             state,
             store,
@@ -100,7 +106,8 @@ impl Writer {
             urgent: false,
             closing: Vec::new(),
             broken,
-            now: clock(),
+            now: clock.now(),
+            clock,
         }
     }
 
@@ -130,7 +137,7 @@ impl Writer {
     /// One batch: apply, write, answer. Whether to go on.
     fn turn(&mut self, batch: &mut Vec<Ask>) -> bool {
         // The clock may be set back; the ledger's time never is.
-        self.now = self.now.max(clock());
+        self.now = self.now.max(self.clock.now());
         let done = self.apply_all(batch).and_then(|()| self.write());
         if let Err(error) = done {
             tracing::error!(%error, "ledger stopped: it cannot write");
@@ -362,9 +369,3 @@ impl Writer {
 
 /// Longest wait for a task, in milliseconds: an hour. Whoever wants more asks again.
 const WAIT_MS_MAX: u64 = 3_600_000;
-
-/// The ledger's time.
-pub(super) fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}

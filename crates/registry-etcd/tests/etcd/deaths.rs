@@ -1,6 +1,6 @@
 //! Processes that end, in order and otherwise.
 
-use crate::support::{SEEN, Started, member, options};
+use crate::support::{SEEN, Somebody, Started, member, options};
 use baton_registry::{Departures, Registry};
 use baton_registry_etcd::{EtcdOptions, Timing};
 use baton_testkit::etcd::EtcdServer;
@@ -70,4 +70,27 @@ async fn a_process_that_stops_is_gone_long_before_its_lease() {
     watcher.sees(&["one", "two"]).await;
     leaver.stop().await;
     watcher.sees(&[]).await;
+}
+
+#[tokio::test]
+async fn a_process_whose_lease_is_taken_registers_again() {
+    let server = EtcdServer::shared().await.unwrap();
+    let options = options(&server.url());
+    let timing = Timing { list_every: Duration::from_secs(3600), ..options.timing };
+    let options = EtcdOptions { timing, ..options };
+    let watcher = Started::new(options.clone()).await;
+    let other = Started::new(options.clone()).await;
+    other.announce(member("other")).await.unwrap();
+    watcher.sees(&["other"]).await;
+    let mut departures = Departures::of(&watcher);
+    let mut somebody = Somebody::at(&server.url()).await;
+    let members = format!("/baton/{}/members/", options.cluster);
+    for (_, lease) in somebody.leases(&members).await {
+        somebody.revoke(lease).await;
+    }
+    // etcd was in order all the time, so it is believed.
+    let gone = timeout(SEEN, departures.next()).await.unwrap();
+    assert_eq!(gone, [member("other")]);
+    watcher.sees(&["other"]).await;
+    assert!(other.members().get("other").is_some(), "it never took itself for dead");
 }

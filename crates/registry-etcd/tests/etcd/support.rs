@@ -37,6 +37,8 @@ pub(crate) fn quick() -> Timing {
         call: Duration::from_millis(900),
         grace: Duration::from_secs(4),
         load_every: Duration::from_millis(200),
+        // Often, so that what is read and what is told meet in every test.
+        list_every: Duration::from_millis(70),
         ..Timing::default()
     }
 }
@@ -160,12 +162,14 @@ pub(crate) mod raw {
 
 /// Somebody else who uses the same etcd.
 pub(crate) struct Somebody {
+    url: String,
     kv: raw::kv_client::KvClient<tonic::transport::Channel>,
 }
 
 impl Somebody {
     pub(crate) async fn at(url: &str) -> Self {
-        Self { kv: raw::kv_client::KvClient::connect(url.to_owned()).await.unwrap() }
+        let url = url.to_owned();
+        Self { kv: raw::kv_client::KvClient::connect(url.clone()).await.unwrap(), url }
     }
 
     pub(crate) async fn put(&mut self, key: &str, value: &str) {
@@ -185,6 +189,12 @@ impl Somebody {
         let found = self.kv.range(request).await.unwrap().into_inner();
         let pair = |kv: raw::KeyValue| (String::from_utf8(kv.key).unwrap(), kv.lease);
         found.kvs.into_iter().map(pair).collect()
+    }
+
+    /// Ends a lease.
+    pub(crate) async fn revoke(&mut self, id: i64) {
+        let mut lease = raw::lease_client::LeaseClient::connect(self.url.clone()).await.unwrap();
+        lease.lease_revoke(raw::LeaseRevokeRequest { id }).await.unwrap();
     }
 
     /// Compacts all of the past.
