@@ -42,8 +42,13 @@ pub(crate) struct Chaos {
         value_parser = clap::value_parser!(u16).range(1..=16))]
     nodes: u16,
     /// What happens; `none` is load alone.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULTS",
-        default_value = "kill,stop,redis,etcd,link")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "FAULTS",
+        default_value = "kill,stop,redis,etcd,link"
+    )]
     faults: Vec<Wanted>,
     /// Clients, each with one request at a time.
     #[arg(long, default_value_t = 16, value_name = "N",

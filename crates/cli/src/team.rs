@@ -84,8 +84,7 @@ pub(crate) async fn serve(
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
-    let (mut member, named) =
-        (Member::new(holder.clone(), kind, address.clone()), holder.clone());
+    let (mut member, named) = (Member::new(holder.clone(), kind, address.clone()), holder.clone());
     let unready = CancellationToken::new();
     let name = kind.name();
     let load: Load = match kind {

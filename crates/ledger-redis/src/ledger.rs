@@ -13,9 +13,9 @@ use crate::{
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
-    Inventory, LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
-    Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission,
-    Submitted, TenantTerms, Ticked, Watched, too_many_signals,
+    Inventory, LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled,
+    Recorded, Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats,
+    Submission, Submitted, TenantTerms, Ticked, Watched, too_many_signals,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;

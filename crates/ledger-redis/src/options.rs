@@ -66,9 +66,8 @@ impl FromStr for Sabotage {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Tokens, Self::Durability, Self::Keys];
         let named = all.into_iter().find(|one| one.name() == text);
-        named.ok_or_else(|| {
-            format!("{text:?} is no safeguard: expected tokens, durability or keys")
-        })
+        named
+            .ok_or_else(|| format!("{text:?} is no safeguard: expected tokens, durability or keys"))
     }
 }
 

@@ -128,7 +128,8 @@ impl Scripts {
             if !name.is_of_an_account() {
                 text = format!("{FRAME}\n{QUEUE}\n{text}").replace("@BASE@", base);
                 if unfenced {
-                    text = UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
+                    text =
+                        UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
                 }
             }
             let digest = Digest::new(&text).get_hash().to_owned();

@@ -1,9 +1,10 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, LeaseTerms, Leased,
-    LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView,
-    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
+    LeaseTerms, Leased, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
+    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};

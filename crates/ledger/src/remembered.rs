@@ -5,9 +5,9 @@
 
 use crate::{
     Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
-    LeaseTerms, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
-    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
-    Watched,
+    LeaseTerms, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained,
+    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
+    Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};

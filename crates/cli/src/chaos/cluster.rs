@@ -85,7 +85,7 @@ impl Cluster {
             if let Some(safeguard) = form.sabotage {
                 variables.push((SABOTAGE, safeguard.name().to_owned()));
             }
-            Program { name, args, variables, log }
+            Program { name, args, variables, log, alone: true }
         };
         let (seed, scale) = (form.seed.to_string(), form.time_scale.to_string());
         let words = ["sim", "--listen", "127.0.0.1:0", "--malformed-rate", "0", "--seed", &seed];

@@ -131,7 +131,9 @@ impl Calls {
                 .map_err(|error| Failure::other(format!("a call cannot be read: {error}")))?;
             if call.seq != expected {
                 let found = call.seq;
-                let message = format!("call {found} where {expected} must be: the record of calls is too short for this load, lower --in-flight");
+                let message = format!(
+                    "call {found} where {expected} must be: the record of calls is too short for this load, lower --in-flight"
+                );
                 return Err(Failure::other(message));
             }
             if call.outcome == RUNNING {

@@ -1,6 +1,5 @@
 //! Which faults, when, and to whom: a function of the seed alone.
 
-use clap::ValueEnum;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -22,8 +21,7 @@ const RECOVERY_MS: u64 = 4_000;
 const DRAWS_MAX: usize = 16;
 
 /// The kinds of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// SIGKILL of a service's process; it is started again.
     Kill,
@@ -36,11 +34,6 @@ pub(super) enum Kind {
     /// A service's process is cut off from stores and peers for longer than a lease, or its
     /// links are slow for a while.
     Link,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Kill, Self::Stop, Self::Redis, Self::Etcd, Self::Link];
 }
 
 /// What is done.
@@ -167,8 +160,9 @@ fn is_apart(earlier: &Fault, later: &Fault) -> bool {
 mod tests {
     use super::*;
 
+    const ALL: [Kind; 5] = [Kind::Kill, Kind::Stop, Kind::Redis, Kind::Etcd, Kind::Link];
     const FRAME: Frame<'_> =
-        Frame { seed: 7, lasts_ms: 600_000, services: 12, kinds: &Kind::ALL, lease_ms: 4_000 };
+        Frame { seed: 7, lasts_ms: 600_000, services: 12, kinds: &ALL, lease_ms: 4_000 };
 
     #[test]
     fn the_seed_alone_decides() {

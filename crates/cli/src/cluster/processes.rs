@@ -30,11 +30,13 @@ pub(crate) struct Program {
     pub(crate) variables: Vec<(&'static str, String)>,
     /// Where its lines go; to stderr, behind its name, unless said.
     pub(crate) log: Option<PathBuf>,
+    /// What the user has set for a cluster of his own is not meant for it.
+    pub(crate) alone: bool,
 }
 
 impl Program {
     pub(crate) fn new(name: impl Into<String>, args: Vec<OsString>) -> Self {
-        Self { name: name.into(), args, variables: Vec::new(), log: None }
+        Self { name: name.into(), args, variables: Vec::new(), log: None, alone: false }
     }
 }
 
@@ -97,15 +99,15 @@ impl Kept {
     }
 }
 
-async fn keep(
-    file: PathBuf,
-    program: Program,
-    stop: CancellationToken,
-    life: watch::Sender<Life>,
-) {
-    let Program { name, args, variables, log } = program;
+async fn keep(file: PathBuf, program: Program, stop: CancellationToken, life: watch::Sender<Life>) {
+    let Program { name, args, variables, log, alone } = program;
     while !stop.is_cancelled() {
         let mut command = Command::new(&file);
+        for (name, _) in std::env::vars_os().filter(|_| alone) {
+            if name.as_encoded_bytes().starts_with(b"BATON_") && name != "BATON_LOG" {
+                command.env_remove(name);
+            }
+        }
         command.args(&args).envs(variables.iter().cloned()).kill_on_drop(true);
         command.env(LEAVE_WITH_PARENT, "1");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -140,12 +142,7 @@ impl Said {
 }
 
 /// Until it ends, by itself or because it is told to.
-async fn serve(
-    mut child: Child,
-    said: Said,
-    stop: &CancellationToken,
-    life: &watch::Sender<Life>,
-) {
+async fn serve(mut child: Child, said: Said, stop: &CancellationToken, life: &watch::Sender<Life>) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     life.send_modify(|life| *life = Life { pid, holder: None, place: life.place.take() });
     // Held as long as the process may run: it stops when nobody holds it any more.

@@ -149,10 +149,7 @@ fn a_journal_with_a_gap_is_seen() {
 
 #[test]
 fn a_state_that_the_journal_does_not_give_is_seen() {
-    check(
-        |facts| facts.runs.get_mut(RUN).unwrap().view.end = Some("{}".into()),
-        &[Rule::Replay],
-    );
+    check(|facts| facts.runs.get_mut(RUN).unwrap().view.end = Some("{}".into()), &[Rule::Replay]);
     check(
         |facts| facts.runs.get_mut(RUN).unwrap().entries[2].event = "{\"v\":1}".into(),
         &[Rule::Replay],
@@ -163,10 +160,7 @@ fn a_state_that_the_journal_does_not_give_is_seen() {
 fn a_step_that_nobody_called_and_a_call_that_nobody_recorded_are_seen() {
     check(|facts| drop(facts.calls.remove(1)), &[Rule::Called, Rule::Budget]);
     check(|facts| facts.calls.push(call(4, "run-9:1")), &[Rule::Called]);
-    check(
-        |facts| facts.calls.push(Call { idempotency_key: None, ..call(4, "") }),
-        &[Rule::Called],
-    );
+    check(|facts| facts.calls.push(Call { idempotency_key: None, ..call(4, "") }), &[Rule::Called]);
 }
 
 #[test]
@@ -219,8 +213,5 @@ fn a_budget_that_is_no_sum_is_seen() {
     // What nobody received in full may cost or not.
     check(|facts| facts.calls[0].outcome = "gone".into(), &[]);
     let reserved = Spend { usd: Usd::from_pico(1), ..Spend::default() };
-    check(
-        |facts| facts.runs.get_mut(RUN).unwrap().view.root_reserved = reserved,
-        &[Rule::Budget],
-    );
+    check(|facts| facts.runs.get_mut(RUN).unwrap().view.root_reserved = reserved, &[Rule::Budget]);
 }
