@@ -19,6 +19,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// What each node is made of, in the order in which they are started.
 const NODE: [&str; 4] = ["verifier", "worker-agent", "conductor", "gateway"];
 
+/// What is logged; as the user says, or enough to learn from.
+const LOG: &str = "BATON_LOG";
+const LOGGED: &str = "info";
+
 /// What to start.
 #[derive(Debug, Clone)]
 pub(super) struct Form {
@@ -82,6 +86,9 @@ impl Cluster {
         let program = |name: String, args: Vec<OsString>| {
             let log = Some(logs.join(&name));
             let mut variables = Vec::new();
+            if std::env::var_os(LOG).is_none() {
+                variables.push((LOG, LOGGED.to_owned()));
+            }
             if let Some(safeguard) = form.sabotage {
                 variables.push((SABOTAGE, safeguard.name().to_owned()));
             }
