@@ -149,3 +149,17 @@ impl Scripts {
         self.loaded.iter().map(|(_, _, text)| text.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_the_fence_out_finds_it() {
+        for (fence, _) in UNFENCED {
+            assert_eq!(QUEUE.matches(fence).count(), 1, "{fence}");
+        }
+        let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", unfenced));
+        assert_ne!(whole.digest(Name::Complete), open.digest(Name::Complete));
+    }
+}

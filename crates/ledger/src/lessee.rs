@@ -293,3 +293,19 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_stops_itself_before_its_lease_ends_and_after_several_heartbeats() {
+        for ttl_ms in [0, LeaseTerms::TTL_MS_MIN, 4_000, LeaseTerms::USUAL.ttl_ms()] {
+            let terms = LeaseTerms::lasting(ttl_ms);
+            let (ttl, beat) = (terms.ttl_ms(), terms.beat_ms());
+            assert!(ttl >= LeaseTerms::TTL_MS_MIN && beat >= 100, "{terms:?}");
+            let trusted = u64::try_from(terms.trusted().as_millis()).unwrap();
+            assert!(4 * beat < trusted && trusted + beat <= ttl, "{terms:?}");
+        }
+    }
+}

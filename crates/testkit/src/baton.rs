@@ -24,10 +24,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 20] = [
+pub const VARIABLES: [&str; 27] = [
+    "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
     "BATON_CONFIG",
+    "BATON_DURABILITY",
     "BATON_ENDPOINT",
     "BATON_ETCD",
     "BATON_ETCD_CA",
@@ -36,10 +38,15 @@ pub const VARIABLES: [&str; 20] = [
     "BATON_ETCD_PASSWORD",
     "BATON_ETCD_PASSWORD_FILE",
     "BATON_ETCD_USER",
+    "BATON_LEASE_MS",
     "BATON_LOG",
     "BATON_MODELS",
     "BATON_OUTPUT",
     "BATON_PROFILE",
+    "BATON_REDIS",
+    "BATON_REDIS_PREFIX",
+    "BATON_SABOTAGE",
+    "BATON_SIM",
     "CLICOLOR_FORCE",
     "NO_COLOR",
     "OPENAI_API_KEY",
