@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["planner", "engine"],
     &["proto", "telemetry", "actor"],
     &["ledger", "registry", "provider"],
-    &["ledger-redis", "registry-etcd", "provider-http", "sandbox", "call"],
+    &["ledger-redis", "registry-etcd", "provider-http", "sandbox", "call", "briefing"],
     &["gateway", "conductor", "worker-agent", "verifier", "sim"],
     &["train", "eval"],
     &["cli"],
@@ -61,8 +61,8 @@ const IMPURE_WORDS: [&str; 16] = [
     "tokio",
 ];
 /// Vendors, by the beginning of their crates' names, with the crates that may name them.
-const DOORS: [(&str, &[&str]); 14] = [
-    ("axum", &["gateway", "sim"]),
+const DOORS: [(&str, &[&str]); 15] = [
+    ("axum", &["gateway", "sim", "telemetry"]),
     ("clap", &["cli"]),
     // Its build needs a `protoc`; `registry-etcd` has etcd's calls generated.
     ("etcd-client", &[]),
@@ -70,6 +70,7 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("notify", &["registry"]),
     ("opentelemetry", &["telemetry", "testkit"]),
     ("prost", &["proto", "registry-etcd", "testkit"]),
+    ("prometheus-client", &["telemetry"]),
     ("protox", &["proto", "registry-etcd"]),
     ("redb", &["ledger"]),
     ("redis", &["ledger-redis"]),

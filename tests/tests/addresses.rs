@@ -27,7 +27,7 @@ fn a_wrong_address_of_a_store_is_named() {
         }
     };
     let real = format!("redis://{redis}");
-    let redis_hint = "does Redis run at the address of --redis?";
+    let redis_hint = "does Redis run at redis://127.0.0.1:9, as --redis says?";
     check(&format!("redis://{NOBODY}"), &etcd, 1, &[redis_hint, "baton explain ledger_unusable"]);
     check(&format!("redis://{swapped}"), &etcd, 1, &["baton explain ledger_unusable"]);
     check("127.0.0.1", &etcd, 1, &["redis://HOST:PORT", "baton explain ledger_unusable"]);

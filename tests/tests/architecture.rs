@@ -136,7 +136,7 @@ fn the_checker_sees_a_vendor_outside_its_door() {
     outside("cli", "tracing-subscriber", "telemetry");
     outside("cli", "reqwest", "provider-http");
     outside("conductor", "redb", "ledger");
-    outside("cli", "axum", "gateway, sim");
+    outside("cli", "axum", "gateway, sim, telemetry");
     outside("gateway", "hyper-util", "nobody");
     for (name, vendor) in [
         ("ledger-redis", "redis"),

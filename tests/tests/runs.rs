@@ -104,6 +104,10 @@ fn adds_up(report: &Value, usage: &Value) {
             let mut tasks = [0; 4];
             step["tasks"].as_array().unwrap().iter().for_each(|task| add(&mut tasks, task));
             assert_eq!(tasks, spent(step), "{step}");
+            // What a child run spent on planning and checks is orchestration as well.
+            for run in step["runs"].as_array().into_iter().flatten() {
+                add(&mut orchestration, &run["orchestration"]);
+            }
         }
     }
     assert_eq!(sum, spent(&report["usage"]), "{report}");

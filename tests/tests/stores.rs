@@ -7,7 +7,7 @@
     reason = "helpers of tests may fail loudly, as tests may"
 )]
 
-use baton_testkit::{baton::command, stores::LocalStores};
+use baton_testkit::{baton::command, etcd::EtcdServer, stores::LocalStores};
 use baton_tests::{
     Ended,
     config::{Config, agent, policy, provider},
@@ -112,4 +112,35 @@ fn an_etcd_that_cannot_be_used_is_named_with_what_to_do() {
     lost.env("BATON_ETCD_USER", "baton");
     let lost = ended(lost, "");
     assert!(lost.stderr.contains("BATON_ETCD_PASSWORD"), "{lost:?}");
+}
+
+#[test]
+fn users_and_certificates_are_named_on_the_command_line_and_passwords_are_not() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut server = runtime.block_on(EtcdServer::start()).unwrap();
+    runtime.block_on(server.enable_auth("baton", "right")).unwrap();
+    let history = |password: &str, more: &[&str]| {
+        let words = ["config", "history", "--etcd", &server.url(), "--etcd-user", "baton"];
+        let mut command = command([&words, more].concat()).unwrap();
+        command.env("BATON_ETCD_PASSWORD", password);
+        ended(command, "")
+    };
+    let let_in = history("right", &[]);
+    assert_eq!(let_in.code, Some(0), "{let_in:?}");
+    let refused = history("wrong", &[]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("does not accept the user and password"), "{refused:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "right\n").unwrap();
+    let from_file = history("wrong", &["--etcd-password-file", file.path().to_str().unwrap()]);
+    assert_eq!(from_file.code, Some(0), "the file goes before the variable: {from_file:?}");
+
+    let server = runtime.block_on(EtcdServer::start_tls()).unwrap();
+    let files = server.certificates().unwrap();
+    let [ca, certificate, key] = [files.ca(), files.client(), files.client_key()];
+    let mut command = command(["config", "history", "--etcd", &server.url()]).unwrap();
+    command.arg("--etcd-ca").arg(ca).arg("--etcd-cert").arg(certificate);
+    command.arg("--etcd-key").arg(key);
+    let shown = ended(command, "");
+    assert_eq!(shown.code, Some(0), "{shown:?}");
 }

@@ -6,13 +6,14 @@ use crate::{
     figures::{AgentFigures, Figures},
     gate::{AccountLimits, Entered, Gate, NoRoom, Pass, Visit},
     latency::Latencies,
+    metrics::CallMetrics,
     race::{Race, Raced},
     tries::Tries,
 };
 use baton_codes::FailureCode;
 use baton_ledger::{Bound, Ledger};
 use baton_provider::{ChatRequest, Finish, Provider, ProviderError, RetryPolicy};
-use baton_telemetry::Parent;
+use baton_telemetry::{Metrics, Parent};
 use baton_workflow::{
     AccountTerms, AgentCard, AgentId, HedgeTerms, Incident, Resource, Spend, TenantId,
 };
@@ -40,6 +41,7 @@ pub struct Caller {
     pub(crate) latencies: Arc<Latencies>,
     /// What its calls are made for, in traces.
     pub(crate) parent: Parent,
+    metrics: CallMetrics,
 }
 
 /// What bounds calls besides the budgets of runs.
@@ -169,6 +171,7 @@ impl Caller {
             limits: Arc::default(),
             latencies: Arc::default(),
             parent: Parent::default(),
+            metrics: CallMetrics::of(&Metrics::default()),
         }
     }
 
@@ -176,6 +179,17 @@ impl Caller {
     #[must_use]
     pub fn on_behalf_of(&self, tenant: &TenantId) -> Self {
         Self { tenant: Some(tenant.clone()), ..self.clone() }
+    }
+
+    /// The same, with its calls counted among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: CallMetrics::of(metrics), ..self }
+    }
+
+    /// Counts an asking that another task's same call answered.
+    pub fn count_shared(&self) {
+        self.metrics.shared();
     }
 
     /// The same, with a span under this one for each call to a provider.
@@ -230,7 +244,9 @@ impl Caller {
         deltas: impl FnMut(Delta<'_>) + Send,
     ) -> Called {
         let begun = self.figures.begin(&call.card.id, self.tenant.as_ref());
+        let (agent, at) = (&call.card.id, Instant::now());
         let called = self.make_uncounted(call, purse, stop, deltas).await;
+        self.metrics.called(agent, self.tenant.as_ref(), &called, at.elapsed());
         begun.end(&called);
         called
     }

@@ -106,6 +106,10 @@ pub(crate) struct Up {
     /// else baton-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Address for GET /metrics, for Prometheus; without a key, so keep it private.
+    /// [default: server.metrics_listen of the configuration, else none]
+    #[arg(long, env = "BATON_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }

@@ -35,7 +35,7 @@ impl Cluster {
             return Ok(Self { api: api(&url, &profile, endpoint)?, profile, node: None });
         }
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let overrides = Overrides { listen: Some(listen), data: None };
+        let overrides = Overrides { listen: Some(listen), ..Overrides::default() };
         let options = NodeOptions { overrides, stays: false, pool: pool.clone() };
         let node = Node::start(options).await?;
         let api = api(&format!("http://{}", node.address), &profile, endpoint)?;

@@ -77,7 +77,7 @@ pub(crate) async fn doctor(args: Doctor) -> Result<ExitCode, Failure> {
         usd = spent;
     }
     checks.push(clock::check(&endpoint, settings.as_ref(), !args.no_calls).await);
-    let overrides = Overrides { listen: args.listen, data: args.data };
+    let overrides = Overrides { listen: args.listen, data: args.data, metrics_listen: None };
     let server = settings.map(|settings| settings.server).unwrap_or_default();
     let server = overrides.over(server);
     checks.extend(disk::check(&server.data));

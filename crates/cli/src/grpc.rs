@@ -1,7 +1,8 @@
-//! A gRPC server around one service: health, reflection, limits, graceful stop.
+//! A gRPC server around one service: health, reflection, limits, certificates, graceful stop.
 
+use crate::grpc_tls::GrpcTls;
 use baton_proto::DESCRIPTORS;
-use std::{io, net::TcpListener};
+use std::{io, net::TcpListener, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
@@ -11,6 +12,15 @@ use tonic_health::ServingStatus;
 
 /// Calls and streams on one connection at the same time.
 const STREAMS_MAX: u32 = 4096;
+
+/// How often a connection on which nothing is said is tried, and how long the answer may
+/// take, so that callers that are gone do not stay for ever.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// See [`PING_EVERY`].
+const PING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long calls under way may take once the server is told to stop: whoever only watches
+/// would stay for ever.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Why a server ended before it was told to.
 #[derive(Debug)]
@@ -38,6 +48,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     name: &'static str,
     routes: Routes,
+    tls: Option<GrpcTls>,
     unready: CancellationToken,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
@@ -50,19 +61,38 @@ pub(crate) async fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(|error| ServeError::Reflection(error.to_string()))?;
+    let told = stop.clone();
     let stopped = async move {
         tokio::select! {
             () = unready.cancelled() => {}
-            () = stop.cancelled() => {}
+            () = told.cancelled() => {}
         }
         health.set_service_status(name, ServingStatus::NotServing).await;
+        told.cancelled().await;
+    };
+    let late = async move {
         stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
     };
     let routes = routes.add_service(health_service).add_service(reflection);
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = &tls {
+        server = server.tls_config(tls.server()).map_err(ServeError::Serve)?;
+    }
+    let serving = server
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_PATIENCE))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
-        .await
-        .map_err(ServeError::Serve)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stopped,
+        );
+    tokio::select! {
+        served = serving => served.map_err(ServeError::Serve),
+        () = late => {
+            tracing::info!(name, "calls still under way are cut");
+            Ok(())
+        }
+    }
 }

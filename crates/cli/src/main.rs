@@ -14,6 +14,7 @@ mod etcd;
 mod exit;
 mod explain;
 mod grpc;
+mod grpc_tls;
 mod ledger;
 mod live;
 mod node;

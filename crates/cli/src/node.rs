@@ -9,18 +9,19 @@ use crate::{
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     running::Running,
     settings::{InForce, simulated_url},
-    team::{self, Parts, Place},
+    team::{self, Load, Parts, Place, belong},
 };
 use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_codes::StartCode;
 use baton_gateway::Gateway;
-use baton_ledger::{EmbeddedLedger, Ledger, Remembered};
+use baton_ledger::{EmbeddedLedger, Gauges, Ledger, Metered, Remembered};
 use baton_planner::Strategy;
+use baton_proto::Dialer;
 use baton_provider::RetryPolicy;
-use baton_registry::{InProcess, Kind, Registry, Settings};
+use baton_registry::{InProcess, Kind, Member, Registry, Settings};
 use baton_sim::SimOptions;
-use baton_telemetry::{Tracer, Traces};
+use baton_telemetry::{Metrics, Tracer, Traces};
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -29,6 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// The ledger's file in the data folder.
 pub(crate) const LEDGER_FILE: &str = "ledger.redb";
@@ -37,6 +39,17 @@ pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 /// they are told where to find them; what the agents still write gets its time after that,
 /// and all of it has to fit into the 30 s before an orchestrator kills the process.
 const REQUESTS_DRAIN: Duration = Duration::from_secs(8);
+
+/// How a gateway stops, and how it reaches the others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manners {
+    /// How long it serves on once `/readyz` says that it stops.
+    pub(crate) notice: Duration,
+    /// How long clients may wait for their answers then; none: [`REQUESTS_DRAIN`].
+    pub(crate) drain: Option<Duration>,
+    pub(crate) dialer: Dialer,
+    pub(crate) metrics: Metrics,
+}
 
 /// What to start.
 pub(crate) struct NodeOptions {
@@ -71,7 +84,9 @@ impl Node {
         in_force.settings.server = server.clone();
         check_exposure(server.listen, &in_force.settings)
             .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
-        let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
+        let metrics = Metrics::default();
+        let traces = traces(&metrics)?;
+        let shown = server.metrics_listen.map(bind).transpose()?;
         let http = bind(server.listen)?;
         let address = local(&http)?;
         let sim = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -82,6 +97,7 @@ impl Node {
         let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
         let ledger = open(options.stays.then(|| server.data.clone())).await?;
         let caller = caller.with_ledger(Arc::new(ledger.clone()));
+        let caller = caller.measured(&metrics);
         caller.set_limits(call_limits(&settings));
         set_all_terms(&ledger, &settings).await?;
         let secrets = Secrets::of(&settings);
@@ -95,21 +111,27 @@ impl Node {
             serve_sim(&mut services, sim, &options.pool);
         }
         let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
+        let port: Arc<dyn Ledger> = Arc::new(Metered::new(port, &metrics));
+        if let Some(listener) = shown {
+            show_metrics(&mut services, listener, &metrics, port.clone());
+        }
         let parts = Parts {
             ledger: port,
             registry: registry.clone(),
             caller: caller.clone(),
             traces: traces.clone(),
+            metrics: metrics.clone(),
         };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;
         }
-        serve_http(
-            &mut services,
-            http,
-            registry.clone(),
-            traces.service("gateway", &team::holder(Kind::Gateway)),
-        );
+        let holder = team::holder(Kind::Gateway);
+        let tracer = traces.service(Kind::Gateway.name(), &holder);
+        let member = Member::new(holder, Kind::Gateway, format!("http://{address}"));
+        let load: Load = Arc::new(|| (0, 0));
+        belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
+        let manners = Manners { metrics: metrics.clone(), ..Manners::default() };
+        serve_http(&mut services, http, registry.clone(), tracer, manners);
         if options.stays {
             control::serve(&mut services, &server.data, &ledger);
             let live = Live {
@@ -212,18 +234,59 @@ pub(crate) fn serve_http(
     listener: TcpListener,
     registry: Arc<dyn Registry>,
     tracer: Tracer,
+    manners: Manners,
 ) {
     let listener = Arc::new(listener);
     services.spawn("gateway", move |stop| {
         let (listener, registry) = (listener.try_clone(), registry.clone());
-        let tracer = tracer.clone();
+        let (tracer, manners) = (tracer.clone(), manners.clone());
         async move {
-            let gateway = Gateway::new(registry, &Strategy::NAMES);
+            let Manners { notice, drain, dialer, metrics } = manners;
+            let gateway = Gateway::dialing(registry, &Strategy::NAMES, dialer);
             let gateway = gateway.map_err(|faults| io::Error::other(join(&faults)))?;
             let listener = listener?;
             listener.set_nonblocking(true)?;
-            let gateway = gateway.drain(REQUESTS_DRAIN).traced(tracer);
+            let drain = drain.unwrap_or(REQUESTS_DRAIN);
+            let gateway = gateway.notice(notice).drain(drain).traced(tracer).measured(&metrics);
             gateway.serve(tokio::net::TcpListener::from_std(listener)?, stop).await
+        }
+    });
+}
+
+/// The way that spans take, as the environment says.
+pub(crate) fn traces(metrics: &Metrics) -> Result<Traces, Failure> {
+    Traces::from_env(metrics).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Shows the metrics of the process, and the ledger's figures as they are at that moment.
+pub(crate) fn show_metrics(
+    services: &mut Supervisor,
+    listener: TcpListener,
+    metrics: &Metrics,
+    ledger: Arc<dyn Ledger>,
+) {
+    let listener = Arc::new(listener);
+    let (metrics, gauges) = (metrics.clone(), Gauges::of(metrics));
+    services.spawn("metrics", move |stop| {
+        let (listener, metrics) = (listener.try_clone(), metrics.clone());
+        let (gauges, ledger) = (gauges.clone(), ledger.clone());
+        async move {
+            let listener = listener?;
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let refresh = move || {
+                let (gauges, ledger) = (gauges.clone(), ledger.clone());
+                async move {
+                    match ledger.stats().await {
+                        Ok(stats) => gauges.set(&stats),
+                        Err(error) => tracing::warn!(%error, "the ledger's figures are old"),
+                    }
+                }
+            };
+            let address = listener.local_addr()?;
+            tracing::info!(url = format!("http://{address}/metrics"), "metrics are shown");
+            let stop = stop.cancelled_owned();
+            baton_telemetry::serve_metrics(listener, metrics, refresh, stop).await
         }
     });
 }

@@ -14,7 +14,7 @@ pub(crate) const STRONG: Style = Style::new().bold();
 
 /// Logs of servers say what happens; logs of clients only what goes wrong.
 pub(crate) fn start_logs(args: &Args) -> Result<baton_telemetry::Guard, Failure> {
-    let server = matches!(args.command, Command::Up(_) | Command::Sim(_));
+    let server = matches!(args.command, Command::Up(_) | Command::Serve(_) | Command::Sim(_));
     let format = match args.log_format {
         LogFormat::Text => baton_telemetry::Format::Text,
         LogFormat::Json => baton_telemetry::Format::Json,

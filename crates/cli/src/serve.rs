@@ -4,8 +4,9 @@ use crate::{
     args::PoolArgs,
     connections::call_limits,
     exit::Failure,
+    grpc_tls::{GrpcTls, GrpcTlsArgs},
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
-    node::{connections, follow, join, serve_http},
+    node::{Manners, bind, connections, follow, join, serve_http, show_metrics, traces},
     output::{DIM, PLAIN, STRONG},
     running::{Running, stopping, until_stopped},
     settings::InForce,
@@ -16,13 +17,14 @@ use baton_actor::{RestartBudget, Supervisor};
 use baton_call::Caller;
 use baton_codes::StartCode;
 use baton_gateway::Gateway;
+use baton_ledger::{Ledger, Metered};
 use baton_planner::Strategy;
 use baton_provider::RetryPolicy;
 use baton_registry::{Kind, Member, Registry};
 use baton_registry_etcd::Opened;
-use baton_telemetry::Traces;
+use baton_telemetry::{Metrics, Traces};
 use clap::{Args, ValueEnum};
-use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// One service.
@@ -46,9 +48,27 @@ pub(crate) struct Serve {
     /// http://127.0.0.1:8485/v1.
     #[arg(long, env = "BATON_SIM", value_name = "URL")]
     pub(crate) sim: Option<String>,
+    /// How long a gateway that is told to stop serves on while /readyz says so: as long as
+    /// load balancers take to notice.
+    #[arg(long, env = "BATON_NOTICE_SECONDS", default_value_t = 5, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub(crate) notice_seconds: u64,
+    #[command(flatten)]
+    pub(crate) tls: GrpcTlsArgs,
+    /// Address for GET /metrics, for Prometheus; without a key, so keep it private.
+    /// [default: none]
+    #[arg(long, env = "BATON_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) pool: PoolArgs,
 }
+
+/// How long a gateway's clients may wait for their answers once nothing new is taken. With
+/// the notice before, and with cutting what is left after, it stays below the 30 s before an
+/// orchestrator kills the process.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How long a part of a process may take to stop, beside a gateway's notice.
+const PART_STOPS: Duration = Duration::from_secs(20);
 
 /// What a process can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,19 +118,24 @@ impl Process {
 
 /// Checks everything that can be wrong before anything is made known to others.
 async fn start(args: Serve) -> Result<Process, Failure> {
+    let tls = args.tls.read()?;
     let opened = args.stores.registry().await?;
     let mut in_force = read(&args, &opened)?;
     if let Some(url) = &args.sim {
         in_force.simulated_at(url.clone());
     }
-    let overrides = Overrides { listen: args.listen, data: None };
+    let overrides = Overrides { listen: args.listen, ..Overrides::default() };
     let server = overrides.over(in_force.settings.server.clone());
     in_force.settings.server = server.clone();
     let settings = in_force.settings;
     let connections = connections(&settings)?;
     let caller = Caller::new(connections.providers(&connections), RetryPolicy::default());
+    let metrics = Metrics::default();
+    let traces = traces(&metrics)?;
+    let shown = args.metrics_listen.map(bind).transpose()?;
     let ledger = args.stores.ledger().await?;
-    let caller = caller.with_ledger(ledger.clone());
+    let ledger: Arc<dyn Ledger> = Arc::new(Metered::new(ledger, &metrics));
+    let caller = caller.with_ledger(ledger.clone()).measured(&metrics);
     caller.set_limits(call_limits(&settings));
     let secrets = Secrets::of(&settings);
     let kind = args.service.kind();
@@ -121,7 +146,10 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let cluster = registry.cluster_id().to_owned();
     let registry: Arc<dyn Registry> = Arc::new(registry);
 
-    let mut services = Supervisor::new("baton", RestartBudget::default());
+    let notice = Duration::from_secs(args.notice_seconds);
+    let limit = notice.saturating_add(PART_STOPS).as_millis();
+    let services = Supervisor::new("baton", RestartBudget::default());
+    let mut services = services.drain_ms(u64::try_from(limit).unwrap_or(u64::MAX));
     services.spawn("registry", move |stop| {
         let keeper = keeper.clone();
         async move {
@@ -129,12 +157,15 @@ async fn start(args: Serve) -> Result<Process, Failure> {
             Ok::<(), Infallible>(())
         }
     });
-    let traces = Traces::from_env().map_err(|error| Failure::usage(error.to_string()))?;
+    if let Some(listener) = shown {
+        show_metrics(&mut services, listener, &metrics, ledger.clone());
+    }
     let parts = Parts {
         ledger: ledger.clone(),
         registry: registry.clone(),
         caller: caller.clone(),
         traces: traces.clone(),
+        metrics: metrics.clone(),
     };
     let (place, holder) = match kind {
         Kind::Gateway => {
@@ -142,18 +173,23 @@ async fn start(args: Serve) -> Result<Process, Failure> {
                 .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
             Gateway::new(registry.clone(), &Strategy::NAMES)
                 .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
-            let place = Place { listen: server.listen, advertise: args.advertise.clone() };
+            let advertise = args.advertise.clone();
+            let place = Place { listen: server.listen, advertise, tls: None };
             let (http, address) = place.open()?;
             let holder = holder(kind);
             let tracer = traces.service(kind.name(), &holder);
-            serve_http(&mut services, http, registry.clone(), tracer);
+            let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
+            let metrics = metrics.clone();
+            let manners = Manners { notice, drain: Some(DRAIN), dialer, metrics };
+            serve_http(&mut services, http, registry.clone(), tracer, manners);
             let member = Member::new(holder.clone(), kind, address.clone());
             let load: Load = Arc::new(|| (0, 0));
             belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
             (format!("{address}/v1"), holder)
         }
         Kind::Conductor | Kind::WorkerAgent | Kind::Verifier => {
-            let place = Place { listen: args.grpc_listen, advertise: args.advertise.clone() };
+            let advertise = args.advertise.clone();
+            let place = Place { listen: args.grpc_listen, advertise, tls };
             team::serve(&mut services, kind, &parts, &place).await?
         }
     };

@@ -125,10 +125,31 @@ impl RedisArgs {
         let opened = RedisLedger::connect(options).await;
         opened.map_err(|error| {
             let hint = match error {
-                LedgerError::Unavailable(_) => ": does Redis run at the address of --redis?",
-                _ => "",
+                LedgerError::Unavailable(_) => {
+                    format!(": does Redis run at {}, as --redis says?", shown(redis))
+                }
+                _ => String::new(),
             };
             Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
         })
+    }
+}
+
+/// An address without its user and password.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(shown("redis://baton:p@ss@h:1"), "redis://h:1");
+        assert_eq!(shown("redis://h:1"), "redis://h:1");
     }
 }

@@ -1,7 +1,7 @@
 //! One service of a cluster: its gRPC server, its work, and its place in the registry.
 //! The same whether it is alone in its process or beside the others.
 
-use crate::{exit::Failure, grpc, node::bind};
+use crate::{exit::Failure, grpc, grpc_tls::GrpcTls, node::bind};
 use baton_actor::Supervisor;
 use baton_call::Caller;
 use baton_codes::StartCode;
@@ -9,7 +9,7 @@ use baton_conductor::Conductor;
 use baton_ledger::Ledger;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_registry::{Kind, Member, Registry};
-use baton_telemetry::Traces;
+use baton_telemetry::{Metrics, Traces};
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use std::{
@@ -28,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) caller: Caller,
     pub(crate) traces: Traces,
+    pub(crate) metrics: Metrics,
 }
 
 /// Where a service's server listens, and under which address the others call it.
@@ -36,6 +37,8 @@ pub(crate) struct Place {
     pub(crate) listen: SocketAddr,
     /// Where it listens, unless said; a must where that is every address of the machine.
     pub(crate) advertise: Option<String>,
+    /// Between services, where they show certificates.
+    pub(crate) tls: Option<GrpcTls>,
 }
 
 impl Place {
@@ -43,6 +46,7 @@ impl Place {
     pub(crate) const LOOPBACK: Self = Self {
         listen: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
         advertise: None,
+        tls: None,
     };
 
     /// The port, and what others call it.
@@ -60,6 +64,7 @@ impl Place {
                 );
                 return Err(Failure::usage(message).named(StartCode::CannotListen));
             }
+            None if self.tls.is_some() => format!("https://{bound}"),
             None => format!("http://{bound}"),
         };
         Ok((listener, address))
@@ -80,7 +85,8 @@ pub(crate) async fn serve(
     place: &Place,
 ) -> Result<(String, String), Failure> {
     let (listener, address) = place.open()?;
-    let Parts { ledger, registry, caller, traces } = parts.clone();
+    let tls = &place.tls;
+    let Parts { ledger, registry, caller, traces, metrics } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
@@ -90,9 +96,11 @@ pub(crate) async fn serve(
     let load: Load = match kind {
         Kind::Gateway => return Err(Failure::other("a gateway leases no tasks")),
         Kind::Conductor => {
-            let conductor = Conductor::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
+            let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
+            let conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
             let routes = Routes::new(conductor.service());
-            spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, &unready);
+            spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = conductor.clone();
             services.spawn(name, move |stop| {
                 let conductor = conductor.clone();
@@ -105,9 +113,17 @@ pub(crate) async fn serve(
         }
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
-            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
+            let worker = worker.traced(tracer).measured(&metrics);
             let routes = Routes::new(worker.service());
-            spawn_grpc(services, worker_agent_server::SERVICE_NAME, listener, routes, &unready);
+            spawn_grpc(
+                services,
+                worker_agent_server::SERVICE_NAME,
+                listener,
+                routes,
+                tls,
+                &unready,
+            );
             let loaded = worker.clone();
             services.spawn(name, move |stop| {
                 let worker = worker.clone();
@@ -119,9 +135,10 @@ pub(crate) async fn serve(
             Arc::new(move || loaded.load())
         }
         Kind::Verifier => {
-            let verifier = Verifier::new(holder, ledger, registry.clone(), caller).traced(tracer);
+            let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
+            let verifier = verifier.traced(tracer).measured(&metrics);
             let routes = Routes::new(verifier.service());
-            spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, &unready);
+            spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = verifier.clone();
             services.spawn(name, move |stop| {
                 let verifier = verifier.clone();
@@ -184,15 +201,16 @@ fn spawn_grpc(
     name: &'static str,
     listener: TcpListener,
     routes: Routes,
+    tls: &Option<GrpcTls>,
     unready: &CancellationToken,
 ) {
-    let (listener, unready) = (Arc::new(listener), unready.clone());
+    let (listener, unready, tls) = (Arc::new(listener), unready.clone(), tls.clone());
     services.spawn(name, move |stop| {
         let (listener, routes) = (listener.try_clone(), routes.clone());
-        let unready = unready.clone();
+        let (unready, tls) = (unready.clone(), tls.clone());
         async move {
             let listener = listener.map_err(grpc::ServeError::Listen)?;
-            grpc::serve(listener, name, routes, unready, stop).await
+            grpc::serve(listener, name, routes, tls, unready, stop).await
         }
     });
 }

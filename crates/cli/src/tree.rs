@@ -19,6 +19,7 @@ pub(crate) struct Story {
 enum Doing {
     Plan,
     Step(StepId, AgentId),
+    Child(StepId, u32),
     Check,
 }
 
@@ -45,6 +46,13 @@ impl Story {
                 self.tasks.insert(*task, Doing::Step(*step, agent.clone()));
                 Some(format!("{DIM}├ step {step} → {agent}{PLAIN}"))
             }
+            Event::ChildBegun { child, step, budget, .. } => {
+                self.tasks.insert(*child, Doing::Child(*step, *child));
+                let share = format!("at most {}", count(budget.calls as usize, "call"));
+                Some(format!(
+                    "{DIM}├ step {step} → {PLAIN}{STRONG}baton{PLAIN}{DIM}: child run {child}, {share}{PLAIN}"
+                ))
+            }
             Event::VerifyAsked { task, candidates, .. } => {
                 self.tasks.insert(*task, Doing::Check);
                 let what = if candidates.len() > 1 { "voting" } else { "checking" };
@@ -60,6 +68,10 @@ impl Story {
             Input::Outcome { task, outcome, spend, .. } => {
                 let doing = self.tasks.remove(task)?;
                 Some(self.outcome(&doing, outcome, *spend))
+            }
+            Input::ChildEnded { child, end, spend } => {
+                let doing = self.tasks.remove(child)?;
+                Some(self.outcome(&doing, &end.for_step(), *spend))
             }
             Input::Lost { task, .. } => {
                 self.tasks.remove(task)?;
@@ -88,6 +100,9 @@ impl Story {
         let who = match doing {
             Doing::Plan => "plan".to_owned(),
             Doing::Step(step, agent) => format!("step {step} {STRONG}{agent}{PLAIN}"),
+            Doing::Child(step, child) => {
+                format!("step {step} {STRONG}baton{PLAIN}: child run {child}")
+            }
             Doing::Check => "check".to_owned(),
         };
         match outcome {

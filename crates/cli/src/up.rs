@@ -11,8 +11,9 @@ use crate::{
 use std::process::ExitCode;
 
 pub(crate) async fn up(args: Up) -> Result<ExitCode, Failure> {
-    let overrides = Overrides { listen: args.listen, data: args.data };
-    let mut node = Node::start(NodeOptions { overrides, stays: true, pool: args.pool }).await?;
+    let Up { listen, data, metrics_listen, pool } = args;
+    let overrides = Overrides { listen, data, metrics_listen };
+    let mut node = Node::start(NodeOptions { overrides, stays: true, pool }).await?;
     greet(&node, &node.data.display().to_string());
     until_stopped(node.failed()).await?;
     stopping(node.stop()).await

@@ -28,6 +28,7 @@ pub(crate) struct Ask {
     pub(crate) tenant: TenantId,
     pub(crate) spec: RunSpec,
     pub(crate) conversation: Conversation,
+    /// The agents that it may use.
     pub(crate) pool: Pool,
     pub(crate) limits: Limits,
     /// The strategy's workflow, where one is named.
@@ -71,7 +72,8 @@ impl Ask {
             ));
         }
         let images = conversation.messages.iter().any(Message::has_image);
-        let pool = pool(settings, &options, images)?;
+        let allowed = Allowed::new(settings, &options)?;
+        let pool = allowed.pool(settings, images)?;
         somebody_can(&pool, &conversation)?;
         let ultra = wire.model == "baton-ultra";
         let limits = limits(settings, &options, &conversation, ultra)?;
@@ -111,6 +113,7 @@ impl Ask {
             check,
             images,
             needs: conversation.needs(),
+            recursion: settings.recursion && allowed.allows(&AgentId::itself()),
         };
         let title = conversation.question().chars().take(TITLE_CHARS_MAX).collect();
         let label = Label { model: wire.model, title };
@@ -133,24 +136,43 @@ fn digest(
     Body::new(text).name.hash.to_string()
 }
 
-/// The agents that the request may use.
-fn pool(settings: &Settings, options: &v1::RunOptions, images: bool) -> Result<Pool, Status> {
-    let allow = known(settings, &options.allow, "baton.allow")?;
-    let deny = known(settings, &options.deny, "baton.deny")?;
-    let may = |card: &AgentCard| {
-        (allow.is_empty() || allow.contains(&card.id)) && !deny.contains(&card.id)
-    };
-    let pool = settings.pool.filtered(may).map_err(|_| {
-        let message = "no agent is left: every agent of the pool is denied or not allowed";
-        invalid(ApiCode::NoAgentLeft, "baton.deny", message)
-    })?;
-    if !images {
-        return Ok(pool);
+/// Whom the request names as its agents.
+struct Allowed {
+    allow: Vec<AgentId>,
+    deny: Vec<AgentId>,
+}
+
+impl Allowed {
+    fn new(settings: &Settings, options: &v1::RunOptions) -> Result<Self, Status> {
+        let named = |names: &[String], param: &str| -> Result<Vec<AgentId>, Status> {
+            let (itself, others): (Vec<_>, Vec<_>) =
+                names.iter().cloned().partition(|name| name == AgentId::ITSELF);
+            let mut named = known(settings, &others, param)?;
+            named.extend(itself.first().map(|_| AgentId::itself()));
+            Ok(named)
+        };
+        let allow = named(&options.allow, "baton.allow")?;
+        Ok(Self { allow, deny: named(&options.deny, "baton.deny")? })
     }
-    pool.filtered(|card| card.images).map_err(|_| {
-        let message = "the messages contain an image, and no agent of the run takes images";
-        invalid(ApiCode::ImagesNotSupported, "messages", message)
-    })
+
+    fn allows(&self, id: &AgentId) -> bool {
+        (self.allow.is_empty() || self.allow.contains(id)) && !self.deny.contains(id)
+    }
+
+    /// The agents that the request may use.
+    fn pool(&self, settings: &Settings, images: bool) -> Result<Pool, Status> {
+        let pool = settings.pool.filtered(|card| self.allows(&card.id)).map_err(|_| {
+            let message = "no agent is left: every agent of the pool is denied or not allowed";
+            invalid(ApiCode::NoAgentLeft, "baton.deny", message)
+        })?;
+        if !images {
+            return Ok(pool);
+        }
+        pool.filtered(|card| card.images).map_err(|_| {
+            let message = "the messages contain an image, and no agent of the run takes images";
+            invalid(ApiCode::ImagesNotSupported, "messages", message)
+        })
+    }
 }
 
 /// The answer is left to an agent that can do what is asked: there has to be one.

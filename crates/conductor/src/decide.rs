@@ -2,15 +2,17 @@
 
 use crate::{
     Conductor,
+    children::Begun,
     known::{FoldError, input_of},
+    metrics::failovers,
     span,
 };
 use async_trait::async_trait;
-use baton_engine::{Assignment, Decision, Event, Input, Run};
+use baton_engine::{Assignment, Decision, End, Event, Input, Run};
 use baton_ledger::{
     Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, RunView, persist,
 };
-use baton_workflow::Spend;
+use baton_workflow::{Spend, TenantId, Timestamp};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,17 @@ use tokio_util::sync::CancellationToken;
 const PRIORITY_VERIFY: u8 = 2;
 const PRIORITY_CORRECTIVE: u8 = 3;
 const PRIORITY_NEW: u8 = 5;
+
+/// A decision, as the ledger takes it.
+#[derive(Default)]
+struct Decided {
+    tasks: Vec<NewTask>,
+    begun: Begun,
+    withdraw: Vec<u32>,
+    end: Option<End>,
+    /// Agents that take over where others failed.
+    failovers: Vec<String>,
+}
 
 /// Handles `decide` tasks.
 pub(crate) struct Decider(pub(crate) Conductor);
@@ -50,18 +63,46 @@ impl Decider {
             .then_some(Event::Heard { input: Input::AgentsRemoved { agents } })
     }
 
+    /// Decides until nothing more is to be decided: a child run that cannot begin has ended,
+    /// and that is heard at once.
+    async fn decided(
+        &self,
+        tenant: &TenantId,
+        run: &mut Run,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Result<Decided, LedgerError> {
+        let mut decided = Decided::default();
+        loop {
+            let decision = run.decide(now);
+            decision.events.iter().for_each(|event| run.apply(event));
+            decided.tasks.extend(tasks(&decision));
+            decided.failovers.extend(failovers(&decision));
+            let Decision { events: more, children, withdraw, end, .. } = decision;
+            events.extend(more);
+            decided.withdraw.extend(withdraw);
+            decided.end = end;
+            let begun = Begun::of(self.0.ledger.as_ref(), tenant, &children).await?;
+            decided.begun.children.extend(begun.children);
+            decided.begun.bodies.extend(begun.bodies);
+            if begun.ended.is_empty() {
+                return Ok(decided);
+            }
+            begun.ended.iter().for_each(|event| run.apply(event));
+            events.extend(begun.ended);
+        }
+    }
+
     async fn decide(&self, leased: &Leased, stop: &CancellationToken) -> Result<(), FoldError> {
         let Conductor { ledger, known, .. } = &self.0;
         let id = &leased.task.run;
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
+        let lost = span::lost(&fold.run, &events);
         events.iter().for_each(|event| fold.run.apply(event));
-        let decision = fold.run.decide(view.now);
-        decision.events.iter().for_each(|event| fold.run.apply(event));
-        let tasks = tasks(&decision);
-        let Decision { events: decided, withdraw, end, .. } = decision;
-        events.extend(decided);
+        let Decided { tasks, begun, withdraw, end, failovers } =
+            self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
         let commit = Commit {
             task: leased.task.clone(),
             token: leased.token,
@@ -70,20 +111,26 @@ impl Decider {
             events: events.iter().map(kept).collect(),
             tasks,
             timers: Vec::new(),
-            children: Vec::new(),
+            children: begun.children,
             withdraw,
             withdraw_children: Vec::new(),
             end: end.as_ref().map(encode),
-            bodies: Vec::new(),
+            bodies: begun.bodies,
         };
         fold.len = view.journal_len + events.len() as u64;
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
-        match persist(stop, || ledger.commit(commit.clone())).await {
+        let committed = persist(stop, || ledger.commit(commit.clone())).await;
+        if committed.is_ok() {
+            self.0.metrics.decided(&failovers);
+            span::tell_lost(&self.0.tracer, leased, &view.tenant, lost);
+        }
+        match committed {
             Ok(_) if ended => {
                 known.forget(id);
                 if let Some(end) = &end {
-                    span::run(&self.0.tracer, leased, &view, end);
+                    self.0.metrics.ended(id, &view, end);
+                    span::run(&self.0, leased, &view, end);
                 }
             }
             Ok(_) => known.keep(id, fold),

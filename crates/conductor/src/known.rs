@@ -4,9 +4,9 @@
 //! can merely be forgotten.
 
 use baton_codes::FailureCode;
-use baton_engine::{Event, Input, Outcome, Reported, Run, version};
+use baton_engine::{End, Event, Input, Outcome, Reason, Reported, Run, Status, version};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
-use baton_workflow::{RunId, TenantId, Timestamp};
+use baton_workflow::{RunId, Spend, StepId, TenantId, Timestamp};
 use lru::LruCache;
 use std::{
     num::NonZeroUsize,
@@ -162,6 +162,19 @@ fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold,
     Ok(fold)
 }
 
+/// The end of a child run whose end cannot be read.
+fn unreadable_end(error: &serde_json::Error) -> End {
+    let message = format!("the child run's end cannot be read: {error}");
+    let failure = FailureCode::Protocol.into();
+    End {
+        status: Status::Failed,
+        reason: Reason::StepFailed { step: StepId(0), failure, message },
+        answer: None,
+        spend: Spend::ZERO,
+        rounds: 0,
+    }
+}
+
 /// What a mail means to the engine; none where it means nothing.
 pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
     match mail {
@@ -185,7 +198,9 @@ pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
         }
         Mail::Timer { .. } => Some(Input::DeadlinePassed),
         Mail::Cancel { reason } => Some(Input::CancelAsked { reason: reason.clone() }),
-        // The engine starts no child runs yet, so none can end.
-        Mail::ChildEnded { .. } => None,
+        Mail::ChildEnded { child, end, spend } => {
+            let end = serde_json::from_slice(end).unwrap_or_else(|error| unreadable_end(&error));
+            Some(Input::ChildEnded { child: *child, end: Box::new(end), spend: *spend })
+        }
     }
 }

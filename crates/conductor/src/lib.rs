@@ -4,9 +4,12 @@
 //! journal, decides, and commits. Killed at any point, another process does the same.
 
 mod ask;
+mod children;
+mod deaths;
 mod decide;
 mod housekeeping;
 mod known;
+mod metrics;
 mod plan;
 mod planning;
 mod report;
@@ -15,11 +18,13 @@ mod span;
 mod status;
 
 use baton_call::{Caller, Flights};
-use baton_ledger::{Class, Clock, Ledger, Lessee, Room};
-use baton_proto::v1::conductor_server::ConductorServer;
+use baton_ledger::{Class, Clock, Ledger, Lessee, Room, hand_back};
+use baton_proto::{Dialer, v1::conductor_server::ConductorServer};
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use known::Known;
+use metrics::ConductorMetrics;
+pub use metrics::METRICS;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -42,9 +47,11 @@ pub struct Conductor {
     /// Cancelled when it stops: whoever watches here goes on watching elsewhere.
     stopping: CancellationToken,
     tracer: Tracer,
+    metrics: ConductorMetrics,
     clock: Clock,
     /// Gives each run a name that no other has.
     name: Arc<dyn Fn() -> String + Send + Sync>,
+    dialer: Dialer,
 }
 
 impl Conductor {
@@ -65,9 +72,17 @@ impl Conductor {
             rooms: [Room::new(DECISIONS_MAX), Room::new(PLANS_MAX)],
             stopping: CancellationToken::new(),
             tracer: Tracer::off(),
+            metrics: ConductorMetrics::of(&Metrics::default()),
             clock: Clock::default(),
             name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
+            dialer: Dialer::default(),
         }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: ConductorMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of runs that end here, of plans, and of calls to the policy.
@@ -84,6 +99,12 @@ impl Conductor {
         name: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         Self { clock, name: Arc::new(name), ..self }
+    }
+
+    /// The same, where the other services are reached in this way.
+    #[must_use]
+    pub fn dialing(self, dialer: Dialer) -> Self {
+        Self { dialer, ..self }
     }
 
     /// Decides, plans and looks after what is due, until `stop` is cancelled.
@@ -105,9 +126,13 @@ impl Conductor {
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
         let registry = self.registry.clone();
-        actors.spawn(housekeeping::retain(self.ledger.clone(), registry, stop));
+        actors.spawn(housekeeping::retain(self.ledger.clone(), registry.clone(), stop.clone()));
+        let dialer = self.dialer.clone();
+        let own = self.holder.clone();
+        actors.spawn(deaths::take_over(self.ledger.clone(), registry, dialer, own, stop));
         actors.close();
         actors.wait().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Tasks that it holds, and at most.

@@ -2,6 +2,7 @@
 
 use crate::{
     Conductor,
+    children::with_itself,
     decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
     span,
@@ -35,6 +36,7 @@ impl Handler for Planner {
             Err(reason) => failed(FailureCode::Protocol, reason.clone()),
         };
         let key = span::planned(&mut span, &leased, asked.as_ref().ok(), &done);
+        self.0.metrics.planned(&done.outcome);
         let completion = done.completion();
         let patience = CancellationToken::new();
         let complete = || self.0.ledger.complete(&held, completion.clone());
@@ -66,6 +68,7 @@ impl Planner {
             let message = "every agent of the run was removed from the configuration";
             return failed(FailureCode::AgentsRemoved, message.into());
         };
+        let pool = if assignment.recursion { with_itself(&pool) } else { pool };
         let request = self.text(&leased.tenant, &assignment.request).await;
         let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
         let Some(request) = request else {

@@ -91,6 +91,7 @@ impl Conductor {
                 Err(complaints) => complaints,
             };
             tracing::info!(complaints = complaints.len(), repairs, "the plan cannot be read");
+            self.metrics.unreadable(repairs < question.limits.repairs_max);
             if repairs >= question.limits.repairs_max {
                 let result = Err(Unplanned::Complaints(complaints));
                 return Asked { result, repairs, spend, estimated, incidents };
@@ -119,7 +120,12 @@ impl Conductor {
         };
         let Some(tenant) = &question.share else { return make(request).await };
         let asked = request.clone();
-        self.flights.share(tenant, card, &asked, deadline, stop, || make(request)).await
+        let called =
+            self.flights.share(tenant, card, &asked, deadline, stop, || make(request)).await;
+        if called.incidents.contains(&Incident::Shared) {
+            self.caller.count_shared();
+        }
+        called
     }
 }
 

@@ -18,24 +18,34 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use words::{failure_of, reason_words, status_name, status_of};
 
-/// What a task was for.
+/// What a task or a child run was for.
 enum Purpose {
     Plan(usize),
     Step(usize, StepId, AgentId),
+    Child(usize, StepId, Timestamp),
     Verify(usize, &'static str),
 }
 
 /// A task of a step that has reported.
 struct Tried {
     task: u32,
+    /// The child run, if it was one.
+    run: Option<RunId>,
     spend: Spend,
     incidents: Vec<Incident>,
 }
+
+/// Child runs that are shown in one document, below each other or side by side; of more
+/// there are only the names.
+const NESTED_MAX: usize = 32;
 
 /// A report in the making.
 struct Builder<'a> {
     ledger: &'a dyn Ledger,
     tenant: &'a TenantId,
+    id: &'a RunId,
+    /// Child runs that may still be shown.
+    room: &'a mut usize,
     rounds: Vec<Round>,
     tasks: BTreeMap<u32, Purpose>,
     total: Spend,
@@ -50,6 +60,24 @@ pub(crate) async fn get(
     tenant: &TenantId,
     id: &RunId,
 ) -> Result<v1::GetReply, FoldError> {
+    let mut room = NESTED_MAX;
+    let Built { report, reply, .. } = build(ledger, tenant, id, &mut room).await?;
+    Ok(v1::GetReply { report_json: crate::decide::encode(&report), ..reply })
+}
+
+/// A report, with what else is told of its run.
+struct Built {
+    report: Report,
+    orchestration: Spend,
+    reply: v1::GetReply,
+}
+
+async fn build(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    id: &RunId,
+    room: &mut usize,
+) -> Result<Built, FoldError> {
     let mut view = ledger.read(id, 0).await?;
     if view.tenant != *tenant {
         return Err(LedgerError::NoSuchRun(id.clone()).into());
@@ -57,6 +85,8 @@ pub(crate) async fn get(
     let mut builder = Builder {
         ledger,
         tenant,
+        id,
+        room,
         rounds: vec![Round::default()],
         tasks: BTreeMap::new(),
         total: Spend::ZERO,
@@ -66,7 +96,7 @@ pub(crate) async fn get(
     };
     loop {
         for entry in &view.entries {
-            builder.entry(id, entry).await?;
+            builder.entry(entry).await?;
         }
         match view.entries.last() {
             Some(last) if last.seq < view.journal_len => view = ledger.read(id, last.seq).await?,
@@ -75,13 +105,13 @@ pub(crate) async fn get(
     }
     let label: Label = serde_json::from_slice(&view.label)
         .unwrap_or(Label { model: String::new(), title: String::new() });
-    builder.reply(id, label, &view).await
+    builder.built(label, &view).await
 }
 
 impl Builder<'_> {
-    async fn entry(&mut self, run: &RunId, entry: &JournalEntry) -> Result<(), FoldError> {
+    async fn entry(&mut self, entry: &JournalEntry) -> Result<(), FoldError> {
         let event: Event = baton_engine::version::read(&entry.event).map_err(|error| {
-            FoldError::Entry { run: run.clone(), seq: entry.seq, reason: error.to_string() }
+            FoldError::Entry { run: self.id.clone(), seq: entry.seq, reason: error.to_string() }
         })?;
         match event {
             Event::Submitted { spec } => {
@@ -111,6 +141,16 @@ impl Builder<'_> {
                 }
                 self.tasks.insert(task, Purpose::Step(round, step, agent));
             }
+            Event::ChildBegun { child, round, step, .. } => {
+                let round = self.round(round);
+                self.tasks.insert(child, Purpose::Child(round, step, entry.at));
+                let nested = self.nested(child).await?;
+                if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
+                    report.status = "running";
+                    report.agent = AgentId::itself();
+                    report.runs.extend(nested);
+                }
+            }
             Event::VerifyAsked { task, round, .. } => {
                 let round = self.round(round);
                 let Round { selection, checks, .. } = &self.rounds[round];
@@ -118,7 +158,7 @@ impl Builder<'_> {
                 let kind = if votes { "vote" } else { "check" };
                 self.tasks.insert(task, Purpose::Verify(round, kind));
             }
-            Event::Heard { input } => self.hear(input).await?,
+            Event::Heard { input } => self.hear(input, entry.at).await?,
             Event::Ended { end } => self.end = Some((end, entry.at)),
         }
         Ok(())
@@ -133,7 +173,23 @@ impl Builder<'_> {
         place
     }
 
-    async fn hear(&mut self, input: Input) -> Result<(), FoldError> {
+    /// The report of a child run, if there is room for it. One that could not begin is not
+    /// there.
+    async fn nested(&mut self, child: u32) -> Result<Option<Report>, FoldError> {
+        let Some(left) = self.room.checked_sub(1) else { return Ok(None) };
+        let Ok(id) = self.id.child(child) else { return Ok(None) };
+        *self.room = left;
+        match Box::pin(build(self.ledger, self.tenant, &id, self.room)).await {
+            Ok(Built { report, orchestration, .. }) => {
+                self.orchestration = self.orchestration.plus(orchestration);
+                Ok(Some(report))
+            }
+            Err(FoldError::Ledger(LedgerError::NoSuchRun(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn hear(&mut self, input: Input, at: Timestamp) -> Result<(), FoldError> {
         let (task, outcome, spend, estimated, incidents) = match input {
             Input::Outcome { task, outcome, spend, estimated, incidents } => {
                 (task, outcome, spend, estimated, incidents)
@@ -142,6 +198,9 @@ impl Builder<'_> {
                 let message = "every process that held the task died".into();
                 let outcome = Outcome::Failed { code: FailureCode::Lost.into(), message };
                 (task, outcome, spend, true, Vec::new())
+            }
+            Input::ChildEnded { child, end, spend } => {
+                (child, end.for_step(), spend, false, Vec::new())
             }
             Input::Interrupted { task, spend } => {
                 let (code, message) =
@@ -171,7 +230,17 @@ impl Builder<'_> {
                 Ok(())
             }
             Purpose::Step(round, step, agent) => {
-                self.worked(round, step, agent, Tried { task, spend, incidents }, &outcome).await
+                let tried = Tried { task, run: None, spend, incidents };
+                self.worked(round, step, agent, tried, &outcome).await
+            }
+            Purpose::Child(round, step, begun) => {
+                let run = self.id.child(task).ok();
+                let tried = Tried { task, run, spend, incidents };
+                self.worked(round, step, AgentId::itself(), tried, &outcome).await?;
+                if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
+                    report.ms = at.since_ms(begun);
+                }
+                Ok(())
             }
         }
     }
@@ -244,7 +313,7 @@ impl Builder<'_> {
         tried: Tried,
         outcome: &Outcome,
     ) -> Result<(), FoldError> {
-        let Tried { task, spend, incidents } = tried;
+        let Tried { task, run, spend, incidents } = tried;
         let (mut worked, mut instead) = (None, None);
         match outcome {
             Outcome::Worked { output, truncated, ms, tool_calls } => {
@@ -272,6 +341,7 @@ impl Builder<'_> {
         }
         report.tasks.push(TaskReport {
             task,
+            run,
             agent,
             status: status_of(outcome).into(),
             failure: failure_of(outcome),
@@ -304,6 +374,7 @@ impl Builder<'_> {
             ms: 0,
             cost: Cost::default(),
             tasks: Vec::new(),
+            runs: Vec::new(),
         });
         self.rounds[round].steps = steps.collect();
         self.rounds[round].selection = Some(plan.selection);
@@ -321,12 +392,8 @@ impl Builder<'_> {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn reply(
-        mut self,
-        id: &RunId,
-        label: Label,
-        view: &RunView,
-    ) -> Result<v1::GetReply, FoldError> {
+    async fn built(mut self, label: Label, view: &RunView) -> Result<Built, FoldError> {
+        let id = self.id;
         let submitted_at = view.submitted_at;
         let answered = self.end.as_ref().and_then(|(end, _)| end.answer.as_ref());
         let answer = match answered {
@@ -351,9 +418,11 @@ impl Builder<'_> {
             let left = steps.filter(|step| matches!(step.status, "running" | "waiting"));
             left.for_each(|step| step.status = "not_done");
         }
+        let parent = (view.root != *id).then(|| id.parent()).flatten();
         let report = Report {
             id: id.clone(),
             object: "baton.run",
+            parent,
             status,
             reason: reason.clone(),
             model: label.model,
@@ -379,18 +448,19 @@ impl Builder<'_> {
             reasoning_tokens_out: 0,
         };
         let (reason_code, reason) = reason.as_ref().map(reason_words).unwrap_or_default();
-        Ok(v1::GetReply {
+        let reply = v1::GetReply {
             run: id.to_string(),
             status: status.into(),
             answer,
             truncated,
             usage: Some(usage),
-            report_json: crate::decide::encode(&report),
             reason,
             reason_code,
             tool_calls: tool_calls.into_iter().map(Into::into).collect(),
             shortfall: shortfall.map(str::to_owned),
-        })
+            ..v1::GetReply::default()
+        };
+        Ok(Built { report, orchestration: self.orchestration, reply })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     Conductor,
     ask::Ask,
+    children::with_itself,
     decide::{encode, kept, tasks},
     known::FoldError,
     plan::{policy, task_text},
@@ -41,11 +42,12 @@ impl v1::conductor_server::Conductor for Conductor {
         &self,
         request: Request<v1::SubmitRequest>,
     ) -> Result<Response<v1::SubmitReply>, Status> {
-        let traceparent = baton_proto::traceparent_of(&request).map(str::to_owned);
+        let traceparent = baton_proto::origin_of(&request).map(str::to_owned);
         let wire = request.into_inner();
         let key = wire.idempotency_key.clone();
         let ask = Ask::new(wire, &self.registry.settings())?;
         let tenant = ask.tenant.clone();
+        let whose = tenant.to_string();
         let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
         let (submission, events) = submission(id, self.clock.now(), ask, key, traceparent)?;
         let id = submission.run.clone();
@@ -60,6 +62,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
     }
@@ -77,12 +80,16 @@ impl v1::conductor_server::Conductor for Conductor {
             return Ok(Response::new(v1::PlanReply { plan_json }));
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
+        let pool = match ask.spec.recurses() {
+            true => with_itself(&ask.pool),
+            false => ask.pool.clone(),
+        };
         let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let question = Question {
             tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
-            pool: &ask.pool,
+            pool: &pool,
             limits: ask.limits,
             earlier: None,
             output_tokens_max: PLAN_TOKENS_MAX,
@@ -100,8 +107,7 @@ impl v1::conductor_server::Conductor for Conductor {
             Ok(Written::Stands) => return Err(Status::internal("a first answer cannot stand")),
             Err(unplanned) => return Err(no_plan(&unplanned)),
         };
-        let plan_json =
-            planned(&workflow, &ask.pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
+        let plan_json = planned(&workflow, &pool, &ask.limits, &ask, asked.spend, asked.repairs)?;
         Ok(Response::new(v1::PlanReply { plan_json }))
     }
 

@@ -1,24 +1,31 @@
 //! The spans of runs and plans.
 
 use crate::{
+    Conductor,
     ask::Label,
+    metrics,
     plan::Done,
     planning::{Asked, Unplanned, Written},
 };
-use baton_engine::{End, Outcome, PlanAssignment, Status};
+use baton_engine::{End, Event, Input, Outcome, PlanAssignment, Run, Status, StepState};
 use baton_ledger::{Leased, RunView, TaskSpan};
+use baton_registry::Kind;
 use baton_telemetry::{Span, SpanKey, SpanKind, TraceParent, Tracer, names};
-use baton_workflow::{AgentCard, Incident, TenantId};
+use baton_workflow::{AgentCard, AgentId, Incident, StepId, TenantId};
 
 /// A run that has ended: told by whoever decided so, from its submission on, by the
 /// ledger's clock.
-pub(crate) fn run(tracer: &Tracer, leased: &Leased, view: &RunView, end: &End) {
+pub(crate) fn run(conductor: &Conductor, leased: &Leased, view: &RunView, end: &End) {
+    let tracer = &conductor.tracer;
     if !tracer.is_on() {
         return;
     }
     let label: Option<Label> = serde_json::from_slice(&view.label).ok();
     let model = label.map_or_else(|| "baton".to_owned(), |label| label.model);
-    let mut span = tracer.run(leased.place(), format!("{} {model}", names::INVOKE_WORKFLOW));
+    let gateways = conductor.registry.members(Kind::Gateway);
+    let is_there = |name: &str| gateways.iter().any(|gateway| gateway.holder == name);
+    let name = format!("{} {model}", names::INVOKE_WORKFLOW);
+    let mut span = tracer.run(leased.place(), name, is_there);
     span.set(names::OPERATION, names::INVOKE_WORKFLOW);
     span.set(names::KIND, names::CHAIN);
     span.set(names::WORKFLOW, model);
@@ -26,13 +33,7 @@ pub(crate) fn run(tracer: &Tracer, leased: &Leased, view: &RunView, end: &End) {
     span.set(names::RUN, leased.task.run.as_str());
     span.set(names::ROOT, view.root.as_str());
     span.set(names::ROUNDS, end.rounds);
-    let status = match end.status {
-        Status::Completed => "completed",
-        Status::Incomplete => "incomplete",
-        Status::Failed => "failed",
-        Status::Cancelled => "cancelled",
-    };
-    span.set(names::STATUS, status);
+    span.set(names::STATUS, metrics::status(end.status));
     let reason = end.reason.code();
     span.set(names::REASON, reason.as_str());
     match end.status {
@@ -40,6 +41,68 @@ pub(crate) fn run(tracer: &Tracer, leased: &Leased, view: &RunView, end: &End) {
         Status::Completed | Status::Incomplete | Status::Cancelled => {}
     }
     span.finish_between(view.submitted_at, view.now);
+}
+
+/// An agent's try at a step that came to no outcome, because whoever held the task was lost.
+pub(crate) struct LostTry {
+    task: u32,
+    round: u16,
+    step: StepId,
+    agent: AgentId,
+    before: u16,
+}
+
+/// The tries that these events say are lost; to be looked for before they are applied.
+pub(crate) fn lost(run: &Run, events: &[Event]) -> Vec<LostTry> {
+    let lost = events.iter().filter_map(|event| match event {
+        Event::Heard { input: Input::Lost { task, .. } | Input::Interrupted { task, .. } } => {
+            Some(*task)
+        }
+        Event::Heard { .. }
+        | Event::Submitted { .. }
+        | Event::PlanAsked { .. }
+        | Event::Adopted { .. }
+        | Event::StepDispatched { .. }
+        | Event::ChildBegun { .. }
+        | Event::VerifyAsked { .. }
+        | Event::Ended { .. } => None,
+    });
+    lost.filter_map(|task| lost_try(run, task)).collect()
+}
+
+fn lost_try(run: &Run, task: u32) -> Option<LostTry> {
+    let round = run.current_round();
+    let (_, steps) = run.round(round)?;
+    (0..).zip(steps).find_map(|(step, state)| match state {
+        StepState::Running { task: running, agent, failed } if *running == task => {
+            let before = u16::try_from(failed.len()).unwrap_or(u16::MAX);
+            Some(LostTry { task, round, step: StepId(step), agent: agent.clone(), before })
+        }
+        StepState::Running { .. } | StepState::Waiting { .. } | StepState::Done { .. } => None,
+    })
+}
+
+/// Tells of tries that nobody else will tell of, once it is committed that they are over:
+/// whoever is asked next links to them.
+pub(crate) fn tell_lost(tracer: &Tracer, leased: &Leased, tenant: &TenantId, lost: Vec<LostTry>) {
+    if !tracer.is_on() {
+        return;
+    }
+    for LostTry { task, round, step, agent, before } in lost {
+        let key = SpanKey::Try { round, step, before };
+        let name = format!("{} {agent}", names::INVOKE_AGENT);
+        let mut span = tracer.lost(leased.place(), name, key);
+        span.set(names::OPERATION, names::INVOKE_AGENT);
+        span.set(names::KIND, names::AGENT_KIND);
+        span.set(names::AGENT, agent.as_str());
+        span.set(names::ROUND, round);
+        span.set(names::STEP, step.0);
+        span.set(names::TENANT, tenant.as_str());
+        span.set(names::RUN, leased.task.run.as_str());
+        span.set(names::ROOT, leased.root.as_str());
+        span.set(names::TASK, task);
+        span.finish();
+    }
 }
 
 /// An attempt at a plan begins; without an assignment where it cannot be read.

@@ -120,6 +120,9 @@ pub struct Answer {
     /// In which way it falls short of an answer, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortfall: Option<Shortfall>,
+    /// Whether it was never meant as the answer: what a step on the way to it gave.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 #[cfg(test)]

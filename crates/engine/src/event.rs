@@ -1,7 +1,7 @@
 //! What stands in a journal: what came in, and what was decided.
 
 use crate::{End, Plan, RunSpec, Shortfall};
-use baton_workflow::{AgentId, BodyRef, Incident, Resource, Spend, StepId, Verdict};
+use baton_workflow::{AgentId, BodyRef, Budget, Incident, Resource, Spend, StepId, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One entry of a run's journal. Adding a variant or an optional field keeps old
@@ -52,6 +52,17 @@ pub enum Event {
         /// The most that one call can consume.
         bound: Spend,
     },
+    /// A step was given to the Conductor itself: a child run carries it out.
+    ChildBegun {
+        /// The child's number, out of the same count as the tasks'.
+        child: u32,
+        /// Of this round.
+        round: u16,
+        /// The step.
+        step: StepId,
+        /// The child's part of what is left.
+        budget: Budget,
+    },
     /// A vote or a check was asked for.
     VerifyAsked {
         /// The task created.
@@ -82,6 +93,7 @@ impl Event {
             Self::Submitted { .. }
             | Self::Heard { .. }
             | Self::Adopted { .. }
+            | Self::ChildBegun { .. }
             | Self::Ended { .. } => None,
         }
     }
@@ -136,6 +148,15 @@ pub enum Input {
         key: String,
         /// What was said; none where the wait is over without a word.
         event: Option<String>,
+    },
+    /// A child run ended.
+    ChildEnded {
+        /// Which.
+        child: u32,
+        /// How.
+        end: Box<End>,
+        /// It and all below it consumed.
+        spend: Spend,
     },
     /// The run's time is over.
     DeadlinePassed,

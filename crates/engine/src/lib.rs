@@ -24,18 +24,26 @@
 //! Whatever else arrives in whatever stage changes nothing but the bill.
 
 mod afford;
+mod assign;
+mod checking;
+mod children;
+mod closing;
 mod decide;
 mod end;
 mod event;
+mod fold;
+mod planning;
 mod run;
 mod shortfall;
 mod spec;
 pub mod version;
+mod working;
 
-pub use decide::{
-    Assignment, Decision, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment,
-    WorkAssignment,
+pub use assign::{
+    Assignment, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment, WorkAssignment,
 };
+pub use children::ChildAssignment;
+pub use decide::Decision;
 pub use end::{Answer, End, Reason, Status};
 pub use event::{Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};

@@ -26,6 +26,16 @@ pub struct RunSpec {
     /// What whoever writes the answer must be able to do.
     #[serde(default = "text_alone", skip_serializing_if = "Abilities::is_nothing")]
     pub needs: Abilities,
+    /// Whether plans may name the Conductor itself, as long as the budget has depth.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recursion: bool,
+}
+
+impl RunSpec {
+    /// Whether a step of this run may be a workflow of its own.
+    pub fn recurses(&self) -> bool {
+        self.recursion && self.budget.depth > 0
+    }
 }
 
 fn text_alone() -> Abilities {

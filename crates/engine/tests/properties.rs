@@ -86,6 +86,7 @@ prop_compose! {
             },
             images: false,
             needs: Abilities { tools, structured_output: false },
+            recursion: false,
         }
     }
 }
@@ -162,12 +163,13 @@ impl World {
             Event::Submitted { .. }
             | Event::Heard { .. }
             | Event::Adopted { .. }
+            | Event::ChildBegun { .. }
             | Event::Ended { .. } => None,
         }
     }
 
     fn decide(&mut self) {
-        let Decision { events, tasks, withdraw, end } = self.run.decide(self.now);
+        let Decision { events, tasks, children: _, withdraw, end } = self.run.decide(self.now);
         let mut tasks: BTreeMap<_, _> = tasks.into_iter().collect();
         for event in events {
             if let Event::StepDispatched { task, round, step, .. } = &event {
@@ -261,7 +263,8 @@ impl World {
                     Input::Outcome { task, .. }
                     | Input::Lost { task, .. }
                     | Input::Interrupted { task, .. } => self.pending.contains_key(task),
-                    Input::DeadlinePassed
+                    Input::ChildEnded { .. }
+                    | Input::DeadlinePassed
                     | Input::CancelAsked { .. }
                     | Input::AgentsRemoved { .. }
                     | Input::Signalled { .. } => false,

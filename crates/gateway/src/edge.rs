@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use baton_codes::ApiCode;
+use baton_telemetry::Origin;
 use baton_workflow::TenantId;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -33,7 +34,7 @@ pub(crate) struct Caller {
     /// `req_…`, unique.
     pub(crate) request: String,
     /// The trace that the request is part of, if any.
-    pub(crate) traceparent: Option<String>,
+    pub(crate) origin: Option<Origin>,
 }
 
 /// The name of a request, for handlers.
@@ -105,7 +106,7 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit,
         tenant,
         operator,
         request: id.unwrap_or_default(),
-        traceparent: span::context_of(request),
+        origin: span::origin_of(request),
     };
     request.extensions_mut().insert(caller);
     Ok(room)

@@ -6,26 +6,28 @@ use crate::{
     configuration,
     edge::{Caller, admitted, named, no_method, no_route, panicked, read_body},
     error::ApiError,
-    limits::{DRAIN, PLAN_TIMEOUT, REQUESTS_MAX},
+    limits::{DRAIN, NOTICE, PLAN_TIMEOUT, REQUESTS_MAX},
+    metrics::HttpMetrics,
     models,
     peers::{Conductor, Peers},
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance},
     runs::{self, json_response},
-    span::spanned,
+    span::{Telemetry, told},
     status,
 };
 use axum::{
     Extension, Json, Router,
     body::Body,
-    extract::State,
-    http::HeaderMap,
-    middleware::{from_fn, from_fn_with_state},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header::CONNECTION},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use baton_proto::Dialer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -35,8 +37,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// The HTTP surface of a cluster.
 pub struct Gateway {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) notice: Duration,
     pub(crate) drain: Duration,
-    pub(crate) tracer: Tracer,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What every handler has.
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Semaphore>,
     /// Work that outlives its request.
     pub(crate) tasks: TaskTracker,
+    /// No new requests are to be sent here; those that come are served.
+    pub(crate) unready: CancellationToken,
     /// No new requests.
     pub(crate) stopping: CancellationToken,
     /// No old ones either.
@@ -63,8 +68,17 @@ impl Gateway {
         registry: Arc<dyn Registry>,
         strategies: &[&'static str],
     ) -> Result<Self, Vec<KeyError>> {
+        Self::dialing(registry, strategies, Dialer::default())
+    }
+
+    /// The same, where the other services are reached in this way.
+    pub fn dialing(
+        registry: Arc<dyn Registry>,
+        strategies: &[&'static str],
+        dialer: Dialer,
+    ) -> Result<Self, Vec<KeyError>> {
         let doors = Doorkeeper::new(&registry.configuration())?;
-        let peers = Arc::new(Peers::new(registry.clone()));
+        let peers = Arc::new(Peers::new(registry.clone(), dialer));
         let tasks = TaskTracker::new();
         let shared = Shared {
             registry,
@@ -74,15 +88,30 @@ impl Gateway {
             peers,
             room: Arc::new(Semaphore::new(REQUESTS_MAX)),
             tasks,
+            unready: CancellationToken::new(),
             stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), drain: DRAIN, tracer: Tracer::off() })
+        let telemetry = Telemetry::default();
+        Ok(Self { shared: Arc::new(shared), notice: NOTICE, drain: DRAIN, telemetry })
     }
 
     /// The same, with a span of every request that asks for work.
     pub fn traced(mut self, tracer: Tracer) -> Self {
-        self.tracer = tracer;
+        self.telemetry.tracer = tracer;
+        self
+    }
+
+    /// The same, counting among the metrics of the process.
+    pub fn measured(mut self, metrics: &Metrics) -> Self {
+        self.telemetry.metrics = HttpMetrics::of(metrics);
+        self
+    }
+
+    /// How long it goes on serving once it is told to stop and `/readyz` says so, so that
+    /// load balancers notice before a connection is refused; not at all if not set.
+    pub fn notice(mut self, notice: Duration) -> Self {
+        self.notice = notice;
         self
     }
 
@@ -114,7 +143,8 @@ impl Gateway {
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(from_fn_with_state(self.tracer.clone(), spanned))
+            .layer(from_fn_with_state(self.telemetry.clone(), told))
+            .layer(from_fn_with_state(shared.clone(), leaving))
             .layer(from_fn(named))
             .with_state(shared.clone())
     }
@@ -169,9 +199,18 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     Json(json!({ "status": "ok", "configuration": configuration })).into_response()
 }
 
+/// A connection that is kept open would break under its next request once this stops.
+async fn leaving(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if shared.unready.is_cancelled() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// Requests can be taken.
 async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
-    if shared.stopping.is_cancelled() {
+    if shared.unready.is_cancelled() {
         return Err(ApiError::stopping());
     }
     if !shared.peers.has_conductor() {

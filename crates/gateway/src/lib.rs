@@ -18,6 +18,7 @@ mod edge;
 mod error;
 mod gateway;
 mod limits;
+mod metrics;
 mod models;
 mod peers;
 mod reply;
@@ -32,3 +33,4 @@ mod status;
 
 pub use auth::{KeyError, check_keys};
 pub use gateway::Gateway;
+pub use metrics::METRICS;

@@ -42,13 +42,6 @@ pub(crate) const REQUESTS_MAX: usize = 4096;
 /// When to come again after that.
 pub(crate) const REQUESTS_RETRY: Duration = Duration::from_secs(1);
 
-/// Time for a connection to another service.
-pub(crate) const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a connection to another service is tried while calls wait on it, so that a
-/// peer that stands still is noticed.
-pub(crate) const PEER_PING_EVERY: Duration = Duration::from_secs(1);
-/// How long the answer may take: a busy machine is no dead one.
-pub(crate) const PEER_PING_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a member that did not answer is asked last: until the registry knows better.
 pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);
 /// Connections to other services that are kept.
@@ -103,6 +96,9 @@ pub(crate) const STATUS_WORKER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a reason for cancelling.
 pub(crate) const REASON_CHARS_MAX: usize = 512;
 
+/// Time between telling load balancers that nothing new is to be sent here and taking
+/// nothing new, unless another is set: none, where nobody asks.
+pub(crate) const NOTICE: Duration = Duration::ZERO;
 /// Time that requests under way get to end after the gateway was told to stop, unless
 /// another is set: well within Kubernetes' 30 s.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);

@@ -2,13 +2,10 @@
 
 use crate::{
     error::ApiError,
-    limits::{
-        CALL_RETRY_PAUSE, CALL_TRIES_MAX, PEER_CONNECT_TIMEOUT, PEER_PING_EVERY,
-        PEER_PING_PATIENCE, PEERS_MAX, SILENT_FOR,
-    },
+    limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CALL_TRIES_MAX, PEERS_MAX, SILENT_FOR},
 };
 use baton_proto::{
-    MESSAGE_BYTES_MAX,
+    Bounded, Deadline, Dialer, MESSAGE_BYTES_MAX,
     v1::{conductor_client::ConductorClient, worker_agent_client::WorkerAgentClient},
 };
 use baton_registry::{Kind, Member, Registry};
@@ -22,17 +19,15 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Response, Status, transport::Channel};
 
-pub(crate) type Conductor = ConductorClient<Channel>;
-pub(crate) type WorkerAgent = WorkerAgentClient<Channel>;
+pub(crate) type Conductor = ConductorClient<Bounded>;
+pub(crate) type WorkerAgent = WorkerAgentClient<Bounded>;
 
 /// The services behind the gateway, as the registry knows them.
 pub(crate) struct Peers {
     registry: Arc<dyn Registry>,
+    dialer: Dialer,
     channels: Mutex<HashMap<String, Channel>>,
     /// Addresses that did not answer, until when they are asked last: the registry learns of
     /// a death later than whoever calls.
@@ -42,9 +37,10 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn new(registry: Arc<dyn Registry>) -> Self {
+    pub(crate) fn new(registry: Arc<dyn Registry>, dialer: Dialer) -> Self {
         Self {
             registry,
+            dialer,
             channels: Mutex::default(),
             silent: Mutex::default(),
             turn: AtomicUsize::new(0),
@@ -71,7 +67,7 @@ impl Peers {
             if attempt > 0 {
                 tokio::time::sleep(CALL_RETRY_PAUSE).await;
             }
-            let Some((address, conductor)) = self.conductor() else { continue };
+            let Some((address, conductor)) = self.conductor(timeout) else { continue };
             match tokio::time::timeout(timeout, call(conductor)).await {
                 Ok(Ok(reply)) => return Ok(reply.into_inner()),
                 Ok(Err(status)) if is_away(&status) => {
@@ -90,10 +86,10 @@ impl Peers {
         Err(last)
     }
 
-    fn conductor(&self) -> Option<(String, Conductor)> {
+    fn conductor(&self, timeout: Duration) -> Option<(String, Conductor)> {
         let members = self.in_turn(self.registry.members(Kind::Conductor));
         let (address, channel) = members.into_iter().next()?;
-        let conductor = ConductorClient::new(channel)
+        let conductor = ConductorClient::with_interceptor(channel, Deadline(timeout))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         Some((address, conductor))
@@ -129,12 +125,18 @@ impl Peers {
         channels.map(worker_agent).collect()
     }
 
-    /// Channels to members, by their addresses: the one whose turn it is first, those that
-    /// did not answer lately last.
+    /// Channels to members, by their addresses: of the two whose turn it is, the one with
+    /// less to do first, which spreads nearly as well as knowing everything, and never sends
+    /// everybody to the one that was idle a moment ago; those that did not answer lately last.
     fn in_turn(&self, mut members: Vec<Member>) -> Vec<(String, Channel)> {
         if !members.is_empty() {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed) % members.len();
             members.rotate_left(turn);
+        }
+        if let [first, second, ..] = members.as_mut_slice()
+            && is_busier(first, second)
+        {
+            std::mem::swap(first, second);
         }
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let now = Instant::now();
@@ -152,10 +154,10 @@ impl Peers {
         if let Some(channel) = channels.get(address) {
             return Some(channel.clone());
         }
-        let endpoint = match Endpoint::from_shared(address.to_owned()) {
-            Ok(endpoint) => endpoint,
+        let channel = match self.dialer.channel(address) {
+            Ok(channel) => channel,
             Err(error) => {
-                tracing::error!(address, %error, "a member has an address that is none");
+                tracing::error!(%error, "a member cannot be called");
                 return None;
             }
         };
@@ -163,19 +165,19 @@ impl Peers {
         if channels.len() >= PEERS_MAX {
             channels.clear();
         }
-        let channel = endpoint
-            .connect_timeout(PEER_CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(PEER_PING_EVERY)
-            .keep_alive_timeout(PEER_PING_PATIENCE)
-            .tcp_nodelay(true)
-            .connect_lazy();
         channels.insert(address.to_owned(), channel.clone());
         Some(channel)
     }
 }
 
+/// Whether the first holds more of what it can hold.
+fn is_busier(first: &Member, second: &Member) -> bool {
+    let part = |member: &Member| f64::from(member.load) / f64::from(member.capacity.max(1));
+    part(first) > part(second)
+}
+
 fn worker_agent(channel: Channel) -> WorkerAgent {
-    WorkerAgentClient::new(channel)
+    WorkerAgentClient::with_interceptor(channel, Deadline(CALL_TIMEOUT))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }

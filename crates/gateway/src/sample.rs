@@ -32,6 +32,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         judge: None,
         hedge: None,
         single_flight: false,
+        recursion: true,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),

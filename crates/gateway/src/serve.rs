@@ -3,11 +3,16 @@
 use crate::{Gateway, limits::CUT};
 use axum::serve::ListenerExt;
 use std::{future::IntoFuture, io};
-use tokio::{net::TcpListener, pin, time::timeout};
+use tokio::{
+    net::TcpListener,
+    pin,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 impl Gateway {
-    /// Serves this listener until `stop`: then takes nothing new, lets what is under way
+    /// Serves this listener until `stop`: then says that it is not ready, serves for the time
+    /// of notice all the same, takes nothing new, lets what is under way
     /// end within the drain limit, cuts the rest (whose runs go on), and makes sure that runs whose
     /// clients left are cancelled before it returns.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
@@ -24,7 +29,11 @@ impl Gateway {
         pin!(served);
         tokio::select! {
             result = &mut served => return result,
-            () = stop.cancelled() => stopping.cancel(),
+            () = stop.cancelled() => self.shared.unready.cancel(),
+        }
+        tokio::select! {
+            result = &mut served => return result,
+            () = sleep(self.notice) => stopping.cancel(),
         }
         let drained = match timeout(self.drain, &mut served).await {
             Ok(result) => result,

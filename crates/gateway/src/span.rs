@@ -1,9 +1,12 @@
-//! The span of a request: from its arrival to the last byte of the answer.
+//! What is told of a request, from its arrival to the last byte of the answer.
 //!
-//! Requests that ask for work have one, and those that only look have none: `baton top`
+//! Requests that ask for work have a span, and those that only look have none: `baton top`
 //! looks every second.
 
-use crate::edge::{RequestId, is_event_stream};
+use crate::{
+    edge::{RequestId, is_event_stream},
+    metrics::HttpMetrics,
+};
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
@@ -11,44 +14,63 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use baton_telemetry::{Span, SpanKind, TraceParent, Tracer, names};
+use baton_telemetry::{Metrics, Origin, Span, SpanKind, TraceParent, Tracer, names};
 use baton_workflow::TenantId;
 use futures::StreamExt as _;
+
+/// What paths that do not exist are counted as.
+const NO_ROUTE: &str = "none";
 
 /// The run that a response tells of.
 #[derive(Debug, Clone)]
 pub(crate) struct RunOf(pub(crate) String);
 
-/// Opens the span of a request, and ends it with the response's last byte.
-pub(crate) async fn spanned(
-    State(tracer): State<Tracer>,
+/// Where requests are told of.
+#[derive(Clone)]
+pub(crate) struct Telemetry {
+    pub(crate) tracer: Tracer,
+    pub(crate) metrics: HttpMetrics,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { tracer: Tracer::off(), metrics: HttpMetrics::of(&Metrics::default()) }
+    }
+}
+
+/// Counts every request, and opens the span of one that asks for work; both end with the
+/// last byte of the response.
+pub(crate) async fn told(
+    State(Telemetry { tracer, metrics }): State<Telemetry>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !tracer.is_on() || request.method() != Method::POST {
-        return next.run(request).await;
-    }
-    let mut span = open(&tracer, &request);
-    if let Some(context) = span.context() {
-        request.extensions_mut().insert(context);
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let mut answering = metrics.begin(route.unwrap_or(NO_ROUTE));
+    let traced = tracer.is_on() && request.method() == Method::POST;
+    let mut span = if traced { open(&tracer, &request) } else { Span::default() };
+    if let Some(trace) = span.context() {
+        let above = given(request.headers()).map(TraceParent::span_id);
+        let edge = tracer.instance().map(str::to_owned);
+        request.extensions_mut().insert(Origin { trace, above, edge });
     }
     let response = next.run(request).await;
-    if !span.is_open() {
-        return response;
-    }
+    answering.status = Some(response.status().as_u16());
     answered(&mut span, &response);
     if !is_event_stream(&response) {
+        answering.whole = true;
         span.finish();
         return response;
     }
-    // Dropped in the middle where the client leaves: then it ends as abandoned.
-    let mut span = Some(span);
+    // Dropped in the middle where the client leaves: then both end as broken off.
+    let mut held = Some((span, answering));
     response.map(|body| {
         let rest = body.into_data_stream().map(Some).chain(futures::stream::iter([None]));
         Body::from_stream(rest.filter_map(move |part| {
             if part.is_none()
-                && let Some(span) = span.take()
+                && let Some((span, mut answering)) = held.take()
             {
+                answering.whole = true;
                 span.finish();
             }
             std::future::ready(part)
@@ -73,6 +95,9 @@ fn open(tracer: &Tracer, request: &Request) -> Span {
 }
 
 fn answered(span: &mut Span, response: &Response) {
+    if !span.is_open() {
+        return;
+    }
     let status = response.status();
     span.set(names::HTTP_STATUS, status.as_u16());
     let tenant = response.extensions().get::<TenantId>().map(TenantId::as_str);
@@ -90,7 +115,8 @@ fn given(headers: &HeaderMap) -> Option<TraceParent> {
 }
 
 /// What a request hands on: its own span, or the caller's where it has none.
-pub(crate) fn context_of(request: &Request) -> Option<String> {
-    let own = request.extensions().get::<TraceParent>().copied();
-    own.or_else(|| given(request.headers())).map(|context| context.to_string())
+pub(crate) fn origin_of(request: &Request) -> Option<Origin> {
+    let own = request.extensions().get::<Origin>().cloned();
+    let caller = || given(request.headers());
+    own.or_else(|| caller().map(|trace| Origin { trace, above: None, edge: None }))
 }

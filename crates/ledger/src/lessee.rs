@@ -22,17 +22,19 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Time between heartbeats: several may be lost, and a cancellation is heard soon.
-const BEAT_MS: u64 = LeaseTerms::USUAL.beat_ms();
+/// Most time between heartbeats: several may be lost, and a cancellation is heard soon.
+const BEAT_MS_MAX: u64 = 1_000;
 /// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
 /// that did not come.
-pub const SILENT_MS: u64 = 2 * BEAT_MS;
+pub const SILENT_MS: u64 = 2 * BEAT_MS_MAX;
 /// How long one request for tasks waits.
 const WAIT_MS: u64 = 10_000;
 /// First and longest pause after the ledger did not answer.
 const PAUSE_MS: (u64, u64) = (50, 2_000);
 /// How long handlers may go on after the process was told to stop.
 const DRAIN_MS: u64 = 10_000;
+/// How long handing back may take: a ledger that is away then ends the leases itself.
+const HAND_BACK_MS: u64 = 2_000;
 
 /// How long leases last, and what follows from it. The same for everybody who shares a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl LeaseTerms {
 
     /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
     const fn beat_ms(self) -> u64 {
-        self.ttl_ms / 12
+        if self.ttl_ms / 12 < BEAT_MS_MAX { self.ttl_ms / 12 } else { BEAT_MS_MAX }
     }
 
     /// For how long a holder trusts in its lease by its own clock: it stops itself before
@@ -268,6 +270,26 @@ async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: Cancellation
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }
         }
+    }
+}
+
+/// Hands back at once what this holder holds, also what it was given in the very moment in
+/// which it stopped: others need not wait for leases to end. For a holder all of whose
+/// [`Lessee::run`] have ended, so that nothing is carried out any more.
+pub async fn hand_back(ledger: &dyn Ledger, holder: &str) {
+    let handing = async {
+        loop {
+            match ledger.reap(holder, 0).await {
+                Ok(done) if done.more => {}
+                Ok(done) => return Ok(done),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_millis(HAND_BACK_MS), handing).await {
+        Ok(Ok(done)) => tracing::debug!(holder, leases = done.leases, "work was handed back"),
+        Ok(Err(error)) => tracing::warn!(holder, %error, "work is left until its leases end"),
+        Err(_elapsed) => tracing::warn!(holder, "work is left until its leases end"),
     }
 }
 

@@ -49,10 +49,11 @@ impl TaskSpan {
         facts(&mut span, attempt);
         if attempt > 1 {
             let (task, last) = (leased.task.number, attempt - 1);
-            let mut lost = tracer.lost(leased.place(), name(), task, last);
+            let key = SpanKey::Lost { task, attempt: last };
+            let mut lost = tracer.lost(leased.place(), name(), key);
             facts(&mut lost, last);
             lost.finish();
-            span.link(&run, SpanKey::Lost { task, attempt: last }, "last_attempt");
+            span.link(&run, key, "last_attempt");
         }
         Self { span, run }
     }

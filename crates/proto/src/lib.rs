@@ -5,12 +5,14 @@
 
 mod chat;
 mod detail;
+mod dial;
 mod tools;
 mod trace;
 
 pub use chat::WireError;
 pub use detail::{detail_of, status};
-pub use trace::{TRACEPARENT, traceparent_of};
+pub use dial::{Bounded, Deadline, DialError, Dialer};
+pub use trace::{ORIGIN, TRACEPARENT, origin_of, traceparent_of};
 
 /// The generated types, clients and servers of `proto/baton/v1`.
 #[allow(

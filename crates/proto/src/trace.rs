@@ -5,6 +5,15 @@ use tonic::Request;
 /// The metadata's key.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// The key of what is to be kept with a run in its place: the same with more behind it.
+pub const ORIGIN: &str = "baton-origin";
+
+/// Where a run comes from, as whoever submits it says.
+pub fn origin_of<T>(request: &Request<T>) -> Option<&str> {
+    let origin = request.metadata().get(ORIGIN).and_then(|value| value.to_str().ok());
+    origin.or_else(|| traceparent_of(request))
+}
+
 /// The trace that a request belongs to, as whoever asks says it.
 pub fn traceparent_of<T>(request: &Request<T>) -> Option<&str> {
     request.metadata().get(TRACEPARENT)?.to_str().ok()

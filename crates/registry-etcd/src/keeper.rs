@@ -25,9 +25,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Pauses between attempts to reach an etcd that is away: doubled from the first to the
-/// last, with chance in them, so that not all processes come at once when it is back.
+/// last, and each up to twice as long by chance, so that not all processes come at once when
+/// it is back.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Whether etcd can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

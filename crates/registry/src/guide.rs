@@ -28,6 +28,7 @@ fn the_full_example_is_a_configuration_and_its_defaults_are_the_defaults() {
     assert_eq!(breaker, Some(baton_workflow::BreakerTerms::default()));
     assert_eq!(settings.hedge, Some(baton_workflow::HedgeTerms::default()));
     assert!(!settings.single_flight);
+    assert!(settings.recursion);
     assert_eq!(settings.pool.agents()[1].concurrency, 8);
     assert_eq!(settings.fallback.name, "reflect");
     assert_eq!(settings.judge.unwrap().as_str(), "gpt-large");

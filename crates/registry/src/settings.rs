@@ -34,6 +34,9 @@ pub struct Settings {
     /// Whether identical calls of a tenant to the policy, under way at the same time in
     /// one process, are made once.
     pub single_flight: bool,
+    /// Whether a policy that is a model may name the Conductor itself as an agent, as far
+    /// as the budget's depth goes.
+    pub recursion: bool,
     /// Bounds on plans.
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
@@ -54,6 +57,9 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Folder of the ledger.
     pub data: PathBuf,
+    /// Where the process shows its metrics, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Default for ServerSettings {
@@ -62,6 +68,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8484)),
             data: PathBuf::from("baton-data"),
+            metrics_listen: None,
         }
     }
 }
@@ -266,6 +273,7 @@ pub fn settings_for(
         judge: None,
         hedge: None,
         single_flight: false,
+        recursion: true,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),

@@ -14,6 +14,8 @@ use crate::{
 /// What a prompt says to a Conductor.
 pub(crate) struct Brief {
     agents: Vec<Agent>,
+    /// The number of the Conductor itself, where it is offered.
+    itself: Option<usize>,
     family: Option<crate::Family>,
     question_bytes: usize,
     repair: bool,
@@ -45,6 +47,8 @@ const EARLIER: &str = "# Round ";
 const FOUND: &str = "What was found when it was checked";
 /// The word by which a prompt sends a plan back.
 const COMPLAINT: &str = "complaint";
+/// How the line of an agent begins that is the Conductor itself.
+const ITSELF: &str = " (baton)";
 /// How far off the length of a question is read, in bytes (one standard deviation).
 const LENGTH_NOISE_BYTES: f64 = 40.0;
 
@@ -62,7 +66,10 @@ impl Brief {
         // Whoever asks for a workflow lists the agents in the standing instructions, where
         // no user can write.
         let system = agents(messages.iter().filter(|said| said.speaker == Speaker::System));
-        let agents = if system.is_empty() { agents(messages.iter()) } else { system };
+        let mut agents = if system.is_empty() { agents(messages.iter()) } else { system };
+        let itself = agents.iter().find(|agent| agent.description.starts_with(ITSELF));
+        let itself = itself.map(|agent| agent.number);
+        agents.retain(|agent| Some(agent.number) != itself);
         if agents.is_empty() {
             return None;
         }
@@ -75,7 +82,7 @@ impl Brief {
             (true, false) => Round::Again,
             (true, true) => Round::Rejected,
         };
-        Some(Self { agents, family, question_bytes, repair, form, round })
+        Some(Self { agents, itself, family, question_bytes, repair, form, round })
     }
 
     /// The reply.
@@ -101,11 +108,29 @@ impl Brief {
         let hard = length > parameters.hard_bytes as f64 || self.round == Round::Rejected;
         let shape = Shape::draw(hard, draws);
         let agents = shape.steps().iter().map(|_| self.agent(parameters.reads_strengths, draws));
-        let lists = Lists::new(agents.collect(), shape, self.form);
+        let mut agents: Vec<usize> = agents.collect();
+        if let Some(itself) = self.itself
+            && hard
+            && draws.chance(parameters.recursion_rate)
+            && let Some(solving) = shape.solving().and_then(|step| agents.get_mut(step))
+        {
+            *solving = itself;
+        }
+        let lists = Lists::new(agents, shape, self.form);
         if !malformed {
             return lists.clean();
         }
         if draws.chance(0.5) { lists.dirty(draws) } else { lists.wrong(draws) }
+    }
+
+    /// The plan that names the Conductor itself whenever it may.
+    pub(crate) fn recursive_plan(&self) -> String {
+        let last = self.agents.last().map_or(0, |agent| agent.number);
+        let (agents, shape) = match self.itself {
+            Some(itself) => (vec![last, itself], Shape::PLANNED),
+            None => (vec![last], Shape::ONE),
+        };
+        Lists::new(agents, shape, self.form).clean()
     }
 
     /// Anybody, or somebody whose description names what the question is about.
@@ -179,6 +204,31 @@ mod tests {
         assert!(brief(&question, "\nComplaints: step 3").unwrap().repair);
         let said = [Said { speaker: Speaker::User, text: question }];
         assert!(Brief::find(&said, None).is_none());
+    }
+
+    #[test]
+    fn the_conductor_itself_is_named_where_it_is_offered() {
+        let question = generate(Family::Program, Difficulty::ALL[4], 0).prompt;
+        let offered = "\n- Model 3 (baton): leads a team of its own";
+        let found = brief(&question, offered).unwrap();
+        assert_eq!(found.itself, Some(3));
+        assert_eq!(found.agents.len(), 3, "it is no agent like the others");
+        assert!(found.recursive_plan().contains("model_id = [2, 3]"), "{}", found.recursive_plan());
+        let parameters = Parameters::built_in();
+        let conductor = parameters.conductor();
+        let named = |brief: &Brief| {
+            let plans = (0..200).map(|seed| {
+                let mut draws = Draws::of(&["test", &seed.to_string()]);
+                brief.plan(conductor, Some(0.0), &mut draws)
+            });
+            let agents = plans.map(|plan| plan.split("subtasks").next().unwrap().to_owned());
+            agents.filter(|agents| agents.contains('3')).count()
+        };
+        let share = named(&found) as f64 / 200.0;
+        assert!((share - conductor.recursion_rate).abs() < 0.1, "{share}");
+        let alone = brief(&question, "").unwrap();
+        assert_eq!((alone.itself, named(&alone)), (None, 0));
+        assert!(alone.recursive_plan().contains("model_id = [2]"));
     }
 
     #[test]

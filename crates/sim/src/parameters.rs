@@ -10,14 +10,14 @@ use std::sync::{Arc, LazyLock};
 
 use form::Form;
 pub(crate) use form::{
-    Cache, Conductor, Echo, FamilyForm, Help, Lasting, Mistakes, Model, Role, Roles,
+    Cache, Conductor, Echo, FamilyForm, Help, Lasting, Mistakes, Model, Recursive, Role, Roles,
 };
 use skill::Skills;
 
 /// The file that is compiled in.
 const BUILT_IN: &str = include_str!("../parameters.toml");
 /// Version of the file's form that this code reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The provider's name on the cards.
 const PROVIDER: &str = "sim";
 /// How much of the hash stands in reports, in characters.
@@ -149,6 +149,10 @@ impl Parameters {
         &self.form.conductor
     }
 
+    pub(crate) fn recursive(&self) -> &Recursive {
+        &self.form.recursive
+    }
+
     pub(crate) fn echo(&self) -> &Echo {
         &self.form.echo
     }
@@ -166,7 +170,7 @@ mod tests {
             names,
             ["sim-swift", "sim-arith", "sim-search", "sim-coder", "sim-sage", "sim-critic"]
         );
-        assert_eq!(parameters.cards_all().len(), 8);
+        assert_eq!(parameters.cards_all().len(), 9);
         assert_eq!(parameters.hash().len(), 64);
         assert!(parameters.hash().starts_with(parameters.short_hash()));
     }
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn all_that_makes_no_sense_is_told_at_once() {
         let said = complaints(&[
-            ("version = 2", "version = 3"),
+            ("version = 3", "version = 2"),
             ("[0.95, 0.85", "[1.95, 0.85"),
             ("model = \"sim-null\"", "model = \"x\""),
             ("stray = 0.25", "stray = -1.0"),
@@ -203,7 +207,7 @@ mod tests {
             ("herd_wrong = -1.2", "herd_wrong = 1.2"),
         ]);
         for part in [
-            "version is 3: expected 2",
+            "version is 2: expected 3",
             "model sim-swift: skill.arithmetic is 1.95 at difficulty 1: expected 0 to 1",
             "[echo] there is no model \"x\"",
             "[mistakes] stray is -1: expected 0 to 1",

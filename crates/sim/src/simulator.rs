@@ -219,9 +219,13 @@ impl Simulator {
         }
         let prompt_hash = ask.hash();
         let reading = Reading::of(&ask.messages);
-        if model.name == parameters.conductor().model
+        let plans = [&parameters.conductor().model, &parameters.recursive().model];
+        if plans.contains(&&model.name)
             && let Some(brief) = conductor::Brief::find(&ask.messages, reading.problem.as_ref())
         {
+            if model.name == parameters.recursive().model {
+                return brief.recursive_plan();
+            }
             let mut draws = Draws::of(&["workflow", &self.seed, &prompt_hash]);
             return brief.plan(parameters.conductor(), self.options.malformed_rate, &mut draws);
         }

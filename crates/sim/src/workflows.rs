@@ -36,8 +36,6 @@ pub(crate) enum Form {
     Json,
 }
 
-const ONE: Shape = Shape(&[(SOLVE, Sees::Nothing)]);
-const PLANNED: Shape = Shape(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 const CHECKED: Shape = Shape(&[(SOLVE, Sees::Nothing), (CHECK, Sees::Everything)]);
 const MERGED: Shape =
     Shape(&[(SOLVE, Sees::Nothing), (SOLVE_AGAIN, Sees::Nothing), (MERGE, Sees::These(&[0, 1]))]);
@@ -55,13 +53,17 @@ const WIDE: Shape = Shape(&[
 impl Shape {
     /// No step: the earlier answer stands.
     pub(crate) const NONE: Self = Self(&[]);
+    /// One step.
+    pub(crate) const ONE: Self = Self(&[(SOLVE, Sees::Nothing)]);
+    /// A plan, and a step that follows it.
+    pub(crate) const PLANNED: Self = Self(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 
     /// Easy questions mostly get one step; hard ones a mixture.
     pub(crate) fn draw(hard: bool, draws: &mut Draws) -> Self {
         let weighted: &[(f64, Self)] = if hard {
             &[
-                (0.10, ONE),
-                (0.25, PLANNED),
+                (0.10, Self::ONE),
+                (0.25, Self::PLANNED),
                 (0.20, CHECKED),
                 (0.15, MERGED),
                 (0.15, PLANNED_CHECKED),
@@ -69,14 +71,20 @@ impl Shape {
                 (0.05, WIDE),
             ]
         } else {
-            &[(0.75, ONE), (0.15, CHECKED), (0.10, PLANNED)]
+            &[(0.75, Self::ONE), (0.15, CHECKED), (0.10, Self::PLANNED)]
         };
         let mut left = draws.unit();
         let found = weighted.iter().find(|(weight, _)| {
             left -= weight;
             left < 0.0
         });
-        found.map_or(ONE, |(_, shape)| Self(shape.0))
+        found.map_or(Self::ONE, |(_, shape)| Self(shape.0))
+    }
+
+    /// The first step that solves the question.
+    pub(crate) fn solving(&self) -> Option<usize> {
+        let solves = [SOLVE, SOLVE_AGAIN, FOLLOW];
+        self.0.iter().position(|(subtask, _)| solves.contains(subtask))
     }
 
     pub(crate) fn steps(&self) -> &'static [StepShape] {

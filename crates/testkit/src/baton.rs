@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 27] = [
+pub const VARIABLES: [&str; 28] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
@@ -38,6 +38,7 @@ pub const VARIABLES: [&str; 27] = [
     "BATON_ETCD_PASSWORD",
     "BATON_ETCD_PASSWORD_FILE",
     "BATON_ETCD_USER",
+    "BATON_GRPC_LISTEN",
     "BATON_LEASE_MS",
     "BATON_LOG",
     "BATON_MODELS",
@@ -159,6 +160,14 @@ impl Baton {
         Self::spawn(command, None)
     }
 
+    /// Any `baton serve`, once it has said where it listens.
+    ///
+    /// # Errors
+    /// When it ends instead, with what it said.
+    pub fn serve(command: Command) -> Result<Self> {
+        Self::spawn(command, None)
+    }
+
     /// Any `baton up`, ready to be asked.
     ///
     /// # Errors
@@ -191,8 +200,16 @@ impl Baton {
     }
 
     fn ready(mut self) -> Result<Self> {
-        self.until("be ready", |baton| answers(baton.address, "/readyz").then_some(()))?;
+        self.until_ready()?;
         Ok(self)
+    }
+
+    /// Waits until the HTTP endpoint takes requests.
+    ///
+    /// # Errors
+    /// When it ends instead, with what it said.
+    pub fn until_ready(&mut self) -> Result<()> {
+        self.until("be ready", |baton| answers(baton.address, "/readyz").then_some(()))
     }
 
     /// Looks again and again, as long as the process runs.
@@ -215,6 +232,11 @@ impl Baton {
             }
             sleep(LOOK_AGAIN);
         }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens.
@@ -314,13 +336,14 @@ fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
     text.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The address in the greeting of `up` and `sim`.
+/// The address in the greeting of `up`, `serve` and `sim`.
 fn announced(stderr: &str) -> Option<SocketAddr> {
     let greeting = stderr.lines().find_map(|line| {
-        let place = ["listens on http://", "models on http://"];
+        let place = ["listens on http", "models on http"];
         place.iter().find_map(|words| line.split_once(words).map(|(_, rest)| rest))
     })?;
-    greeting.split_once("/v1")?.0.parse().ok()
+    let place = greeting.split_once("://")?.1;
+    place.split(|char: char| char == '/' || char.is_whitespace()).next()?.parse().ok()
 }
 
 /// Whether a GET is answered with 200.

@@ -142,14 +142,34 @@ impl EtcdServer {
         self.post("/v3/auth/enable", "{}").await
     }
 
+    /// Has the server forget the tokens of a user, as it does with old ones: by giving it
+    /// the password that it has.
+    pub async fn forget_tokens(&mut self, user: &str, password: &str) -> Result<()> {
+        let root = format!(r#"{{"name":"root","password":"{password}"}}"#);
+        let answer = self.post_as("", "/v3/auth/authenticate", &root).await?;
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(body)?;
+        let token = body["token"].as_str().unwrap_or_default();
+        let words = format!(r#"{{"name":"{user}","password":"{password}"}}"#);
+        self.post_as(token, "/v3/auth/user/changepw", &words).await.map(drop)
+    }
+
     async fn post(&self, path: &str, words: &str) -> Result<()> {
+        self.post_as("", path, words).await.map(drop)
+    }
+
+    async fn post_as(&self, token: &str, path: &str, words: &str) -> Result<String> {
         let length = words.len();
+        let token = match token {
+            "" => String::new(),
+            token => format!("Authorization: {token}\r\n"),
+        };
         let request = format!(
-            "POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{words}"
+            "POST {path} HTTP/1.0\r\nHost: localhost\r\n{token}Content-Length: {length}\r\n\r\n{words}"
         );
         let answer = ask(self.ports[0], &request).await?;
         match answer.starts_with("HTTP/1.0 200") {
-            true => Ok(()),
+            true => Ok(answer),
             false => Err(Error::other(format!("{path}: {answer}"))),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod baton;
 pub mod certificates;
+pub mod cluster;
 pub mod etcd;
 pub mod otlp;
 pub mod redis;

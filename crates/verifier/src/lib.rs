@@ -4,6 +4,7 @@
 
 mod answer;
 mod judge;
+mod metrics;
 mod service;
 mod span;
 mod text;
@@ -11,10 +12,12 @@ mod verify;
 mod vote;
 
 use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee, Room};
+use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
+pub use metrics::METRICS;
+use metrics::VerifierMetrics;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,7 @@ pub struct Verifier {
     caller: Caller,
     room: Room,
     tracer: Tracer,
+    metrics: VerifierMetrics,
 }
 
 impl Verifier {
@@ -41,7 +45,14 @@ impl Verifier {
         caller: Caller,
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
-        Self { holder, ledger, registry, caller, room, tracer }
+        let metrics = VerifierMetrics::of(&Metrics::default());
+        Self { holder, ledger, registry, caller, room, tracer, metrics }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: VerifierMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of its checks and of calls to judges.
@@ -58,6 +69,7 @@ impl Verifier {
             room: self.room.clone(),
         };
         lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Checks that it holds, and at most.

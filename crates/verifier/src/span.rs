@@ -1,5 +1,6 @@
 //! The span of a check: what was looked at, and the verdict.
 
+use crate::metrics;
 use baton_engine::VerifyAssignment;
 use baton_ledger::{Leased, TaskSpan};
 use baton_telemetry::{SpanKey, Tracer, names};
@@ -29,15 +30,10 @@ pub(crate) fn close(
     verdict: &Verdict,
 ) -> SpanKey {
     // Who judged stands behind how.
-    let verifier = verdict.verifier.split(' ').next().unwrap_or_default();
+    let verifier = metrics::method(verdict);
     span.rename(format!("{} {verifier}", names::INVOKE_AGENT));
     span.set(names::AGENT, verifier);
-    let label = match verdict.kind {
-        VerdictKind::Pass => "pass",
-        VerdictKind::Fail => "fail",
-        VerdictKind::Abstain => "abstain",
-        VerdictKind::Unavailable => "unavailable",
-    };
+    let label = metrics::label(verdict.kind);
     let mut facts =
         vec![(names::EVALUATION, verifier.into()), (names::EVALUATION_LABEL, label.into())];
     facts.extend(verdict.score.map(|score| (names::EVALUATION_SCORE, score.into())));

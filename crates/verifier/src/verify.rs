@@ -42,6 +42,7 @@ impl Handler for Verifier {
         };
         let Checked { verdict, spend, estimated, incidents } =
             checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
+        self.metrics.judged(&verdict);
         let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let outcome = Reported { outcome: Outcome::Verified { verdict, ms }, incidents };

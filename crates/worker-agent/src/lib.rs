@@ -3,18 +3,20 @@
 
 mod form;
 mod hosts;
-mod messages;
+mod metrics;
 mod service;
 mod span;
 mod streams;
 mod work;
 
 use baton_call::Caller;
-use baton_ledger::{Clock, Ledger};
+use baton_ledger::{Clock, Ledger, hand_back};
 use baton_proto::v1::worker_agent_server::WorkerAgentServer;
 use baton_registry::Registry;
-use baton_telemetry::Tracer;
+use baton_telemetry::{Metrics, Tracer};
 use hosts::{Hosts, Rooms};
+pub use metrics::METRICS;
+use metrics::WorkerMetrics;
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ pub struct WorkerAgent {
     streams: Arc<Streams>,
     rooms: Rooms,
     tracer: Tracer,
+    metrics: WorkerMetrics,
     clock: Clock,
 }
 
@@ -45,8 +48,15 @@ impl WorkerAgent {
         caller: Caller,
     ) -> Self {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
+        let metrics = WorkerMetrics::of(&Metrics::default());
         let clock = Clock::default();
-        Self { holder, ledger, registry, caller, streams, rooms, tracer, clock }
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics, clock }
+    }
+
+    /// The same, counting among the metrics of the process.
+    #[must_use]
+    pub fn measured(self, metrics: &Metrics) -> Self {
+        Self { metrics: WorkerMetrics::of(metrics), ..self }
     }
 
     /// The same, with spans of its steps and of calls to its agents.
@@ -81,6 +91,7 @@ impl WorkerAgent {
             }
         }
         hosts.finished().await;
+        hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 
     /// Steps that it holds, and at most: over all agents that it hosts.

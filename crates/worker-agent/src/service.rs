@@ -50,6 +50,8 @@ impl v1::worker_agent_server::WorkerAgent for WorkerAgent {
                         text: text.to_owned(),
                         reasoning: reasoning.to_owned(),
                         last: now.done,
+                        attempt: stream.attempt,
+                        task: asked.task,
                     };
                 }
                 (text_at, reasoning_at) = (now.text.len(), now.reasoning.len());

@@ -23,6 +23,7 @@ pub(crate) struct Streams {
 
 /// The text of one step.
 pub(crate) struct Stream {
+    pub(crate) attempt: u32,
     text: Mutex<Text>,
     changed: watch::Sender<()>,
 }
@@ -44,8 +45,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Streams {
     /// A new stream for a task; replaces one of an earlier attempt.
-    pub(crate) fn open(self: &Arc<Self>, task: &TaskId) -> Writer {
-        let stream = Arc::new(Stream { text: Mutex::default(), changed: watch::Sender::new(()) });
+    pub(crate) fn open(self: &Arc<Self>, task: &TaskId, attempt: u32) -> Writer {
+        let (text, changed) = (Mutex::default(), watch::Sender::new(()));
+        let stream = Arc::new(Stream { attempt, text, changed });
         lock(&self.open).insert(task.clone(), stream.clone());
         Writer { streams: self.clone(), task: task.clone(), stream }
     }
@@ -124,7 +126,7 @@ mod tests {
         let streams = Arc::new(Streams::default());
         let task = TaskId { run: RunId::new("r").unwrap(), number: 1 };
         assert!(streams.get(&task).is_none());
-        let writer = streams.open(&task);
+        let writer = streams.open(&task, 1);
         writer.begin(1);
         writer.text("to be ");
         let stream = streams.get(&task).unwrap();

@@ -1,28 +1,17 @@
 //! Carrying out one step: read what it may see, ask, record what came of it.
 
-use crate::{
-    WorkerAgent, form,
-    messages::{Rejected, Seen, messages},
-    span,
-};
+use crate::{WorkerAgent, form, span};
 use async_trait::async_trait;
+use baton_briefing::Briefing;
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
 use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
-use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
-use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish, Tools};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
+use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish};
 use baton_telemetry::Parent;
-use baton_workflow::{BodyRef, Incident, Spend, TaskId, TenantId, Words};
+use baton_workflow::{Incident, Spend, TaskId};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// What a step is made of, read back from the ledger.
-struct Material {
-    conversation: Conversation,
-    seen: Vec<Seen>,
-    rejected: Option<Rejected>,
-    subtask: String,
-}
 
 /// What came of a step, and what it cost.
 struct Done {
@@ -41,17 +30,6 @@ impl Done {
     }
 }
 
-/// Why a step could not be begun.
-#[derive(Debug, thiserror::Error)]
-enum Unreadable {
-    #[error("the assignment is not one of a step: {0}")]
-    Assignment(String),
-    #[error("cannot read {what}: {source}")]
-    Body { what: &'static str, source: LedgerError },
-    #[error("{what} is not what was stored: {reason}")]
-    Content { what: &'static str, reason: String },
-}
-
 #[async_trait]
 impl Handler for WorkerAgent {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
@@ -63,6 +41,8 @@ impl Handler for WorkerAgent {
             Err(error) => failed(FailureCode::Unreadable, error.to_string()),
         };
         let key = span::close(&mut span, &leased, work.as_ref().ok(), &done.outcome);
+        let agent = work.as_ref().map_or("", |work| work.agent.as_str());
+        self.metrics.worked(agent, &done.outcome);
         let completion = done.completion();
         // Told to stop or not: what was spent is recorded, if the lease still holds.
         let patience = CancellationToken::new();
@@ -82,8 +62,9 @@ impl WorkerAgent {
         span: &Parent,
         stop: &CancellationToken,
     ) -> Done {
-        let material = match self.material(&leased.tenant, work).await {
-            Ok(material) => material,
+        let briefing = Briefing::read(self.ledger.as_ref(), &leased.tenant, work).await;
+        let briefing = match briefing {
+            Ok(briefing) => briefing,
             Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();
@@ -91,7 +72,7 @@ impl WorkerAgent {
             let message = format!("{} was removed from the configuration", work.agent);
             return failed(FailureCode::AgentRemoved, message);
         };
-        let request = request(card.model.clone(), &leased.task, work, &material);
+        let request = request(card.model.clone(), &leased.task, work, briefing.conversation());
         let expected = request.form.clone();
         let call = Call {
             card,
@@ -102,7 +83,7 @@ impl WorkerAgent {
         };
         let began = Instant::now();
         let purse = Purse::of(self.ledger.clone(), leased);
-        let stream = self.streams.open(&leased.task);
+        let stream = self.streams.open(&leased.task, leased.token.attempt);
         let called = self
             .caller
             .on_behalf_of(&leased.tenant)
@@ -118,93 +99,36 @@ impl WorkerAgent {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         done(called, expected.as_ref(), ms)
     }
-
-    async fn material(
-        &self,
-        tenant: &TenantId,
-        work: &WorkAssignment,
-    ) -> Result<Material, Unreadable> {
-        let conversation = self.text(tenant, "the conversation", &work.request).await?;
-        let conversation: Conversation = parse("the conversation", &conversation)?;
-        let words = self.text(tenant, "the workflow", &work.workflow).await?;
-        let words: Words = parse("the workflow", &words)?;
-        let step = |step: baton_workflow::StepId| {
-            words.steps.get(step.index()).ok_or_else(|| Unreadable::Content {
-                what: "the workflow",
-                reason: format!("it has no step {step}"),
-            })
-        };
-        let mut seen = Vec::new();
-        for (number, output) in &work.inputs {
-            let earlier = step(*number)?;
-            seen.push(Seen {
-                step: *number,
-                agent: earlier.agent.clone(),
-                subtask: earlier.subtask.clone(),
-                response: self.text(tenant, "an earlier output", output).await?,
-            });
-        }
-        let rejected = match &work.previous {
-            None => None,
-            Some(previous) => Some(Rejected {
-                response: self.text(tenant, "the last answer", &previous.output).await?,
-                feedback: previous.feedback.clone(),
-            }),
-        };
-        let subtask = step(work.step)?.subtask.clone();
-        Ok(Material { conversation, seen, rejected, subtask })
-    }
-
-    async fn text(
-        &self,
-        tenant: &TenantId,
-        what: &'static str,
-        body: &BodyRef,
-    ) -> Result<String, Unreadable> {
-        let bytes = self.ledger.body(tenant, body).await;
-        let bytes = bytes.map_err(|source| Unreadable::Body { what, source })?;
-        String::from_utf8(bytes.to_vec())
-            .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
-    }
 }
 
-fn assignment(payload: &[u8]) -> Result<WorkAssignment, Unreadable> {
+fn assignment(payload: &[u8]) -> Result<WorkAssignment, String> {
+    let wrong = |reason: &str| format!("the assignment is not one of a step: {reason}");
     match serde_json::from_slice(payload) {
         Ok(Assignment::Work(work)) => Ok(work),
-        Ok(Assignment::Plan(_) | Assignment::Verify(_)) => {
-            Err(Unreadable::Assignment("it is for another service".into()))
-        }
-        Err(error) => Err(Unreadable::Assignment(error.to_string())),
+        Ok(Assignment::Plan(_) | Assignment::Verify(_)) => Err(wrong("it is for another service")),
+        Err(error) => Err(wrong(&error.to_string())),
     }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {
-    serde_json::from_str(text)
-        .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
 }
 
 fn request(
     model: String,
     task: &TaskId,
     work: &WorkAssignment,
-    material: &Material,
+    conversation: Conversation,
 ) -> ChatRequest {
-    let Material { conversation, seen, rejected, subtask } = material;
-    let asked_max = conversation.output_tokens_max.filter(|_| work.is_answer);
-    // What is said of the answer concerns whoever writes it.
-    let tools = if work.is_answer { conversation.tools.clone() } else { Tools::default() };
+    let Conversation { messages, temperature, top_p, stop, seed, output_tokens_max, tools, form } =
+        conversation;
     ChatRequest {
         model,
-        messages: messages(conversation, !tools.is_empty(), seen, rejected.as_ref(), subtask),
-        output_tokens_max: work.output_tokens_max.min(asked_max.unwrap_or(u32::MAX)),
-        temperature: conversation.temperature,
-        top_p: conversation.top_p,
-        // Stop texts are about the answer, not about what the team says to itself.
-        stop: if work.is_answer { conversation.stop.clone() } else { Vec::new() },
-        seed: conversation.seed,
+        messages,
+        output_tokens_max: work.output_tokens_max.min(output_tokens_max.unwrap_or(u32::MAX)),
+        temperature,
+        top_p,
+        stop,
+        seed,
         idempotency_key: Some(task.to_string()),
         tools,
-        form: conversation.form.clone().filter(|_| work.is_answer),
+        form,
     }
 }
 

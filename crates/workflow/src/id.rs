@@ -98,10 +98,32 @@ text_id!(
     AgentId, "an agent id", "/:@+"
 );
 
+impl AgentId {
+    /// The Conductor itself, as plans name it: no agent of a pool may have this id.
+    pub const ITSELF: &str = "baton";
+
+    /// The Conductor itself: a step that names it is a workflow of its own.
+    pub fn itself() -> Self {
+        Self(Self::ITSELF.into())
+    }
+
+    /// Whether this is the Conductor itself.
+    pub fn is_itself(&self) -> bool {
+        self.as_str() == Self::ITSELF
+    }
+}
+
 impl RunId {
     /// The id of this run's `number`-th child.
     pub fn child(&self, number: u32) -> Result<Self, IdError> {
         Self::new(format!("{self}-{number}"))
+    }
+
+    /// The id of the run whose child this is, if it is a child at all: its name alone does
+    /// not say so.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, number) = self.as_str().rsplit_once('-')?;
+        number.parse::<u32>().ok().and_then(|_| Self::new(parent).ok())
     }
 }
 
@@ -174,6 +196,7 @@ mod tests {
         }
         assert!(RunId::new("a/b").is_err());
         assert!(AgentId::new("meta/llama-3:8b").is_ok());
+        assert!(AgentId::new(AgentId::ITSELF).is_ok_and(|id| id.is_itself()));
     }
 
     #[test]
@@ -181,6 +204,8 @@ mod tests {
         let task = TaskId { run: RunId::new("run_1-2").unwrap(), number: 7 };
         assert_eq!(task.to_string().parse::<TaskId>().unwrap(), task);
         assert!("run_1".parse::<TaskId>().is_err());
+        assert_eq!(task.run.child(3).unwrap().parent(), Some(task.run.clone()));
+        assert_eq!(RunId::new("run_1").unwrap().parent(), None);
         assert!("run_1:x".parse::<TaskId>().is_err());
     }
 }

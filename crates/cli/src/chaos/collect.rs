@@ -6,6 +6,7 @@ use crate::{
     bench::http::{Connection, Target},
     exit::Failure,
 };
+use baton_engine::{Event, version};
 use baton_ledger::{Ledger, LedgerError};
 use baton_ledger_redis::RedisLedger;
 use baton_workflow::{RunId, TenantId};
@@ -59,7 +60,7 @@ async fn left(ledger: &RedisLedger) -> Result<Left, LedgerError> {
     })
 }
 
-/// Every run of the ledger, with its whole journal.
+/// Every run of the ledger, with its whole journal, and all that were begun below it.
 pub(super) async fn runs(ledger: &RedisLedger) -> Result<BTreeMap<String, Record>, Failure> {
     let tenant = TenantId::new(TENANT).map_err(|error| Failure::other(error.to_string()))?;
     let mut runs = BTreeMap::new();
@@ -68,14 +69,28 @@ pub(super) async fn runs(ledger: &RedisLedger) -> Result<BTreeMap<String, Record
         let page = ledger.list(&tenant, PAGE, before.as_ref()).await;
         let page = page.map_err(|error| failed(&error))?;
         for summary in &page {
-            let record = record(ledger, &summary.run).await.map_err(|error| failed(&error))?;
-            runs.insert(summary.run.to_string(), record);
+            let mut below = vec![summary.run.clone()];
+            while let Some(run) = below.pop() {
+                let record = record(ledger, &run).await.map_err(|error| failed(&error))?;
+                below.extend(children(&run, &record));
+                runs.insert(run.to_string(), record);
+            }
         }
         match page.last() {
             Some(last) if page.len() == PAGE => before = Some(last.run.clone()),
             Some(_) | None => return Ok(runs),
         }
     }
+}
+
+/// The runs that were begun right below one.
+fn children(run: &RunId, record: &Record) -> Vec<RunId> {
+    let events = record.entries.iter().filter_map(|entry| version::read(&entry.event).ok());
+    let begun = events.filter_map(|event| match event {
+        Event::ChildBegun { child, .. } => run.child(child).ok(),
+        _other => None,
+    });
+    begun.collect()
 }
 
 async fn record(ledger: &RedisLedger, run: &RunId) -> Result<Record, LedgerError> {

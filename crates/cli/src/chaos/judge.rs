@@ -19,7 +19,7 @@ const ROUNDING_PICO: u64 = 2;
 pub(super) struct Facts {
     /// What clients asked for, by its number.
     pub(super) requests: BTreeMap<u64, Request>,
-    /// Every root run of the ledger.
+    /// Every run of the ledger, with all that were begun below it.
     pub(super) runs: BTreeMap<String, Record>,
     /// Every call that a model was asked.
     pub(super) calls: Vec<Call>,
@@ -45,6 +45,13 @@ pub(super) struct Record {
     pub(super) entries: Vec<JournalEntry>,
     /// What else is known of it.
     pub(super) view: RunView,
+}
+
+impl Record {
+    /// Whether a client asked for it, rather than a run above it.
+    fn is_root(&self, run: &str) -> bool {
+        self.view.root.as_str() == run
+    }
 }
 
 /// A call, in the simulated pool's own record.
@@ -141,9 +148,9 @@ pub(super) fn judge(facts: &Facts) -> Vec<Violation> {
     let mut court = Court { facts, found: Vec::new() };
     court.requests();
     let repeats = repeats(&facts.calls);
-    let costs = costs(&facts.calls);
+    let costs = costs(facts);
     for (run, record) in &facts.runs {
-        court.run(run, record, &repeats, costs.get(run.as_str()));
+        court.run(run, record, &repeats, costs.get(record.view.root.as_str()));
     }
     court.calls(&repeats);
     court.left();
@@ -184,7 +191,9 @@ impl Court<'_> {
             }
         }
         // Whoever never heard of its run may still have one.
-        let strays: Vec<_> = self.facts.runs.keys().filter(|run| !known.contains(*run)).collect();
+        let roots = self.facts.runs.iter().filter(|(run, record)| record.is_root(run));
+        let strays: Vec<_> =
+            roots.map(|(run, _)| run).filter(|run| !known.contains(*run)).collect();
         if strays.len() > unanswered {
             let some = strays.iter().take(3).map(|run| run.as_str()).collect::<Vec<_>>();
             let found = format!("{}, such as {}", strays.len(), some.join(", "));
@@ -280,12 +289,12 @@ impl Court<'_> {
         costs: Option<&Costs>,
     ) {
         let view = &record.view;
-        if view.root_reserved != baton_workflow::Spend::default() {
+        if record.is_root(run) && view.root_reserved != baton_workflow::Spend::default() {
             let found = format!("{:?} is still set aside", view.root_reserved);
             self.says(Rule::Budget, run, found);
         }
         let told = events.iter().filter_map(spend_of).sum::<u64>();
-        let spent = view.root_spent.usd.pico();
+        let spent = view.spent.usd.pico();
         let asked: BTreeSet<u32> =
             events.iter().filter_map(Event::asks).map(|(task, _)| task).collect();
         let open = asked.difference(outcomes).count();
@@ -293,7 +302,7 @@ impl Court<'_> {
             let found = format!("outcomes cost {told} p$, the ledger has {spent} p$");
             self.says(Rule::Budget, run, found);
         }
-        let Some(costs) = costs else { return };
+        let Some(costs) = costs.filter(|_| record.is_root(run)) else { return };
         let slack = ROUNDING_PICO * costs.calls;
         if costs.pico > spent + slack {
             let found = format!("its calls cost {} p$, the ledger has {spent} p$", costs.pico);
@@ -301,6 +310,7 @@ impl Court<'_> {
         }
         let undisturbed = open == 0
             && costs.whole
+            && !events.iter().any(|event| matches!(event, Event::ChildBegun { .. }))
             && !events.iter().any(is_estimated)
             && costs.tasks.iter().all(|task| repeats.get(task.as_str()).is_none_or(|n| *n == 0));
         if undisturbed && spent > costs.pico + slack {
@@ -374,12 +384,16 @@ struct Costs {
     tasks: BTreeSet<String>,
 }
 
-fn costs(calls: &[Call]) -> BTreeMap<&str, Costs> {
+/// By the run at the top, whose budget pays for all below it.
+fn costs(facts: &Facts) -> BTreeMap<&str, Costs> {
     let mut runs = BTreeMap::<&str, Costs>::new();
-    for call in calls {
+    for call in &facts.calls {
         let Some(task) = call.idempotency_key.as_deref().map(task_of) else { continue };
         let Some((run, _)) = task.split_once(':') else { continue };
-        let costs = runs.entry(run).or_insert_with(|| Costs { whole: true, ..Costs::default() });
+        let Some(record) = facts.runs.get(run) else { continue };
+        let costs = runs
+            .entry(record.view.root.as_str())
+            .or_insert_with(|| Costs { whole: true, ..Costs::default() });
         // What nobody received to its end may be billed, and need not be.
         if call.outcome == "done" {
             costs.pico += pico(call.usd);
@@ -414,6 +428,8 @@ fn heard_of(event: &Event) -> Option<(u32, Option<&Outcome>)> {
     match input {
         Input::Outcome { task, outcome, .. } => Some((*task, Some(outcome))),
         Input::Lost { task, .. } | Input::Interrupted { task, .. } => Some((*task, None)),
+        // Children are counted with the tasks.
+        Input::ChildEnded { child, .. } => Some((*child, None)),
         Input::Signalled { .. }
         | Input::DeadlinePassed
         | Input::CancelAsked { .. }
@@ -426,6 +442,7 @@ fn spend_of(event: &Event) -> Option<u64> {
     match input {
         Input::Outcome { spend, .. }
         | Input::Lost { spend, .. }
+        | Input::ChildEnded { spend, .. }
         | Input::Interrupted { spend, .. } => Some(spend.usd.pico()),
         Input::Signalled { .. }
         | Input::DeadlinePassed

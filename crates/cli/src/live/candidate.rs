@@ -11,6 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 pub(crate) struct Overrides {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) data: Option<PathBuf>,
+    pub(crate) metrics_listen: Option<SocketAddr>,
 }
 
 impl Overrides {
@@ -19,6 +20,7 @@ impl Overrides {
         ServerSettings {
             listen: self.listen.unwrap_or(server.listen),
             data: self.data.clone().unwrap_or(server.data),
+            metrics_listen: self.metrics_listen.or(server.metrics_listen),
         }
     }
 }
@@ -114,6 +116,7 @@ fn differing(wanted: &ServerSettings, in_force: &ServerSettings) -> Vec<String> 
     let pairs = [
         ("server.listen", wanted.listen != in_force.listen),
         ("server.data", wanted.data != in_force.data),
+        ("server.metrics_listen", wanted.metrics_listen != in_force.metrics_listen),
     ];
     pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }

@@ -26,6 +26,9 @@ impl From<Spend> for Cost {
 pub(super) struct Report {
     pub(super) id: RunId,
     pub(super) object: &'static str,
+    /// The run whose step this run carries out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<RunId>,
     pub(super) status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<Reason>,
@@ -97,11 +100,17 @@ pub(super) struct StepReport {
     pub(super) cost: Cost,
     /// One for each agent that it was given to and that has reported.
     pub(super) tasks: Vec<TaskReport>,
+    /// The child runs that carried it out, or do; their cost is in the step's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) runs: Vec<Report>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct TaskReport {
     pub(super) task: u32,
+    /// The child run, where the Conductor itself was the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<RunId>,
     pub(super) agent: AgentId,
     pub(super) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //! Those of a version that is not released are written anew by
 //! `BATON_GOLDEN=write cargo test -p baton-engine --test stories golden`.
 
-use super::{Check, Run, RunSpec, Timestamp, agent, input, policy, strategy};
+use super::{Check, Run, RunSpec, Timestamp, agent, deep, input, policy, strategy};
 use baton_engine::{Event, version};
 use std::{fs, path::PathBuf};
 
@@ -76,6 +76,9 @@ fn journals_of_every_version_replay_to_the_same_state() {
         write("repaired", policy("a"), "1 unreadable, 2 done");
         write("failed", strategy("a"), "1 fail, 2 fail, 3 fail");
         write("cancelled", strategy("a b"), "1 done, cancel");
+        let recursed =
+            "1 plan a baton:0 baton:0, 2 done, 3 ended failed, 4 ended completed, 5 done";
+        write("recursed", deep(2), recursed);
         let corrected = "1 plan a, 2 done, 3 reject, 4 plan b:, 5 done, 6 pass";
         write("corrected", checked(policy("a")), corrected);
     }
@@ -94,5 +97,5 @@ fn journals_of_every_version_replay_to_the_same_state() {
             }
         }
     }
-    assert!(replayed >= 6, "the journals of released versions are gone");
+    assert!(replayed >= 7, "the journals of released versions are gone");
 }

@@ -131,7 +131,8 @@ fn strategy(fields: &mut Fields<'_>, offer: &Offer<'_>, model: &str, options: &m
 fn agents(fields: &mut Fields<'_>, field: &str, offer: &Offer<'_>) -> Vec<String> {
     let named = fields.texts(field, AGENTS_NAMED_MAX).unwrap_or_default();
     let name = fields.name(field);
-    for agent in &named {
+    // Whether the Conductor itself may be an agent can be said as well.
+    for agent in named.iter().filter(|agent| *agent != AgentId::ITSELF) {
         unless_in_pool(&name, agent, offer, fields);
     }
     named

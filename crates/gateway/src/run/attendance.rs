@@ -210,7 +210,7 @@ mod tests {
 
     fn attendance() -> (Arc<Attendance>, TenantId) {
         let registry = Arc::new(baton_registry::InProcess::new(crate::sample::settings(&["a"])));
-        let peers = Arc::new(Peers::new(registry));
+        let peers = Arc::new(Peers::new(registry, baton_proto::Dialer::default()));
         (Attendance::new(peers, TaskTracker::new()), TenantId::new("t").unwrap())
     }
 

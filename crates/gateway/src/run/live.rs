@@ -144,6 +144,12 @@ impl Live {
             self.tokens = None;
             return None;
         };
+        // A holder that lost its lease and does not know it yet may still write. One of an
+        // earlier version does not say which attempt it is at.
+        let read = self.reading.as_ref().map(|(task, lease)| (*task, lease.attempt));
+        if delta.attempt != 0 && read != Some((delta.task, delta.attempt)) {
+            return None;
+        }
         let reasoning = (!delta.reasoning.is_empty()).then_some(Told::Reasoning(delta.reasoning));
         let text = match self.sent.take(delta.offset, &delta.text) {
             Piece::New(text) => Some(Told::Text(text)),

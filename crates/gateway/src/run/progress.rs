@@ -43,6 +43,9 @@ impl Progress {
                 }
                 Some(format!("{}: given to {agent}", self.step(*step)))
             }
+            Event::ChildBegun { child, step, .. } => {
+                Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
+            }
             Event::VerifyAsked { candidates, .. } => {
                 Some(format!("checking {} candidate answers", candidates.len()))
             }
@@ -64,6 +67,9 @@ impl Progress {
                     self.writer = None;
                 }
                 Some(format!("task {task}: lost"))
+            }
+            Input::ChildEnded { child, end, .. } => {
+                Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
             }
             Input::Interrupted { task, .. } => {
                 if self.writer == Some(*task) {

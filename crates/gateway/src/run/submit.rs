@@ -122,12 +122,18 @@ pub(crate) fn request_of(
     }
 }
 
-/// Passes the caller's trace on.
+/// Passes the request's trace on.
 pub(crate) fn traced<T>(message: T, caller: &Caller) -> Request<T> {
     let mut request = Request::new(message);
-    let parent = caller.traceparent.as_deref().and_then(|text| MetadataValue::try_from(text).ok());
-    if let Some(parent) = parent {
-        request.metadata_mut().insert("traceparent", parent);
+    let Some(origin) = &caller.origin else { return request };
+    let metadata = request.metadata_mut();
+    if let Ok(trace) = MetadataValue::try_from(origin.trace.to_string()) {
+        metadata.insert(baton_proto::TRACEPARENT, trace);
+    }
+    if origin.edge.is_some()
+        && let Ok(origin) = MetadataValue::try_from(origin.to_string())
+    {
+        metadata.insert(baton_proto::ORIGIN, origin);
     }
     request
 }

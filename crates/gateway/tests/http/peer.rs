@@ -83,7 +83,8 @@ impl Peer {
 
     pub(crate) fn delta(&self, task: u32, call: u32, offset: u64, text: &str, last: bool) {
         let reasoning = String::new();
-        let delta = pb::Delta { call, offset, text: text.into(), reasoning, last };
+        let delta =
+            pb::Delta { call, offset, text: text.into(), reasoning, last, ..pb::Delta::default() };
         self.with(|state| state.deltas.entry(task).or_default().push(delta));
     }
 
@@ -145,6 +146,7 @@ impl Peer {
             truncated: false,
             tool_calls: None,
             shortfall: None,
+            partial: false,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
@@ -175,6 +177,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         check,
         images: false,
         needs: baton_workflow::Abilities::NONE,
+        recursion: false,
     };
     Event::Submitted { spec: Box::new(spec) }
 }

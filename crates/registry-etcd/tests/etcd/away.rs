@@ -2,7 +2,7 @@
 
 use crate::support::{Somebody, Started, Way, member, names, options, until};
 use baton_registry::{Departures, Registry, RegistryError};
-use baton_registry_etcd::{ConfigStore, EtcdOptions};
+use baton_registry_etcd::{ConfigStore, EtcdOptions, Timing};
 use baton_testkit::etcd::EtcdServer;
 use std::{
     sync::{Arc, Mutex},
@@ -15,6 +15,8 @@ struct Team {
     options: EtcdOptions,
     a: Started,
     b: Started,
+    /// Between b and etcd.
+    way: Way,
     c: Option<Started>,
     departed: Arc<Mutex<Vec<String>>>,
     noting: JoinHandle<()>,
@@ -23,9 +25,14 @@ struct Team {
 impl Team {
     async fn on(server: &EtcdServer) -> Self {
         let options = options(&server.url());
+        // Only what is told counts, and only the lease says that nobody answers.
+        let timing = Timing { list_every: Duration::from_secs(3600), ..options.timing };
+        let options = EtcdOptions { timing, ..options };
+        let way = Way::to(server.address()).await;
+        let over_the_way = EtcdOptions { endpoints: vec![way.url()], ..options.clone() };
         let [a, b, c] = [
             Started::new(options.clone()).await,
-            Started::new(options.clone()).await,
+            Started::new(over_the_way).await,
             Started::new(options.clone()).await,
         ];
         for (started, holder) in [(&a, "a"), (&b, "b"), (&c, "c")] {
@@ -41,7 +48,7 @@ impl Team {
                 told.lock().unwrap().extend(gone.into_iter().map(|member| member.holder));
             }
         });
-        Self { options, a, b, c: Some(c), departed, noting }
+        Self { options, a, b, way, c: Some(c), departed, noting }
     }
 
     async fn is_up(&self, up: bool) {
@@ -83,25 +90,19 @@ impl Team {
 async fn a_frozen_etcd_costs_nobody_who_lives_its_place() {
     let mut server = EtcdServer::start().await.unwrap();
     let mut team = Team::on(&server).await;
-    let mut somebody = Somebody::at(&server.url()).await;
-    let members = format!("/baton/{}/members/", team.options.cluster);
-    let before = somebody.leases(&members).await;
     server.freeze().unwrap();
     team.goes_on_without_etcd().await;
+    // When it goes on, it ends all leases at once; and b finds back a little later than a.
+    team.way.cut();
     server.thaw().unwrap();
-    team.is_up(true).await;
-    let key_of_b = format!("{members}worker-agent/b");
-    let mut anew = Somebody::at(&server.url()).await;
-    loop {
-        let after = anew.leases(&members).await;
-        let lease = |all: &[(String, i64)]| {
-            all.iter().find(|(key, _)| *key == key_of_b).map(|(_, lease)| *lease)
-        };
-        if lease(&after).is_some_and(|lease_now| Some(lease_now) != lease(&before)) {
-            break;
-        }
+    team.a.is_up(true).await;
+    let mut somebody = Somebody::at(&server.url()).await;
+    let place_of_b = format!("/baton/{}/members/worker-agent/b", team.options.cluster);
+    while !somebody.leases(&place_of_b).await.is_empty() {
         sleep(Duration::from_millis(10)).await;
     }
+    assert_eq!(names(&team.a.members()), ["a", "b", "c", "late"]);
+    team.way.mend();
     team.recovers().await;
 }
 

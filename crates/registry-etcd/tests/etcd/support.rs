@@ -35,7 +35,7 @@ pub(crate) fn quick() -> Timing {
     Timing {
         lease_seconds: 3,
         call: Duration::from_millis(900),
-        grace: Duration::from_secs(4),
+        grace: Duration::from_secs(6),
         load_every: Duration::from_millis(200),
         // Often, so that what is read and what is told meet in every test.
         list_every: Duration::from_millis(70),

@@ -30,6 +30,7 @@ const POLICY: Shape = Shape {
         "judge",
         "hedge",
         "single_flight",
+        "recursion",
     ],
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Policy {
     pub(super) judge: Option<AgentId>,
     pub(super) hedge: Option<HedgeTerms>,
     pub(super) single_flight: bool,
+    pub(super) recursion: bool,
 }
 
 /// What `[policy]` says; without it, or where it is wrong, the defaults.
@@ -54,7 +56,8 @@ pub(super) fn policy(
     let direct = StrategySettings::direct;
     let Some((at, entries)) = root.table("policy", faults) else {
         let (policy, judge, hedge) = (None, None, None);
-        return Policy { policy, fallback: direct(), judge, hedge, single_flight: false };
+        let (single_flight, recursion) = (false, true);
+        return Policy { policy, fallback: direct(), judge, hedge, single_flight, recursion };
     };
     let table = Table::open("policy", at, entries, &POLICY, faults);
     let pool = agents.pool.as_ref();
@@ -72,7 +75,8 @@ pub(super) fn policy(
     let judge = judge(table, agents, faults);
     let hedge = account::hedge(table, faults);
     let single_flight = table.flag("single_flight", faults).unwrap_or(false);
-    Policy { policy, fallback, judge, hedge, single_flight }
+    let recursion = table.flag("recursion", faults).unwrap_or(true);
+    Policy { policy, fallback, judge, hedge, single_flight, recursion }
 }
 
 fn refuse_both(table: Table<'_>, faults: &mut Faults<'_>) {

@@ -18,6 +18,7 @@ pub(super) struct Form {
     pub(super) cache: Cache,
     pub(super) refusals: Refusals,
     pub(super) conductor: Conductor,
+    pub(super) recursive: Recursive,
     pub(super) echo: Echo,
     pub(super) model: Vec<Model>,
 }
@@ -117,6 +118,13 @@ pub(crate) struct Conductor {
     pub(crate) reads_strengths: f64,
     pub(crate) hard_bytes: usize,
     pub(crate) stands_rate: f64,
+    pub(crate) recursion_rate: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recursive {
+    pub(crate) model: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -232,6 +240,7 @@ impl Sections {
         let cache = self.section(table, "cache");
         let refusals = self.section(table, "refusals");
         let conductor = self.section(table, "conductor");
+        let recursive = self.section(table, "recursive");
         let echo = self.section(table, "echo");
         let model = self.models(table);
         Some(Form {
@@ -244,6 +253,7 @@ impl Sections {
             cache: cache?,
             refusals: refusals?,
             conductor: conductor?,
+            recursive: recursive?,
             echo: echo?,
             model: model?,
         })

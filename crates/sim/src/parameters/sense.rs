@@ -52,7 +52,11 @@ impl Wrong {
                 self.0.push(format!("model {} is there twice", model.name));
             }
         }
-        for (place, named) in [("conductor", &form.conductor.model), ("echo", &form.echo.model)] {
+        for (place, named) in [
+            ("conductor", &form.conductor.model),
+            ("recursive", &form.recursive.model),
+            ("echo", &form.echo.model),
+        ] {
             if !names.contains(named) {
                 self.0.push(format!("[{place}] there is no model {named:?}"));
             }
@@ -98,6 +102,7 @@ impl Wrong {
         self.chance("[conductor]", "malformed_again_rate", conductor.malformed_again_rate);
         self.chance("[conductor]", "reads_strengths", conductor.reads_strengths);
         self.chance("[conductor]", "stands_rate", conductor.stands_rate);
+        self.chance("[conductor]", "recursion_rate", conductor.recursion_rate);
     }
 
     fn model(&mut self, model: &Model, form: &Form) {

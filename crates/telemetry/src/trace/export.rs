@@ -3,6 +3,8 @@
 //! The SDK's own batch processor would do, but that it keeps to itself how many spans it
 //! dropped, and knows one service alone, where `baton up` is several.
 
+use super::metrics::SPANS;
+use crate::{Metrics, One};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::{
     Resource,
@@ -12,7 +14,7 @@ use std::{
     mem::take,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -51,17 +53,6 @@ impl Default for Batches {
     }
 }
 
-/// How many spans went which way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Taken by the collector.
-    pub exported: u64,
-    /// Not taken by the collector.
-    pub failed: u64,
-    /// Dropped because too many waited.
-    pub dropped: u64,
-}
-
 enum Message {
     Spans(usize, Vec<SpanData>),
     Flush(oneshot::Sender<()>),
@@ -77,9 +68,9 @@ struct Shared {
     waiting: AtomicUsize,
     waiting_max: usize,
     services: Mutex<Vec<Resource>>,
-    exported: AtomicU64,
-    failed: AtomicU64,
-    dropped: AtomicU64,
+    exported: One,
+    failed: One,
+    dropped: One,
 }
 
 /// An exporter as the environment describes it.
@@ -89,16 +80,17 @@ pub(super) fn exporter() -> Result<SpanExporter, ExporterBuildError> {
 
 impl Queue {
     /// Begins to export, until the runtime ends.
-    pub(super) fn start(batches: Batches) -> Self {
+    pub(super) fn start(batches: Batches, metrics: &Metrics) -> Self {
+        let spans = metrics.of(&SPANS);
         let (sender, messages) = mpsc::unbounded_channel();
         let queue = Self(Arc::new(Shared {
             sender,
             waiting: AtomicUsize::new(0),
             waiting_max: batches.queue_max,
             services: Mutex::default(),
-            exported: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
+            exported: spans.with(&["exported"]),
+            failed: spans.with(&["failed"]),
+            dropped: spans.with(&["dropped"]),
         }));
         let courier = Courier {
             shared: queue.0.clone(),
@@ -134,16 +126,7 @@ impl Queue {
     }
 
     pub(super) fn drop_spans(&self, count: usize) {
-        self.0.dropped.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn flow(&self) -> Flow {
-        let Shared { exported, failed, dropped, .. } = &*self.0;
-        Flow {
-            exported: exported.load(Ordering::Relaxed),
-            failed: failed.load(Ordering::Relaxed),
-            dropped: dropped.load(Ordering::Relaxed),
-        }
+        self.0.dropped.add(count as u64);
     }
 
     /// Waits until what was sent before is exported or given up, for a bounded time.
@@ -253,10 +236,9 @@ impl Courier {
         match error {
             None => {
                 self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-                self.shared.exported.fetch_add(count as u64, Ordering::Relaxed);
+                self.shared.exported.add(count as u64);
                 if take(&mut self.failing) {
-                    let Flow { failed, dropped, .. } = Queue(self.shared.clone()).flow();
-                    tracing::info!(failed, dropped, "spans are exported again");
+                    tracing::info!("spans are exported again");
                 }
             }
             Some(error) => {
@@ -270,7 +252,7 @@ impl Courier {
 
     fn give_up(&self, count: usize) {
         self.shared.waiting.fetch_sub(count, Ordering::Relaxed);
-        self.shared.failed.fetch_add(count as u64, Ordering::Relaxed);
+        self.shared.failed.add(count as u64);
     }
 }
 

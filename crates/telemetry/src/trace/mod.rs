@@ -7,11 +7,14 @@
 
 mod environment;
 mod export;
+mod metrics;
+mod origin;
 mod place;
 mod span;
 mod tracer;
 
-pub use export::Flow;
+pub use metrics::METRICS as TRACE_METRICS;
+pub use origin::Origin;
 pub use place::{Place, SpanKey};
 pub use span::{Attribute, Parent, Span, SpanKind};
 pub use tracer::{Tracer, Traces};

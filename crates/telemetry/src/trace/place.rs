@@ -1,5 +1,6 @@
 //! Where the spans of a run stand in their trace: ids that are worked out, not drawn.
 
+use super::origin::Origin;
 use crate::TraceParent;
 use baton_workflow::{RunId, StepId};
 
@@ -10,7 +11,7 @@ pub struct Place<'a> {
     pub run: &'a RunId,
     /// The run at the top of its tree.
     pub root: &'a RunId,
-    /// As the root was submitted with it.
+    /// As the root was submitted with it: an [`Origin`].
     pub traceparent: Option<&'a str>,
 }
 
@@ -81,7 +82,7 @@ impl Place<'_> {
     /// The caller's trace, with the span that the root run belongs under; where none came
     /// with the run, one that every process works out alike, under no span.
     pub(crate) fn trace(&self) -> (u128, Option<TraceParent>) {
-        let given = self.traceparent.and_then(|text| TraceParent::parse(text).ok());
+        let given = self.origin().map(|origin| origin.trace);
         let derived = || {
             let hash = blake3::hash(format!("baton.trace/1 {}", self.root).as_bytes());
             let mut id = [0; 16];
@@ -91,10 +92,17 @@ impl Place<'_> {
         (given.map_or_else(derived, TraceParent::trace_id), given)
     }
 
-    /// The span above the run's own: its parent's, or whatever asked for it.
-    pub(crate) fn above(&self) -> Option<u64> {
+    fn origin(&self) -> Option<Origin> {
+        Origin::parse(self.traceparent?)
+    }
+
+    /// The span above the run's own: its parent's, or whatever asked for it; but what stands
+    /// above that, where a gateway asked that `is_there` says is gone with its span.
+    pub(crate) fn above(&self, is_there: impl FnOnce(&str) -> bool) -> Option<u64> {
         if self.run == self.root {
-            return self.trace().1.map(TraceParent::span_id);
+            let Origin { trace, above, edge } = self.origin()?;
+            let told = edge.is_none_or(|edge| is_there(&edge));
+            return if told { Some(trace.span_id()) } else { above };
         }
         let (parent, _number) = self.run.as_str().rsplit_once('-')?;
         RunId::new(parent).ok().map(|parent| SpanKey::Run.id(&parent))
@@ -139,10 +147,18 @@ mod tests {
         let place = |run, traceparent| Place { run, root: &root, traceparent };
         let given = place(&root, Some(header));
         assert_eq!(given.trace().0, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
-        assert_eq!(given.above(), Some(0x00f0_67aa_0ba9_02b7));
-        assert_eq!(place(&child, Some(header)).above(), Some(SpanKey::Run.id(&root)));
+        let caller = 0x00f0_67aa_0ba9_02b7;
+        assert_eq!(given.above(|_| false), Some(caller), "a caller is believed");
+        let edge = format!("{header};above=0000000000000007;edge=gateway-1");
+        let asked = place(&root, Some(&edge));
+        assert_eq!(asked.above(|name| name == "gateway-1"), Some(caller));
+        assert_eq!(asked.above(|_| false), Some(7), "a gateway that is gone tells no span");
+        let edge = format!("{header};edge=gateway-1");
+        assert_eq!(place(&root, Some(&edge)).above(|_| false), None);
+        let below = place(&child, Some(header)).above(|_| true);
+        assert_eq!(below, Some(SpanKey::Run.id(&root)));
         let alone = place(&root, None);
-        assert_eq!(alone.above(), None);
+        assert_eq!(alone.above(|_| true), None);
         assert_eq!(alone.trace().0, place(&child, Some("nonsense")).trace().0);
     }
 }

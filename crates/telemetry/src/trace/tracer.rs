@@ -2,11 +2,11 @@
 
 use super::{
     environment::Environment,
-    export::{self, Flow, Queue},
+    export::{self, Queue},
     place::{Place, SpanKey},
     span::{Span, SpanKind, draw},
 };
-use crate::{TelemetryError, TraceParent};
+use crate::{Metrics, TelemetryError, TraceParent};
 use opentelemetry::{
     Context, TraceFlags,
     trace::{SpanContext, SpanId, TraceContextExt as _, TraceId, TraceState},
@@ -32,6 +32,7 @@ pub(super) struct Service {
     pub(super) traces: Queue,
     /// Whether what is said is exported too.
     pub(super) contents: bool,
+    instance: String,
     sampler: Box<dyn ShouldSample>,
 }
 
@@ -46,13 +47,13 @@ impl Traces {
     ///
     /// # Errors
     /// Variables that no exporter can be made of.
-    pub fn from_env() -> Result<Self, TelemetryError> {
+    pub fn from_env(metrics: &Metrics) -> Result<Self, TelemetryError> {
         let Some(environment) = Environment::read(|name| std::env::var(name).ok()) else {
             return Ok(Self(None));
         };
         // Every service has an exporter like this one. Whether there can be any is known now.
         drop(export::exporter().map_err(TelemetryError::Exporter)?);
-        let queue = Queue::start(environment.batches);
+        let queue = Queue::start(environment.batches, metrics);
         Ok(Self(Some(Arc::new(Exporting { queue, environment }))))
     }
 
@@ -67,13 +68,9 @@ impl Traces {
             index: queue.service(resource),
             traces: queue.clone(),
             contents: environment.contents,
+            instance: instance.to_owned(),
             sampler: environment.sampler.clone(),
         })))
-    }
-
-    /// How many spans went which way so far.
-    pub fn flow(&self) -> Flow {
-        self.0.as_ref().map(|exporting| exporting.queue.flow()).unwrap_or_default()
     }
 
     /// Exports what waits, for a bounded time.
@@ -113,13 +110,24 @@ impl Tracer {
         Span::open(service, trace, parent, name.into(), kind)
     }
 
-    /// A whole run.
-    pub fn run(&self, place: Place<'_>, name: impl Into<Cow<'static, str>>) -> Span {
+    /// What tells the service from others of its kind; nothing where nothing is exported.
+    pub fn instance(&self) -> Option<&str> {
+        self.0.as_ref().map(|service| service.instance.as_str())
+    }
+
+    /// A whole run, under whatever asked for it. A gateway that asked for it and is gone, as
+    /// `is_there` says of its name, has told nothing.
+    pub fn run(
+        &self,
+        place: Place<'_>,
+        name: impl Into<Cow<'static, str>>,
+        is_there: impl FnOnce(&str) -> bool,
+    ) -> Span {
         let Some(service) = &self.0 else { return Span::default() };
         let (trace_id, given) = place.trace();
         let id = SpanKey::Run.id(place.run);
         let Some(trace) = service.place(trace_id, given, id) else { return Span::default() };
-        let parent = place.above().map(|id| (id, true));
+        let parent = place.above(is_there).map(|id| (id, true));
         Span::open(service, trace, parent, name.into(), SpanKind::Internal)
     }
 
@@ -131,14 +139,7 @@ impl Tracer {
 
     /// An attempt whose holder lost it, told by whoever follows: the one that it happened
     /// to may be dead. It has no length, because nobody knows when it began.
-    pub fn lost(
-        &self,
-        place: Place<'_>,
-        name: impl Into<Cow<'static, str>>,
-        task: u32,
-        attempt: u32,
-    ) -> Span {
-        let key = SpanKey::Lost { task, attempt };
+    pub fn lost(&self, place: Place<'_>, name: impl Into<Cow<'static, str>>, key: SpanKey) -> Span {
         let mut span = self.below(place, name.into(), key.id(place.run));
         span.fail("lease_lost", "the process that held the task died, or was not heard of in time");
         span

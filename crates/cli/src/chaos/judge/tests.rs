@@ -9,6 +9,10 @@ const RUN: &str = "run-1";
 const COST: u64 = 100;
 
 fn record(lines: &[String], spent: u64) -> Record {
+    record_of(RUN, lines, spent)
+}
+
+fn record_of(run: &str, lines: &[String], spent: u64) -> Record {
     let entries = (1..).zip(lines).map(|(seq, line)| JournalEntry {
         seq,
         at: Timestamp(1000),
@@ -22,7 +26,7 @@ fn record(lines: &[String], spent: u64) -> Record {
     let budget = Budget { usd: Usd::from_pico(1), tokens: 1, calls: 1, seconds: 1, depth: 0 };
     let view = RunView {
         tenant: TenantId::new("default").unwrap(),
-        root: RUN.parse().unwrap(),
+        root: run.parse().unwrap(),
         submitted_at: Timestamp(1000),
         now: Timestamp(2000),
         entries: Vec::new(),
@@ -115,14 +119,14 @@ fn a_request_with_two_runs_or_none_is_seen() {
         |facts| {
             let other = "run-2".to_owned();
             facts.requests.get_mut(&0).unwrap().runs.insert(other.clone());
-            facts.runs.insert(other, record(&lines(), 3 * COST));
+            facts.runs.insert(other, record_of("run-2", &lines(), 3 * COST));
             facts.calls.extend([call(4, "run-2:1/0"), call(5, "run-2:2"), call(6, "run-2:3")]);
         },
         &[Rule::OneRun],
     );
     check(
         |facts| {
-            facts.runs.insert("run-2".to_owned(), record(&lines(), 3 * COST));
+            facts.runs.insert("run-2".to_owned(), record_of("run-2", &lines(), 3 * COST));
             facts.calls.extend([call(4, "run-2:1/0"), call(5, "run-2:2"), call(6, "run-2:3")]);
         },
         &[Rule::OneRun],
@@ -130,6 +134,16 @@ fn a_request_with_two_runs_or_none_is_seen() {
     check(|facts| drop(facts.requests.insert(1, Request::default())), &[Rule::Answered]);
     let refused = Request { refused: Some("400".into()), ..Request::default() };
     check(|facts| drop(facts.requests.insert(1, refused)), &[Rule::Answered]);
+}
+
+#[test]
+fn a_run_below_another_is_nobodys_request() {
+    check(
+        |facts| {
+            facts.runs.insert("run-1.4".to_owned(), record(&lines(), 3 * COST));
+        },
+        &[],
+    );
 }
 
 #[test]
@@ -204,7 +218,7 @@ fn what_is_left_is_seen() {
 fn a_budget_that_is_no_sum_is_seen() {
     let spent = |pico| {
         move |facts: &mut Facts| {
-            facts.runs.get_mut(RUN).unwrap().view.root_spent.usd = Usd::from_pico(pico);
+            facts.runs.get_mut(RUN).unwrap().view.spent.usd = Usd::from_pico(pico);
         }
     };
     check(spent(3 * COST + 50), &[Rule::Budget]);

@@ -1,9 +1,9 @@
 //! What a worker is shown: the user's conversation, what the plan lets it see, its subtask.
 
-use baton_provider::{Content, Conversation, Message, Part, Role, in_words};
-use baton_workflow::{AgentId, StepId};
+use baton_workflow::{AgentId, Content, Conversation, Message, Part, Role, StepId, in_words};
 
 /// An earlier step that the plan lets this one see.
+#[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) step: StepId,
     pub(crate) agent: AgentId,
@@ -12,6 +12,7 @@ pub(crate) struct Seen {
 }
 
 /// The last round's answer and why it was not accepted.
+#[derive(Debug)]
 pub(crate) struct Rejected {
     pub(crate) response: String,
     pub(crate) feedback: String,
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn results_of_tools_are_shown_as_such_only_to_who_may_call_them() {
         let (id, name, arguments) = ("c".into(), "weather".into(), "{}".into());
-        let call = baton_provider::ToolCall { id, name, arguments };
+        let call = baton_workflow::ToolCall { id, name, arguments };
         let said = vec![
             Message::text(Role::User, "How warm?"),
             Message { tool_calls: vec![call], ..Message::text(Role::Assistant, "") },

@@ -1,0 +1,240 @@
+//! What tasks ask of whoever leases them.
+
+use crate::{AgentTerms, Answer, Check, Event, Planning, Run, Stage, StepShape, StepState};
+use baton_workflow::{AgentId, BodyRef, StepId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a task asks of whoever leases it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Assignment {
+    /// Ask the policy.
+    Plan(PlanAssignment),
+    /// Carry out a step.
+    Work(WorkAssignment),
+    /// Vote or check.
+    Verify(VerifyAssignment),
+}
+
+/// Ask the policy for a workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanAssignment {
+    /// For this round, from 0.
+    pub round: u16,
+    /// The conversation.
+    pub request: BodyRef,
+    /// The agents to plan with.
+    pub agents: Vec<AgentId>,
+    /// The previous round, if there was one.
+    pub previous: Option<PreviousRound>,
+    /// The policy's terms.
+    pub model: AgentTerms,
+    /// Bounds on the workflow.
+    pub limits: baton_workflow::Limits,
+    /// Whether a step may name the Conductor itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recursion: bool,
+    /// Tokens that one reply may have.
+    pub output_tokens_max: u32,
+    /// When the run's time is over.
+    pub deadline: Timestamp,
+}
+
+/// What the policy is shown of the round before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreviousRound {
+    /// Its workflow, with its words.
+    pub workflow: BodyRef,
+    /// What its steps gave, in order; none for a step that gave nothing.
+    pub outputs: Vec<Option<BodyRef>>,
+    /// What the verifier said.
+    pub feedback: String,
+}
+
+/// Carry out a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkAssignment {
+    /// Of this round, from 0.
+    pub round: u16,
+    /// The step.
+    pub step: StepId,
+    /// Who has to do it.
+    pub agent: AgentId,
+    /// How many agents failed at it before. For readers of traces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u16,
+    /// The conversation.
+    pub request: BodyRef,
+    /// The workflow, with its words.
+    pub workflow: BodyRef,
+    /// The earlier steps it may see, with their outputs: all that it is given.
+    pub inputs: Vec<(StepId, BodyRef)>,
+    /// The last round's answer, with its check's feedback, for corrective rounds.
+    pub previous: Option<PreviousAnswer>,
+    /// Tokens it may write.
+    pub output_tokens_max: u32,
+    /// Whether this step's text may be the answer: what the user said of the answer's
+    /// length and end holds for it.
+    pub is_answer: bool,
+    /// When the run's time is over.
+    pub deadline: Timestamp,
+}
+
+/// An answer that did not pass its check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PreviousAnswer {
+    /// The answer.
+    pub output: BodyRef,
+    /// What the verifier said.
+    pub feedback: String,
+}
+
+/// Vote on candidates, or check one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerifyAssignment {
+    /// Of this round, from 0.
+    pub round: u16,
+    /// The conversation.
+    pub request: BodyRef,
+    /// The candidates, in order.
+    pub candidates: Vec<BodyRef>,
+    /// The steps that gave them, in the same order. For readers of traces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepId>,
+    /// The places of those that are calls of tools, as JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<u16>,
+    /// How to check; none for a vote.
+    pub check: Option<Check>,
+    /// Tokens that a judge may write.
+    pub output_tokens_max: u32,
+    /// When the run's time is over.
+    pub deadline: Timestamp,
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
+}
+
+impl Run {
+    /// The task that an event creates.
+    pub(crate) fn assignment(&self, event: &Event) -> Option<(u32, Assignment)> {
+        let request = self.spec.request.clone();
+        let deadline = self.deadline();
+        match event {
+            Event::PlanAsked { task, round, bound } => {
+                let Planning::Policy { model, .. } = &self.spec.planning else { return None };
+                let plan = PlanAssignment {
+                    round: *round,
+                    request,
+                    agents: self.spec.agents.iter().map(|agent| agent.id.clone()).collect(),
+                    previous: round.checked_sub(1).and_then(|round| self.previous_round(round)),
+                    model: model.clone(),
+                    limits: self.spec.limits,
+                    recursion: self.spec.recurses(),
+                    output_tokens_max: u32::try_from(bound.tokens_out).unwrap_or(u32::MAX),
+                    deadline,
+                };
+                Some((*task, Assignment::Plan(plan)))
+            }
+            Event::StepDispatched { task, round, step, agent, output_tokens_max, .. } => {
+                let work = self.work_assignment(*round, *step, agent, *output_tokens_max)?;
+                Some((*task, Assignment::Work(work)))
+            }
+            Event::VerifyAsked { task, round, candidates, output_tokens_max, .. } => {
+                let answers = candidates.iter().filter_map(|step| self.answer_of(*round, *step));
+                let answers: Vec<_> = answers.collect();
+                let places = (0_u16..).zip(&answers);
+                let calls = places.filter(|(_, answer)| answer.tool_calls.is_some());
+                let calls = calls.map(|(place, _)| place).collect();
+                let steps = answers.iter().map(|answer| answer.step).collect();
+                let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
+                let verify = VerifyAssignment {
+                    round: *round,
+                    request,
+                    candidates: answers.into_iter().map(looked_at).collect(),
+                    steps,
+                    calls,
+                    check: match &self.stage {
+                        Stage::Checking(_) => self.spec.check.clone(),
+                        Stage::Planning(_) | Stage::Working | Stage::Voting(_) | Stage::Over(_) => {
+                            None
+                        }
+                    },
+                    output_tokens_max: *output_tokens_max,
+                    deadline,
+                };
+                Some((*task, Assignment::Verify(verify)))
+            }
+            Event::Submitted { .. }
+            | Event::Heard { .. }
+            | Event::Adopted { .. }
+            | Event::ChildBegun { .. }
+            | Event::Ended { .. } => None,
+        }
+    }
+
+    /// What carries out a step is given; none before what it sees is there.
+    pub(crate) fn work_assignment(
+        &self,
+        round: u16,
+        step: StepId,
+        agent: &AgentId,
+        output_tokens_max: u32,
+    ) -> Option<WorkAssignment> {
+        let (plan, steps) = self.round(round)?;
+        let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
+        Some(WorkAssignment {
+            round,
+            step,
+            agent: agent.clone(),
+            before: failed_at(steps.get(step.index())?),
+            request: self.spec.request.clone(),
+            workflow: plan.workflow.clone(),
+            inputs: inputs_of(sees, steps)?,
+            previous: sees_rounds.then(|| self.previous_answer(round)).flatten(),
+            output_tokens_max,
+            is_answer: plan.may_answer(step),
+            deadline: self.deadline(),
+        })
+    }
+
+    fn previous_round(&self, round: u16) -> Option<PreviousRound> {
+        let (plan, steps) = self.round(round)?;
+        let output = |step| self.answer_of(round, StepId(step)).map(|answer| answer.output);
+        Some(PreviousRound {
+            workflow: plan.workflow.clone(),
+            outputs: (0..steps.len() as u16).map(output).collect(),
+            feedback: self.verdict(round).map(|v| v.feedback.clone()).unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn previous_answer(&self, round: u16) -> Option<PreviousAnswer> {
+        let best = self.best.as_ref().filter(|_| round > 0)?;
+        let feedback = self.verdict(best.answer.round).map(|v| v.feedback.clone());
+        Some(PreviousAnswer {
+            output: best.answer.output.clone(),
+            feedback: feedback.unwrap_or_default(),
+        })
+    }
+}
+
+/// Agents that failed at a step before the one that has it or is to have it.
+fn failed_at(state: &StepState) -> u16 {
+    match state {
+        StepState::Waiting { failed, .. } | StepState::Running { failed, .. } => {
+            u16::try_from(failed.len()).unwrap_or(u16::MAX)
+        }
+        StepState::Done { .. } => 0,
+    }
+}
+
+/// The outputs of the steps that are seen; none while one of them is not done.
+pub(crate) fn inputs_of(sees: &[StepId], steps: &[StepState]) -> Option<Vec<(StepId, BodyRef)>> {
+    sees.iter()
+        .map(|step| match steps.get(step.index())? {
+            StepState::Done { output, .. } => Some((*step, output.clone())),
+            StepState::Waiting { .. } | StepState::Running { .. } => None,
+        })
+        .collect()
+}

@@ -1,0 +1,295 @@
+//! A journal's entries, taken into account one by one.
+
+use crate::children;
+use crate::run::{Closing, Open, PlanningState, Round, Scored, Stage, StepState, Work};
+use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Planning, Run};
+use baton_workflow::{AgentId, Selection, Spend, StepId, Verdict};
+
+impl Run {
+    /// Takes one journal entry into account. After the end nothing changes any more
+    /// but the bill.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Submitted { .. } => {}
+            Event::Heard { input } => self.hear(input),
+            Event::PlanAsked { task, round, bound } => {
+                self.open_task(*task, Work::Plan { round: *round }, *bound);
+                self.stage = Stage::Planning(PlanningState::Asked);
+            }
+            Event::Adopted { plan, .. } => self.take_plan(plan),
+            Event::StepDispatched { task, round, step, agent, bound, .. } => {
+                self.open_task(*task, Work::Step { round: *round, step: *step }, *bound);
+                self.step_begins(*round, *step, *task, agent.clone());
+            }
+            Event::ChildBegun { child, round, step, budget } => {
+                let bound = children::most_of(budget);
+                self.open_task(*child, Work::Child { round: *round, step: *step }, bound);
+                self.step_begins(*round, *step, *child, AgentId::itself());
+            }
+            Event::VerifyAsked { task, round, candidates, bound, .. } => {
+                self.open_task(*task, Work::Verify { round: *round }, *bound);
+                if self.stage == Stage::Working {
+                    self.stage = Stage::Voting(candidates.clone());
+                }
+            }
+            Event::Ended { end } => self.end = Some(end.clone()),
+        }
+    }
+
+    fn open_task(&mut self, task: u32, work: Work, bound: Spend) {
+        self.open.insert(task, Open { work, bound });
+        self.next_task = self.next_task.max(task.saturating_add(1));
+    }
+
+    fn step_begins(&mut self, round: u16, step: StepId, task: u32, agent: AgentId) {
+        if let Some(state) = self.step_mut(round, step) {
+            let failed = match state {
+                StepState::Waiting { failed, .. } => std::mem::take(failed),
+                StepState::Running { .. } | StepState::Done { .. } => Vec::new(),
+            };
+            *state = StepState::Running { task, agent, failed };
+        }
+    }
+
+    fn step_mut(&mut self, round: u16, step: StepId) -> Option<&mut StepState> {
+        self.rounds.get_mut(usize::from(round))?.steps.get_mut(step.index())
+    }
+
+    fn take_plan(&mut self, plan: &Plan) {
+        if let Some(round) = self.rounds.last_mut() {
+            let waiting = StepState::Waiting { failed: Vec::new(), last: None };
+            round.steps = vec![waiting; plan.steps.len()];
+            round.plan = Some(plan.clone());
+            self.stage = Stage::Working;
+        }
+    }
+
+    fn hear(&mut self, input: &Input) {
+        match input {
+            Input::Outcome { task, outcome, spend, .. } => self.conclude(*task, *spend, outcome),
+            Input::Lost { task, spend } => {
+                let (code, message) = ("lost", "every process that held the task died");
+                let lost = Outcome::Failed { code: code.into(), message: message.into() };
+                self.conclude(*task, *spend, &lost);
+            }
+            Input::Interrupted { task, spend } => self.interrupt(*task, *spend),
+            // No run waits for its client yet.
+            Input::Signalled { .. } => {}
+            Input::ChildEnded { child, end, spend } => {
+                let Some(Work::Child { round, step }) = self.work(*child) else { return };
+                self.settle(*child, *spend);
+                self.conclude_step(round, step, &end.for_step());
+            }
+            Input::DeadlinePassed => self.late = true,
+            Input::CancelAsked { reason } => {
+                self.cancel.get_or_insert_with(|| reason.clone());
+            }
+            Input::AgentsRemoved { agents } => self.removed.clone_from(agents),
+        }
+    }
+
+    /// What an interrupted task was for fails for good: another agent would do it again.
+    fn interrupt(&mut self, task: u32, spend: Spend) {
+        let work = self.work(task);
+        let (code, message) = ("interrupted", "the process that had begun it died");
+        let failed = Outcome::Failed { code: code.into(), message: message.into() };
+        self.conclude(task, spend, &failed);
+        let agents: Vec<_> = self.spec.agents.iter().map(|agent| agent.id.clone()).collect();
+        if let Some(Work::Step { round, step }) = work
+            && let Some(StepState::Waiting { failed, .. }) = self.step_mut(round, step)
+        {
+            *failed = agents;
+        }
+    }
+
+    /// What an open task or child is for. One that is not open has been heard of before:
+    /// its spend is on the bill.
+    fn work(&self, number: u32) -> Option<Work> {
+        self.open.get(&number).map(|open| open.work)
+    }
+
+    fn settle(&mut self, number: u32, spend: Spend) {
+        self.open.remove(&number);
+        self.spent = self.spent.plus(spend);
+    }
+
+    /// What a task's outcome means for what it was for.
+    fn conclude(&mut self, task: u32, spend: Spend, outcome: &Outcome) {
+        // A child run reports by its end alone.
+        let Some(work) = self.work(task).filter(|work| !work.is_child()) else {
+            return;
+        };
+        self.settle(task, spend);
+        if let Outcome::BudgetSpent { resource } = outcome {
+            self.broke.get_or_insert(*resource);
+        }
+        match work {
+            Work::Plan { round } => self.conclude_plan(round, outcome),
+            Work::Step { round, step } | Work::Child { round, step } => {
+                self.conclude_step(round, step, outcome);
+            }
+            Work::Verify { round } => self.conclude_verify(round, outcome),
+        }
+    }
+
+    fn conclude_plan(&mut self, round: u16, outcome: &Outcome) {
+        match outcome {
+            Outcome::Planned { plan, .. } => self.take_plan(plan),
+            Outcome::Stands if round > 0 => {
+                self.stage = Stage::Over(Closing::Best(crate::Reason::Stands));
+            }
+            Outcome::Stands
+            | Outcome::Unreadable { .. }
+            | Outcome::Failed { .. }
+            | Outcome::Abandoned
+            | Outcome::BudgetSpent { .. }
+            | Outcome::Worked { .. }
+            | Outcome::FellShort { .. }
+            | Outcome::Verified { .. } => self.stage = Stage::Planning(PlanningState::Unplanned),
+        }
+    }
+
+    fn conclude_step(&mut self, round: u16, step: StepId, outcome: &Outcome) {
+        let failure = match outcome {
+            Outcome::Worked { output, truncated, tool_calls, .. } => {
+                if let Some(state) = self.step_mut(round, step)
+                    && let StepState::Running { agent, .. } = state
+                {
+                    let (agent, output) = (agent.clone(), output.clone());
+                    let (truncated, tool_calls) = (*truncated, tool_calls.clone());
+                    *state = StepState::Done { agent, output, truncated, tool_calls };
+                }
+                self.after_step();
+                return;
+            }
+            Outcome::Failed { code, message } => (code.clone(), message.clone()),
+            Outcome::FellShort { shortfall, .. } => {
+                (shortfall.code().into(), shortfall.to_string())
+            }
+            Outcome::BudgetSpent { resource } => {
+                ("budget_spent".into(), format!("the budget of {resource} holds no further call"))
+            }
+            Outcome::Abandoned => ("abandoned".into(), "the holder was told to stop".into()),
+            Outcome::Planned { .. }
+            | Outcome::Stands
+            | Outcome::Unreadable { .. }
+            | Outcome::Verified { .. } => {
+                ("protocol".into(), "the outcome is not one of a step".into())
+            }
+        };
+        if let Some(state) = self.step_mut(round, step)
+            && let StepState::Running { agent, failed, .. } = state
+        {
+            let mut failed = std::mem::take(failed);
+            failed.push(agent.clone());
+            let instead = instead(agent, outcome);
+            let (code, message) = failure;
+            let last = Some(Failure { code, message, instead });
+            *state = StepState::Waiting { failed, last };
+        }
+    }
+
+    /// Moves on from `Working` once every step is done.
+    fn after_step(&mut self) {
+        let Some(round) = self.rounds.last() else { return };
+        let Some(plan) = &round.plan else { return };
+        let done = |state: &StepState| matches!(state, StepState::Done { .. });
+        if self.stage != Stage::Working || !round.steps.iter().all(done) {
+            return;
+        }
+        match plan.selection {
+            // The vote itself is a decision: it may be held without the leaves that failed.
+            Selection::Majority => {}
+            Selection::Last => {
+                let last = StepId(round.steps.len().saturating_sub(1) as u16);
+                if let Some(answer) = self.answer_of(self.current_round(), last) {
+                    self.check_or_close(answer);
+                }
+            }
+        }
+    }
+
+    fn check_or_close(&mut self, answer: Answer) {
+        self.stage = match &self.spec.check {
+            // What the tools will say is not known yet: the answer comes in another run.
+            Some(_) | None if answer.tool_calls.is_some() => {
+                Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
+            }
+            Some(_) => Stage::Checking(answer),
+            None => Stage::Over(Closing::With(crate::Reason::Unchecked, answer)),
+        };
+    }
+
+    fn conclude_verify(&mut self, round: u16, outcome: &Outcome) {
+        let verdict = match outcome {
+            Outcome::Verified { verdict, .. } => Some(verdict),
+            Outcome::Failed { .. }
+            | Outcome::BudgetSpent { .. }
+            | Outcome::Abandoned
+            | Outcome::Planned { .. }
+            | Outcome::Stands
+            | Outcome::Unreadable { .. }
+            | Outcome::FellShort { .. }
+            | Outcome::Worked { .. } => None,
+        };
+        match self.stage.clone() {
+            Stage::Voting(candidates) => {
+                let choice = verdict.and_then(|v| v.choice).map_or(0, usize::from);
+                let chosen = candidates.get(choice).or(candidates.first()).copied();
+                if let Some(answer) = chosen.and_then(|step| self.answer_of(round, step)) {
+                    self.check_or_close(answer);
+                }
+            }
+            Stage::Checking(answer) => self.judged(round, answer, verdict),
+            Stage::Planning(_) | Stage::Working | Stage::Over(_) => {}
+        }
+    }
+
+    fn judged(&mut self, round: u16, answer: Answer, verdict: Option<&Verdict>) {
+        use baton_workflow::VerdictKind::{Abstain, Fail, Pass, Unavailable};
+        if let Some(round) = self.rounds.get_mut(usize::from(round)) {
+            round.verdict = verdict.cloned();
+        }
+        self.stage = match verdict.map(|v| (v.kind, v)) {
+            Some((Pass, _)) => Stage::Over(Closing::With(crate::Reason::Accepted, answer)),
+            Some((Fail, verdict)) => {
+                let score = verdict.score.unwrap_or(0.0);
+                // A later answer replaces an equal one: it was written knowing the earlier.
+                if self.best.as_ref().is_none_or(|best| score >= best.score) {
+                    self.best = Some(Scored { answer, score });
+                }
+                self.another_round(&verdict.feedback)
+            }
+            Some((Abstain | Unavailable, _)) | None => {
+                Stage::Over(Closing::With(crate::Reason::Unchecked, answer))
+            }
+        };
+    }
+
+    fn another_round(&mut self, feedback: &str) -> Stage {
+        let planned_by_policy = matches!(self.spec.planning, Planning::Policy { .. });
+        if planned_by_policy && self.rounds.len() < usize::from(self.spec.limits.rounds_max) {
+            self.rounds.push(Round::new());
+            return Stage::Planning(PlanningState::Wanted);
+        }
+        Stage::Over(Closing::Best(crate::Reason::NotAccepted { feedback: feedback.to_owned() }))
+    }
+}
+
+/// What an outcome gave instead of an answer, if it did.
+fn instead(agent: &AgentId, outcome: &Outcome) -> Option<Instead> {
+    match outcome {
+        Outcome::FellShort { shortfall, text, .. } => {
+            let (agent, shortfall, text) = (agent.clone(), shortfall.clone(), text.clone());
+            Some(Instead { agent, shortfall, text })
+        }
+        Outcome::Planned { .. }
+        | Outcome::Stands
+        | Outcome::Unreadable { .. }
+        | Outcome::Worked { .. }
+        | Outcome::Verified { .. }
+        | Outcome::Failed { .. }
+        | Outcome::BudgetSpent { .. }
+        | Outcome::Abandoned => None,
+    }
+}

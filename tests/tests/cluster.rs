@@ -1,0 +1,307 @@
+//! Several processes of each service over real Redis and etcd.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly and say what they saw, as tests may"
+)]
+
+use baton_testkit::{baton::command, cluster::Cluster, stores::LocalStores};
+use baton_tests::{
+    Client, Ended, Journal, ask, ask_of, begin,
+    config::{Config, agent, policy, provider},
+    end_of, ended, rounds, until,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    thread::scope,
+};
+
+/// Redis and etcd of all clusters here.
+static STORES: LazyLock<LocalStores> = LazyLock::new(|| LocalStores::start().unwrap());
+
+/// One cluster at a time: each has a dozen processes, and times are looked at.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn cluster(time_scale: &str) -> Cluster<'static> {
+    Cluster::start(&STORES, 2, time_scale).unwrap()
+}
+
+fn clients(cluster: &Cluster<'_>) -> Vec<Client> {
+    cluster.gateways.iter().map(|gateway| Client::new(gateway.url())).collect()
+}
+
+fn question(number: usize) -> String {
+    format!("What is the value of ({number} + 4) * 5?")
+}
+
+/// The holders of a run's tasks, by class, as told while they held them; until its end.
+fn holders(client: &Client, run: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut holders = BTreeMap::<_, BTreeSet<_>>::new();
+    for event in client.events(&format!("/v1/runs/{run}/events")) {
+        if event.name == "leased" {
+            let told = event.json();
+            let text = |name: &str| told[name].as_str().unwrap().to_owned();
+            holders.entry(text("class")).or_default().insert(text("holder"));
+        }
+    }
+    holders
+}
+
+/// The whole text of a stream, and its last report.
+fn streamed(client: &Client, body: &Value) -> (String, Value) {
+    let (mut text, mut last) = (String::new(), Value::Null);
+    for event in client.stream("/v1/chat/completions", body) {
+        if event.data == "[DONE]" {
+            break;
+        }
+        let chunk = event.json();
+        text.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or(""));
+        last = chunk;
+    }
+    (text, last)
+}
+
+fn config_of(cluster: &Cluster<'_>, args: &[&str]) -> Ended {
+    let words = cluster.words();
+    // Of the stores, `config` is told of etcd alone.
+    let etcd = words.iter().skip_while(|word| *word != "--etcd").map(String::as_str);
+    ended(command([&["config"], args].concat().into_iter().chain(etcd)).unwrap(), "")
+}
+
+/// `baton cluster WHAT`, as text.
+fn look(cluster: &Cluster<'_>, gateway: usize, what: &str) -> String {
+    let url = cluster.gateways[gateway].url();
+    let shown = ended(command(["cluster", what, "--endpoint", &url]).unwrap(), "");
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    shown.stdout
+}
+
+#[test]
+fn runs_complete_over_any_gateway_and_their_work_is_spread() {
+    let _alone = alone();
+    let cluster = cluster("0.05");
+    let clients = clients(&cluster);
+    let models = ["baton", "baton/plan_execute_verify", "baton/mixture_of_agents"];
+    let all = Mutex::new(BTreeMap::<String, BTreeSet<String>>::new());
+    scope(|threads| {
+        for number in 0..24 {
+            let (client, other) = (&clients[number % 2], &clients[(number + 1) % 2]);
+            let (all, model) = (&all, models[number % models.len()]);
+            threads.spawn(move || {
+                let judged = json!({ "baton": { "verify": { "judge": true } } });
+                let run = begin(client, &ask_of(model, &question(number), judged));
+                let seen = holders(client, &run);
+                // Any gateway knows every run.
+                let report = end_of(other, &run);
+                assert_eq!(report["status"], "completed", "{report}");
+                assert_eq!(Journal::read(other, &run, 0).fault(), None);
+                for (class, holders) in seen {
+                    all.lock().unwrap().entry(class).or_default().extend(holders);
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    let of = |words: &str| {
+        let those = all.iter().filter(|(class, _)| class.starts_with(words));
+        those.flat_map(|(_, holders)| holders.clone()).collect::<BTreeSet<_>>()
+    };
+    println!("{all:#?}");
+    for (class, service) in
+        [("decide", "conductor"), ("work", "worker-agent"), ("verify", "verifier")]
+    {
+        let holders = of(class);
+        assert_eq!(holders.len(), 2, "{class}: {holders:?}");
+        assert!(holders.iter().all(|holder| holder.starts_with(service)), "{holders:?}");
+    }
+}
+
+#[test]
+fn answers_come_whole_and_streamed_with_checks_and_corrections() {
+    let _alone = alone();
+    let cluster = cluster("0.02");
+    for (number, client) in clients(&cluster).iter().enumerate() {
+        let whole = client.chat(&ask("baton", json!({})));
+        assert_eq!(whole.json["baton"]["status"], "completed", "{whole:?}");
+        assert!(whole.answer().ends_with("35"), "{whole:?}");
+
+        let body = ask("baton/direct", json!({ "stream": true }));
+        let (text, last) = streamed(client, &body);
+        assert_eq!(last["baton"]["status"], "completed", "{last}");
+        assert_eq!(last["baton"]["answer"].as_str().unwrap_or(&text), text);
+        assert!(text.contains("35"), "{text}");
+
+        let judged = json!({ "stream": true, "baton": { "verify": { "judge": true } } });
+        let (text, last) = streamed(client, &ask_of("baton", &question(number), judged));
+        assert!(!text.is_empty());
+        let check = &rounds(&last["baton"])[0]["checks"][0];
+        assert_eq!(check["verdict"]["kind"], "pass", "{last}");
+
+        let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 3 } });
+        let reply = client.chat(&ask("baton", wrong));
+        assert_eq!(rounds(&reply.json["baton"]).len(), 3, "{reply:?}");
+    }
+}
+
+#[test]
+fn a_look_at_the_cluster_shows_what_is_there() {
+    let _alone = alone();
+    let cluster = cluster("20");
+    let clients = clients(&cluster);
+    for number in 0..6 {
+        begin(&clients[number % 2], &ask_of("baton/direct", &question(number), json!({})));
+    }
+    let nodes = until("steps to be held, and told of", || {
+        let nodes = look(&cluster, 0, "nodes");
+        let busy = |line: &&str| line.starts_with("worker-agent") && !line.contains(" 0/");
+        (nodes.lines().filter(busy).count() == 2).then_some(nodes)
+    });
+    println!("{nodes}");
+    for (service, processes) in [
+        ("gateway ", &cluster.gateways),
+        ("conductor ", &cluster.conductors),
+        ("worker-agent ", &cluster.workers),
+        ("verifier ", &cluster.verifiers),
+    ] {
+        let lines: Vec<_> = nodes.lines().filter(|line| line.starts_with(service)).collect();
+        assert_eq!(lines.len(), 2, "{service}: {nodes}");
+        for process in processes {
+            assert!(lines.iter().any(|line| line.contains(&process.url())), "{service}: {nodes}");
+        }
+    }
+    let held: u32 = nodes.lines().filter(|line| line.starts_with("worker-agent")).map(held).sum();
+    assert_eq!(held, 6, "{nodes}");
+
+    let agents = look(&cluster, 1, "agents");
+    assert!(agents.starts_with("AGENT ") && agents.contains("sim-arith "), "{agents}");
+    let queues = look(&cluster, 1, "queues");
+    assert!(queues.starts_with("QUEUE ") && queues.contains("work/"), "{queues}");
+    let status = look(&cluster, 0, "status");
+    for words in ["6 runs under way", "KIND ", "AGENT ", "QUEUE "] {
+        assert!(status.contains(words), "no {words:?} in {status}");
+    }
+}
+
+/// The tasks that a line of `baton cluster nodes` says are held.
+fn held(line: &str) -> u32 {
+    let busy = line.split_whitespace().nth(3).unwrap();
+    busy.split_once('/').unwrap().0.parse().unwrap()
+}
+
+#[test]
+fn a_pushed_configuration_takes_effect_in_every_process_or_in_none() {
+    let _alone = alone();
+    let cluster = cluster("0");
+    let clients = clients(&cluster);
+    let provider = provider("sim", &cluster.sim.url());
+    let parts = |agents: &[&str], more: &str| {
+        let agents = agents.iter().map(|id| agent(id, "sim", "sim-arith"));
+        let begin = [provider.clone(), policy("sim"), more.to_owned()];
+        Config::new(&begin.into_iter().chain(agents).collect::<Vec<_>>())
+    };
+    let push = |config: &Config| {
+        let path = config.path();
+        config_of(&cluster, &["push", path.to_str().unwrap()])
+    };
+    let direct = |client: &Client, agent: &str| {
+        let parameters = json!({ "baton": { "strategy_parameters": { "agent": agent } } });
+        client.chat(&ask("baton/direct", parameters))
+    };
+    let pushed = push(&parts(&["ada", "bob"], ""));
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    for process in cluster.all() {
+        until("the pushed configuration to be in force", || {
+            process.stderr().contains("configuration in force").then_some(())
+        });
+    }
+    for client in &clients {
+        assert_eq!(client.get("/v1/models/bob").status, 200);
+        assert_eq!(client.get("/v1/models/sim-arith").status, 404);
+        for agent in ["ada", "bob"] {
+            let reply = direct(client, agent);
+            assert_eq!(reply.json["baton"]["status"], "completed", "{reply:?}");
+        }
+    }
+    // Members say what they host now.
+    until("both worker-agents to host bob", || {
+        let nodes = look(&cluster, 0, "nodes");
+        (nodes.lines().filter(|line| line.ends_with(" ada,bob")).count() == 2).then_some(())
+    });
+
+    let wrong = push(&parts(&["ada"], "[budget]\nusd = 0\n"));
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("budget.usd is 0"), "{wrong:?}");
+    // What the registry takes, and a process cannot use: a key that is not there.
+    let keyless =
+        "[providers.other]\nbase_url = \"http://127.0.0.1:9/v1\"\nkey_env = \"NOBODYS_KEY\"\n";
+    let pushed = push(&parts(&["ada"], keyless));
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    for client in &clients {
+        until("the refusal to be shown", || {
+            let shown = client.get("/v1/config").json;
+            let reason = shown["refusal"]["complaints"][0]["reason"].as_str()?.to_owned();
+            reason.contains("NOBODYS_KEY").then_some(())
+        });
+        assert_eq!(client.get("/v1/models/bob").status, 200, "what was in force stays");
+        assert_eq!(direct(client, "bob").status, 200);
+    }
+    let good = push(&parts(&["ada"], ""));
+    assert_eq!(good.code, Some(0), "{good:?}");
+    for client in &clients {
+        until("bob to be gone", || (client.get("/v1/models/bob").status == 404).then_some(()));
+        assert_eq!(direct(client, "ada").status, 200);
+    }
+}
+
+#[test]
+fn stores_that_are_missing_or_wrong_are_named_with_what_to_do() {
+    let (redis, etcd) = (format!("redis://{}", STORES.redis()), STORES.etcd_url());
+    let serve = |service: &str, more: &[&str]| {
+        let args = ["serve", service, "--redis-prefix", "w", "--sim", "http://127.0.0.1:9/v1"];
+        ended(command(args.iter().chain(more)).unwrap(), "")
+    };
+    let check = |more: &[&str], code: i32, said: &[&str]| {
+        let ended = serve("worker-agent", more);
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        for words in said {
+            assert!(ended.stderr.contains(words), "no {words:?} in {ended:?}");
+        }
+    };
+    let etcd = etcd.as_str();
+    check(&["--redis", &redis], 2, &["--etcd URL", "BATON_ETCD"]);
+    check(
+        &["--redis", &redis, "--etcd", "http://127.0.0.1:9"],
+        1,
+        &["http://127.0.0.1:9", "refused", "baton explain registry_unavailable"],
+    );
+    check(
+        &["--redis", "redis://127.0.0.1:9", "--etcd", etcd],
+        1,
+        &["127.0.0.1:9", "does Redis run at redis://127.0.0.1:9", "explain ledger_unusable"],
+    );
+    check(&["--redis", "127.0.0.1:6379", "--etcd", etcd], 1, &["127.0.0.1:6379"]);
+    // etcd in the place of Redis, and the other way round.
+    let swapped = etcd.replace("http", "redis");
+    check(&["--redis", &swapped, "--etcd", etcd], 1, &["explain ledger_unusable"]);
+    let swapped = redis.replace("redis", "http");
+    check(&["--redis", &redis, "--etcd", &swapped], 1, &["explain registry_un"]);
+    let none = ended(
+        command(["serve", "conductor", "--redis", &redis, "--etcd", etcd, "--cluster", "none"])
+            .unwrap(),
+        "",
+    );
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert!(none.stderr.contains("baton config push"), "{none:?}");
+    let exposed = serve("gateway", &["--redis", &redis, "--etcd", etcd, "--listen", "0.0.0.0:0"]);
+    assert!(exposed.code == Some(2) && exposed.stderr.contains("explain exposed"), "{exposed:?}");
+    let everywhere =
+        serve("verifier", &["--redis", &redis, "--etcd", etcd, "--grpc-listen", "0.0.0.0:0"]);
+    assert!(everywhere.stderr.contains("--advertise"), "{everywhere:?}");
+}

@@ -1,0 +1,147 @@
+//! A step that is a workflow: child runs, from the policy's plan to the report, under one
+//! process on one ledger.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
+use baton_testkit::baton::Baton;
+use baton_tests::{
+    Client, Journal, ask, begin,
+    config::{Config, agent, policy, provider},
+    end_of, report, rounds, spent, until,
+};
+use serde_json::{Value, json};
+
+/// A simulated pool, and a Baton whose policy names the Conductor itself whenever it may.
+struct Recursive {
+    _sim: Baton,
+    baton: Baton,
+}
+
+fn recursive(time_scale: &str, more: &str) -> Recursive {
+    let sim = Baton::sim(&["--time-scale", time_scale]).unwrap();
+    let agents = [agent("arith", "sim", "sim-arith"), agent("sage", "sim", "sim-sage")].concat();
+    let policy = policy("sim").replace("sim-conductor", "sim-recursive");
+    let parts = [
+        provider("sim", &sim.url()),
+        agents,
+        policy + more,
+        "[budget]\ndepth = 4\ntokens = 1000000\ncalls = 100\n".into(),
+    ];
+    let baton = Config::new(&parts).up();
+    Recursive { _sim: sim, baton }
+}
+
+fn depth(levels: u8) -> Value {
+    json!({ "baton": { "budget": { "depth": levels } } })
+}
+
+/// The child runs of a report's last step.
+fn below(report: &Value) -> &[Value] {
+    let steps = rounds(report).last().and_then(|round| round["steps"].as_array()?.last());
+    steps.and_then(|step| step["runs"].as_array()).map_or(&[], Vec::as_slice)
+}
+
+/// All runs of a report's tree, level by level: each has at most one child here.
+fn levels(report: &Value) -> Vec<&Value> {
+    let mut levels = vec![report];
+    while let [child] = below(levels.last().unwrap()) {
+        levels.push(child);
+    }
+    levels
+}
+
+#[test]
+fn a_recursion_three_deep_ends_into_its_root() {
+    let recursive = recursive("0", "");
+    let client = Client::new(recursive.baton.url());
+    let reply = client.chat(&ask("baton", depth(3)));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let root = &reply.json["baton"];
+    assert_eq!(root["status"], "completed");
+    assert_eq!(root["answer"], reply.json["choices"][0]["message"]["content"]);
+    assert!(root["answer"].as_str().unwrap().contains("35"), "{root}");
+    let levels = levels(root);
+    assert_eq!(levels.len(), 4, "{root}");
+    for (place, level) in levels.iter().enumerate() {
+        let id = level["id"].as_str().unwrap();
+        let step = rounds(level)[0]["steps"].as_array().unwrap().last().unwrap();
+        match place {
+            0 => assert!(level["parent"].is_null()),
+            _ => assert_eq!(level["parent"], levels[place - 1]["id"]),
+        }
+        assert_eq!(level["status"], "completed", "{id}");
+        // What the step below gave is its answer: nothing is lost on the way up.
+        assert_eq!(level["answer"], root["answer"]);
+        match levels.get(place + 1) {
+            None => assert_eq!(step["agent"], "sage", "the deepest is offered no recursion"),
+            Some(child) => {
+                assert_eq!(step["agent"], "baton");
+                assert_eq!(step["tasks"][0]["run"], child["id"]);
+                // The child's bill, and all below it, is the step's.
+                assert_eq!(spent(step), spent(&child["usage"]), "{step}");
+            }
+        }
+        // A child can be asked for by itself.
+        assert_eq!(report(&client, id)["usage"], level["usage"]);
+        assert_eq!(Journal::read(&client, id, 0).fault(), None);
+    }
+    // A plan for each run, a plan of the solution for three of them, and the answer.
+    assert_eq!(root["usage"]["calls"], 4 + 3 + 1);
+    assert_eq!(root["orchestration"]["calls"], 4, "the children's plans are planning as well");
+    // Only the root is listed.
+    let listed = client.get("/v1/runs?limit=100").json;
+    let listed = listed["data"].as_array().unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["id"], root["id"]);
+}
+
+#[test]
+fn depth_is_what_the_request_and_the_operator_give() {
+    let recursive = recursive("0", "");
+    let client = Client::new(recursive.baton.url());
+    for (more, deep) in [
+        (depth(0), 1),
+        (depth(1), 2),
+        (json!({ "baton": { "deny": ["baton"] } }), 1),
+        (json!({ "baton": { "allow": ["arith", "sage"] } }), 1),
+        (json!({ "baton": { "allow": ["sage", "baton"], "budget": { "depth": 2 } } }), 3),
+    ] {
+        let reply = client.chat(&ask("baton", more.clone()));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(levels(&reply.json["baton"]).len(), deep, "{more}");
+    }
+    let off = self::recursive("0", "recursion = false\n");
+    let reply = Client::new(off.baton.url()).chat(&ask("baton", depth(3)));
+    assert_eq!(levels(&reply.json["baton"]).len(), 1, "{reply:?}");
+}
+
+#[test]
+fn cancelling_the_root_reaches_the_deepest_run() {
+    let recursive = recursive("4", "");
+    let client = Client::new(recursive.baton.url());
+    let root = begin(&client, &ask("baton", depth(2)));
+    // Until the deepest has something under way.
+    until("a run two levels down", || {
+        let report = report(&client, &root);
+        let levels = levels(&report);
+        (levels.len() == 3).then_some(())
+    });
+    let reply = client.post(&format!("/v1/runs/{root}/cancel"), &json!({}));
+    assert!(reply.status < 300, "{reply:?}");
+    let ended = end_of(&client, &root);
+    assert_eq!(ended["status"], "cancelled");
+    let below = until("the runs below to end", || {
+        let report = report(&client, &root);
+        let levels = levels(&report);
+        let over = levels.iter().all(|run| run["status"] == "cancelled");
+        over.then(|| levels.iter().map(|run| run["id"].clone()).collect::<Vec<_>>())
+    });
+    assert_eq!(below.len(), 3);
+    for run in &below {
+        assert_eq!(Journal::read(&client, run.as_str().unwrap(), 0).fault(), None);
+    }
+}
