@@ -24,9 +24,6 @@ use std::{convert::Infallible, path::PathBuf, process::ExitCode, time::Duration}
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How long everything may take to come to its end once nothing is broken any more.
-const SETTLE: Duration = Duration::from_secs(120);
-
 /// What to break, and for how long.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Chaos {
@@ -62,6 +59,10 @@ pub(crate) struct Chaos {
     #[arg(long, default_value_t = 4_000, value_name = "MS",
         value_parser = clap::value_parser!(u64).range(1_200..=60_000))]
     lease_ms: u64,
+    /// Seconds in which all runs must end once nothing is broken any more.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    settle: u64,
     /// Speed of the simulated pool: 1 as configured, 0 without any waiting.
     #[arg(long, default_value_t = 0.3, value_name = "SCALE")]
     sim_time_scale: f64,
@@ -151,7 +152,7 @@ pub(crate) async fn chaos(args: Chaos) -> Result<ExitCode, Failure> {
 
 async fn break_and_judge(args: &Chaos, seed: u64, cluster: &Cluster) -> Result<Report, Failure> {
     let kinds: Vec<_> = args.faults.iter().filter_map(|wanted| wanted.kind()).collect();
-    let lasts = Duration::from_secs(args.seconds);
+    let (lasts, settle) = (Duration::from_secs(args.seconds), Duration::from_secs(args.settle));
     let planned = schedule(Frame {
         seed,
         lasts_ms: args.seconds * 1_000,
@@ -180,7 +181,7 @@ async fn break_and_judge(args: &Chaos, seed: u64, cluster: &Cluster) -> Result<R
         // What is broken is whole again before anything is given up.
         let patience = async {
             enough.cancelled().await;
-            tokio::time::sleep(SETTLE).await;
+            tokio::time::sleep(settle).await;
             over.cancel();
             std::future::pending::<Infallible>().await
         };
@@ -190,7 +191,7 @@ async fn break_and_judge(args: &Chaos, seed: u64, cluster: &Cluster) -> Result<R
             never = patience => match never {},
         };
         anstream::eprintln!("everything is whole again: waiting for all runs to end");
-        let left = collect::rest(&cluster.ledger, SETTLE).await;
+        let left = collect::rest(&cluster.ledger, settle).await;
         collected.cancel();
         Ok((broken?, left?))
     };
@@ -200,7 +201,7 @@ async fn break_and_judge(args: &Chaos, seed: u64, cluster: &Cluster) -> Result<R
     let facts = Facts {
         requests: asked.into_requests(),
         runs: collect::runs(&cluster.ledger).await?,
-        calls: calls.all(SETTLE).await?,
+        calls: calls.all(settle).await?,
         faults,
         left,
     };

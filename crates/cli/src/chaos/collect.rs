@@ -35,17 +35,16 @@ fn failed(error: &LedgerError) -> Failure {
 pub(super) async fn rest(ledger: &RedisLedger, limit: Duration) -> Result<Left, Failure> {
     let until = Instant::now() + limit;
     loop {
-        let found = left(ledger).await;
-        match found {
-            Ok(left) if is_at_rest(&left) || Instant::now() > until => return Ok(left),
+        match left(ledger).await {
+            Ok(left) if left.is_nothing() || Instant::now() > until => return Ok(left),
+            // Somebody judges that, too.
+            Err(LedgerError::Unusable(why)) if Instant::now() > until => {
+                return Ok(Left { unreadable: Some(why), ..Left::default() });
+            }
             Err(error) if Instant::now() > until => return Err(failed(&error)),
             Ok(_) | Err(_) => sleep(LOOK_AGAIN).await,
         }
     }
-}
-
-fn is_at_rest(left: &Left) -> bool {
-    (left.unfinished, left.queued, left.leased, left.held.len()) == (0, 0, 0, 0)
 }
 
 async fn left(ledger: &RedisLedger) -> Result<Left, LedgerError> {
@@ -57,6 +56,7 @@ async fn left(ledger: &RedisLedger) -> Result<Left, LedgerError> {
         queued: queues.clone().map(|queue| queue.queued).sum::<u64>() + stats.other_queues.queued,
         leased: queues.map(|queue| queue.leased).sum::<u64>() + stats.other_queues.leased,
         held: held.iter().map(ToString::to_string).collect(),
+        unreadable: None,
     })
 }
 

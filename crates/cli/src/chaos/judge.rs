@@ -49,7 +49,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Whether a client asked for it, rather than a run above it.
-    fn is_root(&self, run: &str) -> bool {
+    pub(super) fn is_root(&self, run: &str) -> bool {
         self.view.root.as_str() == run
     }
 }
@@ -79,6 +79,15 @@ pub(super) struct Left {
     pub(super) queued: u64,
     pub(super) leased: u64,
     pub(super) held: Vec<String>,
+    /// Why the counts are not known: the store answers, with what no count can be.
+    pub(super) unreadable: Option<String>,
+}
+
+impl Left {
+    pub(super) fn is_nothing(&self) -> bool {
+        let Self { unfinished, queued, leased, held, unreadable } = self;
+        unfinished + queued + leased == 0 && held.is_empty() && unreadable.is_none()
+    }
 }
 
 /// A rule that was broken.
@@ -342,14 +351,19 @@ impl Court<'_> {
     }
 
     fn left(&mut self) {
-        let Left { unfinished, queued, leased, held } = &self.facts.left;
-        if (*unfinished, *queued, *leased, held.len()) != (0, 0, 0, 0) {
-            let found = format!(
+        let left = &self.facts.left;
+        if left.is_nothing() {
+            return;
+        }
+        let Left { unfinished, queued, leased, held, unreadable } = left;
+        let found = match unreadable {
+            Some(why) => format!("its counts cannot be: {why}"),
+            None => format!(
                 "{unfinished} unfinished runs, {queued} waiting and {leased} leased tasks, leases \
                  of {held:?}"
-            );
-            self.says(Rule::NothingLeft, "the ledger", found);
-        }
+            ),
+        };
+        self.says(Rule::NothingLeft, "the ledger", found);
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Report {
     /// Requests that were sent again.
     repeated_requests: u64,
     runs: usize,
+    /// Runs that were begun by other runs.
+    child_runs: usize,
     /// How they ended, and how many so.
     ended: BTreeMap<String, usize>,
     calls: usize,
@@ -62,7 +64,9 @@ impl Report {
         });
         let faults: Vec<_> = faults.collect();
         let mut ended = BTreeMap::new();
-        for record in facts.runs.values() {
+        let roots = facts.runs.iter().filter(|(run, record)| record.is_root(run));
+        let runs = roots.clone().count();
+        for (_, record) in roots {
             let end = record.view.end.as_ref();
             let end = end.and_then(|end| serde_json::from_slice::<serde_json::Value>(end).ok());
             let status = end.and_then(|end| end["status"].as_str().map(str::to_owned));
@@ -73,7 +77,8 @@ impl Report {
             seed,
             requests: facts.requests.len(),
             repeated_requests,
-            runs: facts.runs.len(),
+            runs,
+            child_runs: facts.runs.len() - runs,
             ended,
             calls: facts.calls.len(),
             repeated_tasks: repeats.len(),
@@ -103,9 +108,10 @@ impl Report {
             self.ended.iter().map(|(status, count)| format!("{count} {status}")).collect();
         anstream::println!(
             "{STRONG}{faults} faults{PLAIN} under {requests} requests, {repeated_requests} of them \
-             sent again\n{runs} runs: {}\n{calls} calls, {} repeated, of {} tasks that victims \
+             sent again\n{runs} runs: {}; {} below them\n{calls} calls, {} repeated, of {} tasks that victims \
              held",
             ended.join(", "),
+            self.child_runs,
             self.repeated_calls,
             self.held_by_victims,
         );

@@ -212,6 +212,7 @@ fn calls_are_repeated_for_victims_alone() {
 fn what_is_left_is_seen() {
     check(|facts| facts.left.leased = 1, &[Rule::NothingLeft]);
     check(|facts| facts.left.held.push("run-1:2".into()), &[Rule::NothingLeft]);
+    check(|facts| facts.left.unreadable = Some("\"-1\"".into()), &[Rule::NothingLeft]);
 }
 
 #[test]
