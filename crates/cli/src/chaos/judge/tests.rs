@@ -141,6 +141,8 @@ fn a_run_below_another_is_nobodys_request() {
     check(
         |facts| {
             facts.runs.insert("run-1.4".to_owned(), record(&lines(), 3 * COST));
+            let free = |seq, key| Call { usd: 0.0, ..call(seq, key) };
+            facts.calls.extend([free(4, "run-1.4:2"), free(5, "run-1.4:3")]);
         },
         &[],
     );
