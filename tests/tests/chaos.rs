@@ -62,10 +62,10 @@ mod controls {
     }
 
     #[test]
-    fn without_the_comparison_of_tokens_an_outcome_is_recorded_twice() {
+    fn without_the_comparison_of_tokens_what_was_done_is_done_again() {
         control(
-            &["--seconds", "15", "--seed", "3", "--faults", "stop", "--sabotage", "tokens"],
-            &["nothing_left"],
+            &["--seconds", "15", "--seed", "5", "--faults", "stop", "--sabotage", "tokens"],
+            &["nothing_left", "budget"],
         );
     }
 
