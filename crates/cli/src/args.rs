@@ -48,7 +48,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example: baton serve conductor --redis redis://127.0.0.1:6379 --etcd http://127.0.0.1:2379"
     )]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Start several nodes on this machine, or look at the nodes of a cluster.
     Cluster(Cluster),
     /// Ask a question; the answer goes to stdout, the team's steps to stderr.

@@ -68,7 +68,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         match args.command {
             Command::Up(up) => up::up(up).await,
-            Command::Serve(args) => serve::serve(args).await,
+            Command::Serve(args) => serve::serve(*args).await,
             Command::Cluster(args) => cluster::cluster(args).await,
             Command::Run(run) => run::run(run).await,
             Command::Plan(plan) => plan::plan(plan).await,

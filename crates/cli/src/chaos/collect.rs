@@ -139,9 +139,8 @@ impl Calls {
         };
         let lines = timeout(CALLS_LIMIT, asking).await;
         let lines = lines.map_err(|_| Failure::other("the simulated pool does not answer"))??;
-        let mut expected = after + 1;
-        let mut whole = true;
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        for (expected, line) in (after + 1..).zip(lines) {
             let call: Call = serde_json::from_slice(line)
                 .map_err(|error| Failure::other(format!("a call cannot be read: {error}")))?;
             if call.seq != expected {
@@ -152,13 +151,11 @@ impl Calls {
                 return Err(Failure::other(message));
             }
             if call.outcome == RUNNING {
-                whole = false;
-                break;
+                return Ok(false);
             }
-            expected += 1;
             self.lock().push(call);
         }
-        Ok(whole)
+        Ok(true)
     }
 
     /// All of them, once every one has ended or `limit` is over.
