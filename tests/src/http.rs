@@ -69,6 +69,11 @@ impl Client {
         whole(self.open_get(path).unwrap())
     }
 
+    /// Whether requests can be sent here, as a load balancer asks.
+    pub fn is_ready(&self) -> bool {
+        self.open_get("/readyz").is_ok_and(|reply| reply.status().as_u16() == 200)
+    }
+
     /// POST of a JSON document.
     pub fn post(&self, path: &str, body: &Value) -> Reply {
         self.post_bytes(path, body.to_string().as_bytes())

@@ -449,15 +449,15 @@ fn every_service_shows_what_it_does() {
         "baton_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1",
         "baton_runs_submitted_total{tenant=\"default\",known=\"no\"} 1",
         "baton_runs_ended_total{tenant=\"default\",status=\"incomplete\",reason=\"not_accepted\"} 1",
-        "baton_run_rounds_sum 2.0",
-        "baton_run_depth_sum 0.0",
+        "baton_run_rounds_sum{} 2.0",
+        "baton_run_depth_sum{} 0.0",
         "baton_plans_total{outcome=\"planned\"} 2",
         "baton_verdicts_total{verifier=\"text.exact/1\",verdict=\"fail\"} 2",
-        "baton_runs_unfinished 0.0",
-        "baton_runs_kept 1.0",
+        "baton_runs_unfinished{} 0.0",
+        "baton_runs_kept{} 1.0",
         "baton_leases_granted_total{class=\"plan\"} 2",
         "baton_ledger_seconds_count{operation=\"submit\"} 1",
-        "baton_http_requests_under_way 0.0",
+        "baton_http_requests_under_way{} 0.0",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }

@@ -8,6 +8,7 @@ use crate::{
     doctor::Doctor,
     explain::Explain,
     profile::ProfileArgs,
+    redis::RedisArgs,
     serve::Serve,
     top::Top,
 };
@@ -321,6 +322,17 @@ pub(crate) struct Ledger {
     /// Folder of the ledger, as given to `baton up`.
     #[arg(long, default_value = "baton-data", value_name = "DIR", global = true)]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    /// Name of the cluster whose ledger is on Redis.
+    #[arg(
+        long,
+        global = true,
+        env = "BATON_CLUSTER",
+        default_value = "default",
+        value_name = "NAME"
+    )]
+    pub(crate) cluster: String,
     /// Form of what is printed.
     #[arg(short, long, value_enum, default_value = "text", global = true)]
     pub(crate) output: Format,

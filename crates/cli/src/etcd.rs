@@ -42,6 +42,11 @@ impl EtcdArgs {
         self.etcd.is_some()
     }
 
+    /// The cluster's name.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     /// Where it is, and how to be let in.
     pub(crate) fn options(&self) -> Result<EtcdOptions, Failure> {
         let Some(endpoints) = &self.etcd else {

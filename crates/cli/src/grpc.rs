@@ -96,3 +96,6 @@ pub(crate) async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

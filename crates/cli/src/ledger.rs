@@ -23,6 +23,9 @@ use std::{
 const STATS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
+    if args.redis.is_given() {
+        return on_redis(&args).await;
+    }
     let path = args.data.join(LEDGER_FILE);
     match &args.command {
         LedgerCommand::Stats => {
@@ -43,6 +46,31 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
             let archived = restore_backup(from, &path).map_err(refused)?;
             done("ledger restored", &path, archived, args.output);
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
+    let ledger = args.redis.open(&args.cluster).await?;
+    match &args.command {
+        LedgerCommand::Stats => {}
+        LedgerCommand::Fsck => {
+            let looked = ledger.fsck().await.map_err(refused);
+            ledger.close();
+            return Ok(report(&looked?, args.output));
+        }
+        LedgerCommand::Backup { .. } | LedgerCommand::Restore { .. } => {
+            return Err(Failure::usage(
+                "a ledger on Redis is saved with the server's own files: see docs/ledger-redis.md",
+            ));
+        }
+    }
+    let stats = ledger.stats().await.map_err(refused);
+    ledger.close();
+    let stats = serde_json::to_value(stats?).map_err(|error| Failure::other(error.to_string()))?;
+    match args.output {
+        Format::Json => print(&stats),
+        Format::Text => show(&stats),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,11 +128,15 @@ fn show(stats: &Value) {
 /// Exit code 1 where something is damaged.
 fn check(path: &Path, output: Format) -> Result<ExitCode, Failure> {
     let looked = fsck(path).map_err(refused)?;
+    Ok(report(&looked, output))
+}
+
+fn report(looked: &Looked, output: Format) -> ExitCode {
     match output {
-        Format::Json => print(&serde_json::to_value(&looked).unwrap_or_default()),
-        Format::Text => tell(&looked),
+        Format::Json => print(&serde_json::to_value(looked).unwrap_or_default()),
+        Format::Text => tell(looked),
     }
-    Ok(if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    if looked.found.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn tell(looked: &Looked) {

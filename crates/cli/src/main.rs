@@ -21,6 +21,7 @@ mod node;
 mod output;
 mod plan;
 mod profile;
+mod redis;
 mod run;
 mod running;
 mod runs;
@@ -30,6 +31,8 @@ mod sim;
 mod stores;
 mod tasks;
 mod team;
+#[cfg(test)]
+mod telemetry_guide;
 mod top;
 mod tree;
 mod up;

@@ -7,7 +7,7 @@ use crate::{
     control,
     exit::Failure,
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
-    running::Running,
+    running::{Running, Workshop},
     settings::{InForce, simulated_url},
     team::{self, Load, Parts, Place, belong},
 };
@@ -106,6 +106,7 @@ impl Node {
         Gateway::new(registry.clone(), &Strategy::NAMES)
             .map_err(|faults| Failure::usage(join(&faults)).named(StartCode::KeyUnreadable))?;
 
+        let workshop = Workshop::new()?;
         let mut services = Supervisor::new("baton", RestartBudget::default());
         if simulated {
             serve_sim(&mut services, sim, &options.pool);
@@ -120,6 +121,7 @@ impl Node {
             registry: registry.clone(),
             caller: caller.clone(),
             traces: traces.clone(),
+            workshop: workshop.handle(),
             metrics: metrics.clone(),
         };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
@@ -146,7 +148,7 @@ impl Node {
             };
             follow(&mut services, live);
         }
-        let running = Running::of(services);
+        let running = Running::of(services, workshop);
         Ok(Self { address, data: server.data, simulated, ledger, traces, running })
     }
 

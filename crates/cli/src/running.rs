@@ -6,24 +6,56 @@ use crate::{
 };
 use baton_actor::Supervisor;
 use std::process::ExitCode;
-use tokio::task::JoinHandle;
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
+
+/// Threads for what tasks ask to be done, apart from those that keep leases alive and answer
+/// others: a step that computes for long keeps no heartbeat waiting.
+pub(crate) struct Workshop(Option<Runtime>);
+
+impl Workshop {
+    /// As many threads as there are processors.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.thread_name("workshop").enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        // Its tasks have ended with their services; a thread that still computes is not
+        // waited for.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// Services that run.
 pub(crate) struct Running {
+    _workshop: Workshop,
     stop: CancellationToken,
     services: JoinHandle<Result<(), Failure>>,
 }
 
 impl Running {
     /// Keeps them running.
-    pub(crate) fn of(services: Supervisor) -> Self {
+    pub(crate) fn of(services: Supervisor, workshop: Workshop) -> Self {
         let stop = CancellationToken::new();
         let running = services.run(stop.clone());
         let services = tokio::spawn(async move {
             running.await.map_err(|escalation| Failure::other(escalation.to_string()))
         });
-        Self { stop, services }
+        Self { _workshop: workshop, stop, services }
     }
 
     /// Waits until the services give up by themselves, which they never should.

@@ -8,7 +8,7 @@ use crate::{
     live::{Live, Overrides, Secrets, check_exposure, set_all_terms},
     node::{Manners, bind, connections, follow, join, serve_http, show_metrics, traces},
     output::{DIM, PLAIN, STRONG},
-    running::{Running, stopping, until_stopped},
+    running::{Running, Workshop, stopping, until_stopped},
     settings::InForce,
     stores::StoreArgs,
     team::{self, Load, Parts, Place, belong, holder},
@@ -146,6 +146,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let cluster = registry.cluster_id().to_owned();
     let registry: Arc<dyn Registry> = Arc::new(registry);
 
+    let workshop = Workshop::new()?;
     let notice = Duration::from_secs(args.notice_seconds);
     let limit = notice.saturating_add(PART_STOPS).as_millis();
     let services = Supervisor::new("baton", RestartBudget::default());
@@ -165,6 +166,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
         registry: registry.clone(),
         caller: caller.clone(),
         traces: traces.clone(),
+        workshop: workshop.handle(),
         metrics: metrics.clone(),
     };
     let (place, holder) = match kind {
@@ -208,7 +210,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let greeting = format!(
         "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}, {holder}){PLAIN}"
     );
-    Ok(Process { running: Running::of(services), traces, greeting })
+    Ok(Process { running: Running::of(services, workshop), traces, greeting })
 }
 
 /// The configuration that the cluster shares; where there is none, this process's own.

@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -28,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) caller: Caller,
     pub(crate) traces: Traces,
+    /// Where tasks are carried out.
+    pub(crate) workshop: Option<Handle>,
     pub(crate) metrics: Metrics,
 }
 
@@ -86,7 +89,7 @@ pub(crate) async fn serve(
 ) -> Result<(String, String), Failure> {
     let (listener, address) = place.open()?;
     let tls = &place.tls;
-    let Parts { ledger, registry, caller, traces, metrics } = parts.clone();
+    let Parts { ledger, registry, caller, traces, metrics, workshop } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
@@ -98,7 +101,10 @@ pub(crate) async fn serve(
         Kind::Conductor => {
             let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
             let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
-            let conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
+            let mut conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
+            if let Some(workshop) = workshop {
+                conductor = conductor.working_in(workshop);
+            }
             let routes = Routes::new(conductor.service());
             spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = conductor.clone();
@@ -114,7 +120,10 @@ pub(crate) async fn serve(
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
             let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
-            let worker = worker.traced(tracer).measured(&metrics);
+            let mut worker = worker.traced(tracer).measured(&metrics);
+            if let Some(workshop) = workshop {
+                worker = worker.working_in(workshop);
+            }
             let routes = Routes::new(worker.service());
             spawn_grpc(
                 services,
@@ -136,7 +145,10 @@ pub(crate) async fn serve(
         }
         Kind::Verifier => {
             let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
-            let verifier = verifier.traced(tracer).measured(&metrics);
+            let mut verifier = verifier.traced(tracer).measured(&metrics);
+            if let Some(workshop) = workshop {
+                verifier = verifier.working_in(workshop);
+            }
             let routes = Routes::new(verifier.service());
             spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, tls, &unready);
             let loaded = verifier.clone();

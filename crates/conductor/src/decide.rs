@@ -45,8 +45,15 @@ impl Handler for Decider {
                 self.0.known.forget(&leased.task.run);
                 tracing::info!(%error, task = %leased.task, "a decision was not committed");
             }
+            // Nothing is decided on half a journal. The run waits, for a version that can read
+            // it or for somebody who mends it, and keeps nobody else from being decided.
             Err(error @ FoldError::Entry { .. }) => {
-                tracing::error!(%error, task = %leased.task, "a run cannot be decided");
+                let fault = "journal_unreadable";
+                tracing::error!(fault, %error, task = %leased.task, "a run is parked");
+                let held = Held { task: leased.task.clone(), token: leased.token };
+                if let Err(error) = persist(&stop, || self.0.ledger.park(&held)).await {
+                    tracing::info!(%error, task = %held.task, "a run was not parked");
+                }
             }
         }
     }
@@ -99,7 +106,7 @@ impl Decider {
         let (mut fold, view) = known.of(ledger.as_ref(), id, leased.reading.as_deref()).await?;
         let mut events = heard(&view, leased.cancelled, fold.run.end().is_some());
         events.extend(self.removed(&fold.run));
-        let lost = span::lost(&fold.run, &events);
+        let lost = span::lost(&fold.run, &view.mails);
         events.iter().for_each(|event| fold.run.apply(event));
         let Decided { tasks, begun, withdraw, end, failovers } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;

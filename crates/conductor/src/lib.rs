@@ -26,6 +26,7 @@ use known::Known;
 use metrics::ConductorMetrics;
 pub use metrics::METRICS;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Decisions under way at the same time: each is a read and a write of the ledger.
@@ -52,6 +53,7 @@ pub struct Conductor {
     /// Gives each run a name that no other has.
     name: Arc<dyn Fn() -> String + Send + Sync>,
     dialer: Dialer,
+    workshop: Option<Handle>,
 }
 
 impl Conductor {
@@ -76,6 +78,7 @@ impl Conductor {
             clock: Clock::default(),
             name: Arc::new(|| format!("run_{}", uuid::Uuid::now_v7().simple())),
             dialer: Dialer::default(),
+            workshop: None,
         }
     }
 
@@ -89,6 +92,12 @@ impl Conductor {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, planning on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// The same, going by this clock and naming runs so: for simulations, which repeat.
@@ -122,7 +131,8 @@ impl Conductor {
         actors.spawn(decides.run(self.ledger.clone(), decider, stop.clone()));
         let planner = Arc::new(plan::Planner(self.clone()));
         let plans = lessee(vec![Class::plan()], plans);
-        actors.spawn(plans.run(self.ledger.clone(), planner, stop.clone()));
+        let workshop = self.workshop.clone();
+        actors.spawn(plans.run_in(workshop, self.ledger.clone(), planner, stop.clone()));
         actors.spawn(housekeeping::tick(self.ledger.clone(), stop.clone()));
         actors.spawn(housekeeping::reconcile(self.ledger.clone(), stop.clone()));
         let registry = self.registry.clone();

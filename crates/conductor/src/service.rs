@@ -305,7 +305,8 @@ fn refused(error: LedgerError) -> Status {
         LedgerError::NoSuchRun(_) => {
             status(Code::NotFound, message, detail(ApiCode::RunNotFound, Some("run")))
         }
-        LedgerError::QueueFull { retry_after_ms, .. } => {
+        LedgerError::QueueFull { retry_after_ms, .. }
+        | LedgerError::MemoryFull { retry_after_ms, .. } => {
             let mut detail = detail(ApiCode::QueueFull, None);
             detail.retry_after_ms = Some(retry_after_ms);
             status(Code::ResourceExhausted, message, detail)

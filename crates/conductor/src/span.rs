@@ -7,8 +7,8 @@ use crate::{
     plan::Done,
     planning::{Asked, Unplanned, Written},
 };
-use baton_engine::{End, Event, Input, Outcome, PlanAssignment, Run, Status, StepState};
-use baton_ledger::{Leased, RunView, TaskSpan};
+use baton_engine::{End, Outcome, PlanAssignment, Run, Status, StepState};
+use baton_ledger::{Leased, Mail, MailEntry, RunView, TaskSpan};
 use baton_registry::Kind;
 use baton_telemetry::{Span, SpanKey, SpanKind, TraceParent, Tracer, names};
 use baton_workflow::{AgentCard, AgentId, Incident, StepId, TenantId};
@@ -52,20 +52,17 @@ pub(crate) struct LostTry {
     before: u16,
 }
 
-/// The tries that these events say are lost; to be looked for before they are applied.
-pub(crate) fn lost(run: &Run, events: &[Event]) -> Vec<LostTry> {
-    let lost = events.iter().filter_map(|event| match event {
-        Event::Heard { input: Input::Lost { task, .. } | Input::Interrupted { task, .. } } => {
-            Some(*task)
-        }
-        Event::Heard { .. }
-        | Event::Submitted { .. }
-        | Event::PlanAsked { .. }
-        | Event::Adopted { .. }
-        | Event::StepDispatched { .. }
-        | Event::ChildBegun { .. }
-        | Event::VerifyAsked { .. }
-        | Event::Ended { .. } => None,
+/// The tries that these mails say are lost, of a run that has not heard of them. A task
+/// that was dropped from its queue was nobody's try.
+pub(crate) fn lost(run: &Run, mails: &[MailEntry]) -> Vec<LostTry> {
+    let lost = mails.iter().filter_map(|entry| match &entry.mail {
+        Mail::Lost { task, dropped: false, .. } | Mail::Interrupted { task, .. } => Some(*task),
+        Mail::Lost { dropped: true, .. }
+        | Mail::Outcome { .. }
+        | Mail::Timer { .. }
+        | Mail::Cancel { .. }
+        | Mail::Signal { .. }
+        | Mail::ChildEnded { .. } => None,
     });
     lost.filter_map(|task| lost_try(run, task)).collect()
 }

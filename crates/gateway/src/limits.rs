@@ -48,6 +48,9 @@ pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);
 pub(crate) const PEERS_MAX: usize = 256;
 /// Time for an answer of another service that calls no model.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// How much later than the caller the called side gives a call up: by then it is known here
+/// that the time was over, and not that somebody was away.
+pub(crate) const LATER: Duration = Duration::from_secs(1);
 /// Time for a dry run, which calls the policy: a reasoning model may take minutes.
 pub(crate) const PLAN_TIMEOUT: Duration = Duration::from_secs(300);
 /// Tries of a call that other members of the same service can answer as well.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::ApiError,
-    limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CALL_TRIES_MAX, PEERS_MAX, SILENT_FOR},
+    limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CALL_TRIES_MAX, LATER, PEERS_MAX, SILENT_FOR},
 };
 use baton_proto::{
     Bounded, Deadline, Dialer, MESSAGE_BYTES_MAX,
@@ -89,7 +89,7 @@ impl Peers {
     fn conductor(&self, timeout: Duration) -> Option<(String, Conductor)> {
         let members = self.in_turn(self.registry.members(Kind::Conductor));
         let (address, channel) = members.into_iter().next()?;
-        let conductor = ConductorClient::with_interceptor(channel, Deadline(timeout))
+        let conductor = ConductorClient::with_interceptor(channel, Deadline(timeout + LATER))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         Some((address, conductor))

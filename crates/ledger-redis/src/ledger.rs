@@ -1,66 +1,88 @@
-//! The port's operations, each as one call of one script.
+//! The port, over all shards: each call goes to the shard that a run's id names, or to all.
 
 use crate::{
-    RedisOptions, Sabotage, account, housekeeping,
-    reply::Reply,
-    request::Arguments,
-    scripts::Name,
-    start, stats,
-    store::{Answer, Store},
+    RedisOptions, Sabotage, account, fsck,
+    place::{Places, number},
+    shard::Shard,
+    start,
+    store::Store,
+    turns::Turns,
     waker::{Wait, Waker},
-    watch,
 };
 use async_trait::async_trait;
 use baton_ledger::{
-    Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, Heard, Held,
-    Inventory, LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, READ_MAX, Reaped, Reconciled,
-    Recorded, Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats,
-    Submission, Submitted, TenantTerms, Ticked, Watched, too_many_signals,
+    Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, Heard, Held, Inventory,
+    LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, Looked, QueueStats, QueueSums, Reaped,
+    Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, STATS_QUEUES_MAX,
+    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
 };
-use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId};
+use baton_workflow::{BodyRef, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
-use futures::future::select_all;
+use futures::future::{JoinAll, join_all, select_all};
 use futures_core::stream::BoxStream;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// What a tenant with a full queue is told to wait, in milliseconds: runs last seconds.
-const RETRY_AFTER_MS: u64 = 1_000;
 /// Longest wait for a task in one call, in milliseconds.
 const WAIT_MS_MAX: u64 = 3_600_000;
+/// When to look again at shards that did not answer, in milliseconds.
+const AWAY_MS: u64 = 1_000;
 
-/// A ledger kept by a Redis (or Valkey) server; cheap to share behind an `Arc`.
+/// A ledger kept by Redis (or Valkey) servers; cheap to share behind an `Arc`.
 pub struct RedisLedger {
-    store: Arc<Store>,
-    waker: Arc<Waker>,
+    shards: Vec<Shard>,
+    /// One for each server.
+    wakers: Vec<Arc<Waker>>,
+    places: Places,
+    turns: Turns,
     lease: LeaseTerms,
     /// Whether submissions are recorded without their keys.
     keyless: bool,
-    /// Ends the subscription with the ledger.
-    _stop: DropGuard,
+    stop: CancellationToken,
+    /// Ends the subscriptions with the ledger.
+    _ends: DropGuard,
 }
 
 impl RedisLedger {
-    /// Connects, checks that the server keeps what it acknowledges, and adopts it.
+    /// Connects, checks that each server keeps what it acknowledges, and adopts it.
     /// `Unusable` says what to set; `Unavailable` that there is no server to be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, LedgerError> {
-        let client = redis::Client::open(options.url.as_str()).map_err(|error| {
-            LedgerError::Unusable(format!(
-                "the URL of Redis is not one: expected redis://HOST:PORT ({error})"
-            ))
-        })?;
-        let store = Arc::new(Store::open(client.clone(), &options).await?);
-        if !options.lacks(Sabotage::Durability) {
-            start::check(&store, options.durability).await?;
-        }
-        store.adopt(0).await?;
-        let waker = Arc::new(Waker::default());
+        options.check()?;
         let stop = CancellationToken::new();
-        let (serving, base, stopped) = (waker.clone(), store.base().to_owned(), stop.child_token());
-        tokio::spawn(async move { serving.serve(client, base, stopped).await });
-        let keyless = options.lacks(Sabotage::Keys);
-        Ok(Self { store, waker, lease: options.lease, keyless, _stop: stop.drop_guard() })
+        let (mut shards, mut wakers) = (Vec::new(), Vec::new());
+        for url in options.urls.iter().take(usize::from(options.shards)) {
+            let client = options.client(url)?;
+            let any = Store::open(&client, &options, url, 0).await?;
+            if !options.lacks(Sabotage::Durability) {
+                start::check(&any, options.durability).await?;
+            }
+            wakers.push((client, Arc::new(Waker::default())));
+        }
+        for shard in 0..options.shards {
+            let node = usize::from(shard) % wakers.len();
+            let url = options.urls.get(node).map_or("", String::as_str);
+            let Some((client, waker)) = wakers.get(node) else { continue };
+            let store = Arc::new(Store::open(client, &options, url, shard).await?);
+            shards.push(Shard::new(store, waker.clone(), &options));
+        }
+        adopt(&shards, &options).await?;
+        for (node, (client, waker)) in wakers.iter().enumerate() {
+            let bases = shards.iter().skip(node).step_by(wakers.len());
+            let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
+            let (client, waker, stopped) = (client.clone(), waker.clone(), stop.child_token());
+            tokio::spawn(async move { waker.serve(client, bases, stopped).await });
+        }
+        Ok(Self {
+            places: Places::new(options.shards, options.lanes.clone()),
+            turns: Turns::new(shards.len()),
+            wakers: wakers.into_iter().map(|(_, waker)| waker).collect(),
+            shards,
+            lease: options.lease,
+            keyless: options.lacks(Sabotage::Keys),
+            _ends: stop.clone().drop_guard(),
+            stop,
+        })
     }
 
     /// The tasks that this holder has leased; of all holders where none is named. For whoever
@@ -69,166 +91,178 @@ impl RedisLedger {
     /// # Errors
     /// As any call.
     pub async fn held(&self, holder: Option<&str>) -> Result<Vec<TaskId>, LedgerError> {
-        let key = match holder {
-            Some(holder) => format!("{}held:{holder}", self.store.base()),
-            None => format!("{}leases", self.store.base()),
-        };
-        let mut asking = redis::cmd("ZRANGE");
-        asking.arg(key).arg(0).arg(-1);
-        let members = self.store.command(&asking).await?;
-        let members: Vec<String> = redis::from_redis_value(members)
-            .map_err(|error| LedgerError::Unusable(format!("leases cannot be read: {error}")))?;
-        members.iter().map(|member| task_of(member)).collect()
+        let mut held = Vec::new();
+        for shard in &self.shards {
+            held.extend(shard.held(holder).await?);
+        }
+        Ok(held)
     }
 
-    /// For scripts that are refused for no reason but a lost lease or a bad argument.
-    async fn write(&self, name: Name, arguments: Arguments) -> Result<Recorded, LedgerError> {
-        match self.store.call(name, arguments).await? {
-            Answer::Ok(_) => Ok(Recorded::Now),
-            Answer::Refused(why, _) if why == "AlreadyDone" => Ok(Recorded::AlreadyDone),
-            Answer::Refused(why, details) => Err(refused(&why, details)?),
+    /// Stops listening for hints. What was acknowledged is in the store already.
+    pub fn close(&self) {
+        self.stop.cancel();
+    }
+
+    /// Looks everything over, and changes nothing. Nobody should be at work: what changes
+    /// meanwhile may look like damage.
+    ///
+    /// # Errors
+    /// Where a server does not answer.
+    pub async fn fsck(&self) -> Result<Looked, LedgerError> {
+        let mut all = Looked::default();
+        for shard in &self.shards {
+            let Looked { rows, runs, unfinished, bodies, found, more } =
+                fsck::fsck(&shard.store).await?;
+            all.rows += rows;
+            all.runs += runs;
+            all.unfinished += unfinished;
+            all.bodies += bodies;
+            all.found.extend(found);
+            all.more += more;
+        }
+        Ok(all)
+    }
+
+    fn shard(&self, number: u16) -> Result<&Shard, LedgerError> {
+        let shard = self.shards.get(usize::from(number));
+        shard.ok_or_else(|| LedgerError::Invalid(format!("there is no shard {number}")))
+    }
+
+    fn of(&self, run: &RunId) -> Result<&Shard, LedgerError> {
+        self.shard(self.places.of(run))
+    }
+
+    fn lanes_of(&self, tenant: &TenantId) -> Result<Vec<&Shard>, LedgerError> {
+        self.places.lanes(tenant).into_iter().map(|number| self.shard(number)).collect()
+    }
+
+    /// Tasks of one shard, the first in turn that has any. A shard that does not answer keeps
+    /// nobody from the others.
+    async fn look(&self, request: &LeaseRequest) -> Result<Look, LedgerError> {
+        let mut unanswered = None;
+        for number in self.turns.order(request.request) {
+            let Some(shard) = self.shards.get(number) else { continue };
+            match shard.lease(request, self.shards.len() > 1).await {
+                Ok(found) => {
+                    self.turns.gave(number, request.request, found.tasks.len(), found.weight);
+                    if !found.tasks.is_empty() || found.more {
+                        return Ok(Look { tasks: found.tasks, more: found.more });
+                    }
+                }
+                Err(LedgerError::Unavailable(why)) => {
+                    self.turns.is_away(number, request.request);
+                    unanswered = Some(LedgerError::Unavailable(why));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match unanswered {
+            Some(error) => Err(error),
+            None => Ok(Look { tasks: Vec::new(), more: false }),
         }
     }
 
-    async fn try_lease(&self, request: &LeaseRequest) -> Result<Found, LedgerError> {
-        let classes: Vec<&str> = request.classes.iter().map(|class| class.as_str()).collect();
-        let arguments = Arguments::new()
-            .number(request.request)
-            .bytes(&request.holder)
-            .count(request.max)
-            .span_ms(request.ttl_ms)
-            .count(BATCH_MAX)
-            .texts(&classes);
-        let mut reply = match self.store.call(Name::Lease, arguments).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, details) => return Err(refused(&why, details)?),
+    /// Asks all shards at once.
+    fn each<'a, F: Future>(&'a self, ask: impl Fn(&'a Shard) -> F) -> JoinAll<F> {
+        join_all(self.shards.iter().map(ask))
+    }
+
+    fn waits(&self, classes: &[Class]) -> Vec<Wait> {
+        let each = |waker: &Arc<Waker>| {
+            classes.iter().map(|class| waker.class(class.as_str())).collect::<Vec<_>>()
         };
-        let more = reply.text()? == "More";
-        let mut tasks = Vec::new();
-        while !reply.is_empty() {
-            tasks.push(leased(&mut reply)?);
-        }
-        Ok(Found { tasks, more })
+        self.wakers.iter().flat_map(each).collect()
     }
 }
 
-/// A task in a set of leases: `RUN NUMBER`.
-fn task_of(member: &str) -> Result<TaskId, LedgerError> {
-    let parts = member.split_once(' ');
-    let task = parts.and_then(|(run, number)| {
-        Some(TaskId { run: RunId::new(run).ok()?, number: number.parse().ok()? })
-    });
-    task.ok_or_else(|| LedgerError::Unusable(format!("{member:?} is no task")))
-}
-
-/// What one look at the queues gave.
-struct Found {
+struct Look {
     tasks: Vec<Leased>,
-    /// There is something left for another look.
     more: bool,
 }
 
-fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {
-    let task = TaskId { run: reply.run()?, number: reply.parse("a task")? };
-    let decides = task.number == DECIDE_TASK;
-    Ok(Leased {
-        task,
-        class: baton_ledger::Class::from_text(&reply.text()?),
-        token: reply.token()?,
-        tenant: reply.tenant()?,
-        root: reply.run()?,
-        payload: reply.bytes()?,
-        traceparent: reply.maybe_text()?,
-        cancelled: reply.flag()?,
-        reserved: match reply.flag()? {
-            true => Err(resource(&reply.text()?)),
-            false => Ok(reply.spend()?),
-        },
-        reading: decides.then(|| view(reply).map(Box::new)).transpose()?,
-    })
-}
-
-/// A resource, as scripts name it.
-fn resource(name: &str) -> Resource {
-    match name {
-        "usd" => Resource::Usd,
-        "tokens" => Resource::Tokens,
-        _ => Resource::Calls,
+/// Takes the shards over, the first one last: where that is there, all others must be.
+async fn adopt(shards: &[Shard], options: &RedisOptions) -> Result<(), LedgerError> {
+    let Some((first, others)) = shards.split_first() else { return Ok(()) };
+    let known = first.store.is_there().await?;
+    for (shard, number) in others.iter().zip(1_usize..) {
+        if known && !shard.store.is_there().await? {
+            let urls = options.urls.len();
+            let url = options.urls.get(number % urls).map_or("", String::as_str);
+            return Err(LedgerError::Unusable(format!(
+                "shard {number} of the ledger is not at {url}: give the servers in the order in \
+                 which they were given when the ledger was made, or restore that server's data"
+            )));
+        }
     }
+    for shard in others.iter().chain([first]) {
+        shard.store.adopt(0).await?;
+    }
+    Ok(())
 }
 
-/// The error that a script named; an error of its own where the name is not known.
-fn refused(why: &str, mut details: Reply) -> Result<LedgerError, LedgerError> {
-    Ok(match why {
-        "LeaseLost" => LedgerError::LeaseLost,
-        "Invalid" => LedgerError::Invalid(details.text()?),
-        "KeyReused" => LedgerError::KeyReused(details.run()?),
-        "QueueFull" => LedgerError::QueueFull {
-            queued: details.parse("a count")?,
-            retry_after_ms: RETRY_AFTER_MS,
-        },
-        "BudgetSpent" => LedgerError::BudgetSpent(resource(&details.text()?)),
-        other => LedgerError::Unusable(format!("the store refused for a reason unknown: {other}")),
-    })
+/// The answers of several shards; a shard that did not answer is left out, unless none did.
+fn those_that_answered<T>(
+    answers: Vec<Result<T, LedgerError>>,
+) -> Result<(Vec<T>, bool), LedgerError> {
+    let (mut good, mut first_error) = (Vec::new(), None);
+    for answer in answers {
+        match answer {
+            Ok(answer) => good.push(answer),
+            Err(error @ LedgerError::Unavailable(_)) => {
+                first_error.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match first_error {
+        Some(error) if good.is_empty() => Err(error),
+        some => Ok((good, some.is_none())),
+    }
 }
 
 #[async_trait]
 impl Ledger for RedisLedger {
     async fn set_tenant(&self, tenant: &TenantId, terms: TenantTerms) -> Result<(), LedgerError> {
         terms.check()?;
-        let arguments = Arguments::new()
-            .bytes(tenant.as_str())
-            .number(terms.weight.into())
-            .number(terms.leased_max.into())
-            .number(terms.runs_max);
-        self.write(Name::SetTenant, arguments).await.map(|_| ())
+        for (shard, slice) in self.places.slices(tenant, terms) {
+            self.shard(shard)?.set_tenant(tenant, slice).await?;
+        }
+        Ok(())
     }
 
     async fn inventory(&self) -> Result<Inventory, LedgerError> {
-        let mut reply = match self.store.call(Name::Inventory, Arguments::new()).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, details) => return Err(refused(&why, details)?),
-        };
-        let mut waiting = reply.list(|reply| reply.text().map(|class| Class::from_text(&class)))?;
-        let mut terms = reply.list(|reply| {
-            let tenant = reply.tenant()?;
-            let (weight, leased_max) = (reply.parse("a weight")?, reply.parse("a cap")?);
-            let runs_max = reply.parse("a cap")?;
-            Ok((tenant, TenantTerms { weight, leased_max, runs_max }))
-        })?;
+        let all = self.each(Shard::inventory).await;
+        let (mut waiting, mut terms) = (Vec::new(), BTreeMap::<TenantId, TenantTerms>::new());
+        for one in all {
+            let one = one?;
+            waiting.extend(one.waiting);
+            for (tenant, slice) in one.terms {
+                let sum = terms.entry(tenant).or_insert(TenantTerms {
+                    weight: 0,
+                    leased_max: 0,
+                    runs_max: 0,
+                });
+                sum.weight = sum.weight.saturating_add(slice.weight);
+                sum.leased_max = sum.leased_max.saturating_add(slice.leased_max);
+                sum.runs_max = sum.runs_max.saturating_add(slice.runs_max);
+            }
+        }
         waiting.sort();
-        terms.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(Inventory { waiting, terms })
+        waiting.dedup();
+        Ok(Inventory { waiting, terms: terms.into_iter().collect() })
     }
 
-    async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
+    async fn submit(&self, mut submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
-        let Submission { tenant, run, key, digest, budget, .. } = &submission;
-        let budget = format!(
-            "{} {} {} {} {}",
-            budget.usd.pico(),
-            budget.tokens,
-            budget.calls,
-            budget.seconds,
-            budget.depth
-        );
-        let arguments = Arguments::new()
-            .bytes(tenant.as_str())
-            .bytes(run.as_str())
-            .maybe(key.as_ref().filter(|_| !self.keyless))
-            .bytes(digest)
-            .bytes(budget)
-            .bytes(&submission.label)
-            .maybe(submission.traceparent.as_ref())
-            .run(&submission.events, &submission.tasks, &submission.timers)
-            .bodies(&submission.bodies);
-        let mut reply = match self.store.call(Name::Submit, arguments).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, details) => return Err(refused(&why, details)?),
-        };
-        let known = reply.text()? == "Known";
-        let run = reply.run()?;
-        Ok(if known { Submitted::Known(run) } else { Submitted::New(run) })
+        let unique = submission.run.as_str();
+        let key = submission.key.as_deref().unwrap_or(unique);
+        let home = self.places.for_run(&submission.tenant, key);
+        let shard = self.shard(home)?;
+        submission.run = self.places.name(home, unique)?;
+        if self.keyless {
+            submission.key = None;
+        }
+        shard.submit(submission).await
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError> {
@@ -237,14 +271,15 @@ impl Ledger for RedisLedger {
         let until = Instant::now() + wait;
         loop {
             // Waiting begins before the look, so that nothing falls in between.
-            let classes = request.classes.iter();
-            let waits: Vec<Wait> = classes.map(|class| self.waker.class(class.as_str())).collect();
-            let found = self.try_lease(&request).await?;
+            let waits = self.waits(&request.classes);
+            let found = self.look(&request).await?;
             if !found.tasks.is_empty() {
                 drop(waits);
+                // There may be something left for somebody else who waits here.
                 if found.more {
-                    let classes = request.classes.iter();
-                    classes.for_each(|class| self.waker.ready(class.as_str(), 1));
+                    for waker in &self.wakers {
+                        request.classes.iter().for_each(|class| waker.ready(class.as_str(), 1));
+                    }
                 }
                 return Ok(found.tasks);
             }
@@ -260,26 +295,37 @@ impl Ledger for RedisLedger {
 
     async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError> {
         baton_ledger::check_heartbeat(held)?;
-        let counted = Arguments::new().span_ms(ttl_ms).count(held.len());
-        let arguments =
-            held.iter().fold(counted, |arguments, held| arguments.held(&held.task, &held.token));
-        let mut reply = match self.store.call(Name::Heartbeat, arguments).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, details) => return Err(refused(&why, details)?),
-        };
-        let mut heard = || {
-            Ok(match reply.text()?.as_str() {
-                "Extended" => Heard::Extended,
-                "Abandon" => Heard::Abandon,
-                _ => Heard::Lost,
-            })
-        };
-        held.iter().map(|_| heard()).collect()
+        let mut by_shard = BTreeMap::<u16, Vec<usize>>::new();
+        for (place, one) in held.iter().enumerate() {
+            by_shard.entry(self.places.of(&one.task.run)).or_default().push(place);
+        }
+        let asking = by_shard.iter().map(|(shard, places)| async move {
+            let theirs: Vec<Held> =
+                places.iter().filter_map(|place| held.get(*place).cloned()).collect();
+            self.shard(*shard)?.heartbeat(&theirs, ttl_ms).await
+        });
+        let all = join_all(asking).await;
+        let alone = all.len() <= 1;
+        let mut heard = vec![Heard::Unknown; held.len()];
+        for (places, answers) in by_shard.values().zip(all) {
+            match answers {
+                Ok(answers) => {
+                    for (place, answer) in places.iter().zip(answers) {
+                        if let Some(heard) = heard.get_mut(*place) {
+                            *heard = answer;
+                        }
+                    }
+                }
+                // What others said is not lost with it.
+                Err(LedgerError::Unavailable(_)) if !alone => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(heard)
     }
 
     async fn reserve(&self, held: &Held, call: u64, amount: Spend) -> Result<(), LedgerError> {
-        let arguments = Arguments::new().held(&held.task, &held.token).number(call).spend(&amount);
-        self.write(Name::Reserve, arguments).await.map(|_| ())
+        self.of(&held.task.run)?.reserve(held, call, amount).await
     }
 
     async fn settle(
@@ -289,99 +335,57 @@ impl Ledger for RedisLedger {
         reserved: Spend,
         spent: Spend,
     ) -> Result<(), LedgerError> {
-        let arguments = Arguments::new()
-            .held(&held.task, &held.token)
-            .number(call)
-            .spend(&reserved)
-            .spend(&spent);
-        self.write(Name::Settle, arguments).await.map(|_| ())
+        self.of(&held.task.run)?.settle(held, call, reserved, spent).await
     }
 
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Recorded, LedgerError> {
-        completion.check(held)?;
-        let arguments = Arguments::new()
-            .held(&held.task, &held.token)
-            .bytes(&completion.outcome)
-            .spend(&completion.spend)
-            .flag(completion.estimated)
-            .bodies(&completion.bodies);
-        self.write(Name::Complete, arguments).await
+        self.of(&held.task.run)?.complete(held, completion).await
     }
 
     async fn start(&self, held: &Held) -> Result<Recorded, LedgerError> {
-        baton_ledger::check_start(held)?;
-        self.write(Name::Start, Arguments::new().held(&held.task, &held.token)).await
+        self.of(&held.task.run)?.start(held).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {
-        commit.check()?;
-        let run = commit.task.run.clone();
-        let expected = commit.journal_len;
-        match self.store.call(Name::Commit, commit_arguments(&commit)?).await? {
-            Answer::Ok(_) => Ok(Recorded::Now),
-            Answer::Refused(why, mut details) => match why.as_str() {
-                "AlreadyDone" => Ok(Recorded::AlreadyDone),
-                "JournalMoved" => {
-                    let found = details.parse("a length")?;
-                    Err(LedgerError::JournalMoved { run, expected, found })
-                }
-                other => Err(refused(other, details)?),
-            },
-        }
+        self.of(&commit.task.run)?.commit(commit).await
+    }
+
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        self.of(&held.task.run)?.park(held).await
     }
 
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
-        let arguments = Arguments::new().count(max.min(BATCH_MAX));
-        let mut reply = match self.store.call(Name::Tick, arguments).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, details) => return Err(refused(&why, details)?),
-        };
-        let (timers, leases) = (reply.parse("a count")?, reply.parse("a count")?);
-        let next = reply.text()?;
-        let next_ms = if next.is_empty() { None } else { next.parse().ok() };
-        Ok(Ticked { timers, leases, next_ms })
+        let all = self.each(|shard| shard.tick(max)).await;
+        let (all, whole) = those_that_answered(all)?;
+        let mut sum = Ticked::default();
+        for one in all {
+            sum.timers += one.timers;
+            sum.leases += one.leases;
+            sum.next_ms = sum.next_ms.into_iter().chain(one.next_ms).min();
+        }
+        if !whole {
+            sum.next_ms = Some(sum.next_ms.unwrap_or(AWAY_MS).min(AWAY_MS));
+        }
+        Ok(sum)
     }
 
     async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError> {
-        baton_ledger::check_holder(holder)?;
-        housekeeping::reap(&self.store, holder, silent_ms).await
+        let all = self.each(|shard| shard.reap(holder, silent_ms)).await;
+        let (all, whole) = those_that_answered(all)?;
+        let leases = all.iter().map(|one| one.leases).sum();
+        Ok(Reaped { leases, more: !whole || all.iter().any(|one| one.more) })
     }
 
     async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError> {
-        signal.check()?;
-        let Signal { run, key, event, bodies } = &signal;
-        let arguments = Arguments::new().bytes(run.as_str()).bytes(key).bytes(event).bodies(bodies);
-        let mut reply = match self.store.call(Name::Signal, arguments).await? {
-            Answer::Ok(reply) => reply,
-            Answer::Refused(why, _) if why == "TooManySignals" => {
-                return Err(too_many_signals(run));
-            }
-            Answer::Refused(..) => return Err(LedgerError::NoSuchRun(run.clone())),
-        };
-        Ok(match reply.text()?.as_str() {
-            "Delivered" => Signalled::Delivered,
-            "AlreadyDelivered" => Signalled::AlreadyDelivered,
-            "Expired" => Signalled::Expired,
-            _ => Signalled::AlreadyEnded,
-        })
+        self.of(&signal.run)?.signal(signal).await
     }
 
     async fn cancel(&self, run: &RunId, reason: &str) -> Result<Cancelled, LedgerError> {
-        baton_ledger::check_reason(reason)?;
-        let arguments = Arguments::new().bytes(run.as_str()).bytes(reason);
-        let mut reply = self.of_run(Name::Cancel, run, arguments).await?;
-        Ok(match reply.text()?.as_str() {
-            "Asked" => Cancelled::Asked,
-            "AlreadyAsked" => Cancelled::AlreadyAsked,
-            _ => Cancelled::AlreadyEnded,
-        })
+        self.of(run)?.cancel(run, reason).await
     }
 
     async fn read(&self, run: &RunId, from: u64) -> Result<RunView, LedgerError> {
-        let arguments =
-            Arguments::new().bytes(run.as_str()).number(from).count(READ_MAX).count(BATCH_MAX);
-        let mut reply = self.of_run(Name::Read, run, arguments).await?;
-        view(&mut reply)
+        self.of(run)?.read(run, from).await
     }
 
     async fn watch(
@@ -389,8 +393,7 @@ impl Ledger for RedisLedger {
         run: &RunId,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Watched, LedgerError>>, LedgerError> {
-        let stream = watch::open(self.store.clone(), self.waker.clone(), run, from).await?;
-        Ok(Box::pin(stream))
+        self.of(run)?.watch(run, from).await
     }
 
     async fn list(
@@ -400,123 +403,128 @@ impl Ledger for RedisLedger {
         before: Option<&RunId>,
     ) -> Result<Vec<RunSummary>, LedgerError> {
         baton_ledger::check_list(limit)?;
-        let arguments = Arguments::new()
-            .bytes(tenant.as_str())
-            .count(limit)
-            .bytes(before.map_or("", |run| run.as_str()));
-        let mut reply = match (self.store.call(Name::List, arguments).await?, before) {
-            (Answer::Ok(reply), _) => reply,
-            (Answer::Refused(..), Some(run)) => return Err(LedgerError::NoSuchRun(run.clone())),
-            (Answer::Refused(why, details), None) => return Err(refused(&why, details)?),
-        };
-        let mut runs = Vec::new();
-        while !reply.is_empty() {
-            runs.push(summary(&mut reply)?);
+        let lanes = self.lanes_of(tenant)?;
+        if let [home] = lanes.as_slice() {
+            return home.list(tenant, limit, before).await;
         }
-        Ok(runs)
+        // Among lanes the time of submission decides; within one, its own order.
+        let until = match before {
+            None => None,
+            Some(run) => {
+                let view = self.read(run, baton_ledger::END).await?;
+                if view.tenant != *tenant {
+                    return Err(LedgerError::NoSuchRun(run.clone()));
+                }
+                Some(view.submitted_at)
+            }
+        };
+        let mut all = Vec::new();
+        for lane in lanes {
+            all.extend(lane.list_until(tenant, limit, before, until).await?);
+        }
+        all.sort_by(|one, other| {
+            other.submitted_at.cmp(&one.submitted_at).then_with(|| other.run.cmp(&one.run))
+        });
+        all.truncate(limit);
+        Ok(all)
     }
 
     async fn admit(&self, ask: Admit) -> Result<Admission, LedgerError> {
         ask.check()?;
-        account::admit(&self.store, &ask).await
+        account::admit(&self.shard(self.account(&ask.account))?.store, &ask).await
     }
 
     async fn release(&self, release: Release) -> Result<(), LedgerError> {
         release.check()?;
-        account::release(&self.store, &release).await
+        account::release(&self.shard(self.account(&release.account))?.store, &release).await
     }
 
     async fn body(&self, tenant: &TenantId, body: &BodyRef) -> Result<Bytes, LedgerError> {
-        let key = format!("{}body:{tenant}:{}", self.store.base(), body.hash);
-        match self.store.command(redis::cmd("GET").arg(key)).await? {
-            redis::Value::BulkString(bytes) if bytes.len() == body.len as usize => Ok(bytes.into()),
-            _ => Err(LedgerError::NoSuchBody(body.hash.to_string())),
+        let mut last = LedgerError::NoSuchBody(body.hash.to_string());
+        for lane in self.lanes_of(tenant)? {
+            match lane.body(tenant, body).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(LedgerError::NoSuchBody(_)) => {}
+                Err(error) => last = error,
+            }
         }
+        Err(last)
     }
 
     async fn reconcile(&self, max: usize) -> Result<Reconciled, LedgerError> {
-        housekeeping::reconcile(&self.store, max).await
+        let each = max.min(BATCH_MAX).div_ceil(self.shards.len().max(1));
+        let all = self.each(|shard| shard.reconcile(each)).await;
+        let (all, _) = those_that_answered(all)?;
+        let looked = all.iter().map(|one| one.looked).sum();
+        Ok(Reconciled { looked, revived: all.iter().map(|one| one.revived).sum() })
     }
 
     async fn retain(&self, rules: &Retention, max: usize) -> Result<Retained, LedgerError> {
-        housekeeping::retain(&self.store, rules, max).await
+        let (mut sum, mut left) = (Retained::default(), max.min(BATCH_MAX));
+        for shard in &self.shards {
+            let one = shard.retain(rules, left).await?;
+            left = left.saturating_sub(one.deleted);
+            sum.deleted += one.deleted;
+            sum.more |= one.more || (left == 0 && max > 0);
+        }
+        Ok(sum)
     }
 
     async fn stats(&self) -> Result<Stats, LedgerError> {
-        stats::read(&self.store).await
+        let mut all = self.each(Shard::stats).await.into_iter();
+        let Some(first) = all.next() else {
+            return Err(LedgerError::Unusable("the ledger has no shard".into()));
+        };
+        let mut sum = first?;
+        for one in all {
+            add(&mut sum, one?);
+        }
+        // Several shards of one server say the same of its files.
+        let nodes = self.wakers.len();
+        for shard in self.shards.iter().take(nodes) {
+            sum.files.extend(shard.files(nodes > 1).await?);
+        }
+        Ok(sum)
     }
 }
 
 impl RedisLedger {
-    /// For scripts about one run that are refused only where there is no such run.
-    async fn of_run(
-        &self,
-        name: Name,
-        run: &RunId,
-        arguments: Arguments,
-    ) -> Result<Reply, LedgerError> {
-        match self.store.call(name, arguments).await? {
-            Answer::Ok(reply) => Ok(reply),
-            Answer::Refused(..) => Err(LedgerError::NoSuchRun(run.clone())),
-        }
+    /// The shard beside which an account's quotas are counted.
+    fn account(&self, account: &str) -> u16 {
+        number(account, u16::try_from(self.shards.len()).unwrap_or(u16::MAX))
     }
 }
 
-fn commit_arguments(commit: &Commit) -> Result<Arguments, LedgerError> {
-    let run = &commit.task.run;
-    let child_id = |number: u32| {
-        let id = run.child(number);
-        id.map_err(|error| LedgerError::Invalid(format!("child {number} of {run}: {error}")))
-    };
-    let mut arguments = Arguments::new()
-        .held(&commit.task, &commit.token)
-        .number(commit.journal_len)
-        .number(commit.mail_seen)
-        .run(&commit.events, &commit.tasks, &commit.timers)
-        .count(commit.children.len());
-    for child in &commit.children {
-        arguments = arguments
-            .number(child.number.into())
-            .bytes(child_id(child.number)?.as_str())
-            .run(&child.events, &child.tasks, &child.timers);
+fn add(sum: &mut Stats, one: Stats) {
+    sum.now = sum.now.max(one.now);
+    sum.epoch = sum.epoch.max(one.epoch);
+    sum.unfinished += one.unfinished;
+    sum.finished += one.finished;
+    sum.bodies += one.bodies;
+    sum.body_bytes += one.body_bytes;
+    sum.timers += one.timers;
+    let QueueSums { queues, queued, leased } = one.other_queues;
+    sum.other_queues.queues += queues;
+    sum.other_queues.queued += queued;
+    sum.other_queues.leased += leased;
+    let mut queues = BTreeMap::<(Class, TenantId), QueueStats>::new();
+    for queue in sum.queues.drain(..).chain(one.queues) {
+        let key = (queue.class.clone(), queue.tenant.clone());
+        queues
+            .entry(key)
+            .and_modify(|known| {
+                known.queued += queue.queued;
+                known.leased += queue.leased;
+                known.oldest_ms = known.oldest_ms.max(queue.oldest_ms);
+            })
+            .or_insert(queue);
     }
-    let tasks: Vec<String> = commit.withdraw.iter().map(u32::to_string).collect();
-    let children = commit.withdraw_children.iter();
-    let children: Result<Vec<RunId>, LedgerError> = children.map(|&n| child_id(n)).collect();
-    let children = children?;
-    let children: Vec<&str> = children.iter().map(RunId::as_str).collect();
-    Ok(arguments.texts(&tasks).texts(&children).maybe(commit.end.as_ref()).bodies(&commit.bodies))
-}
-
-fn view(reply: &mut Reply) -> Result<RunView, LedgerError> {
-    Ok(RunView {
-        tenant: reply.tenant()?,
-        root: reply.run()?,
-        submitted_at: reply.time()?,
-        now: reply.time()?,
-        journal_len: reply.parse("a length")?,
-        cancelled: reply.flag()?,
-        end: reply.maybe()?,
-        spent: reply.spend()?,
-        budget: reply.budget()?,
-        root_spent: reply.spend()?,
-        root_reserved: reply.spend()?,
-        label: reply.bytes()?,
-        traceparent: reply.maybe_text()?,
-        entries: reply.list(Reply::entry)?,
-        mails: reply.list(Reply::mail)?,
-    })
-}
-
-fn summary(reply: &mut Reply) -> Result<RunSummary, LedgerError> {
-    let (run, submitted_at, ended) = (reply.run()?, reply.time()?, reply.text()?);
-    let ended_at = (!ended.is_empty()).then(|| ended.parse().map(baton_workflow::Timestamp));
-    Ok(RunSummary {
-        run,
-        submitted_at,
-        ended_at: ended_at.and_then(Result::ok),
-        label: reply.bytes()?,
-        end: reply.maybe()?,
-        spent: reply.spend()?,
-    })
+    let mut queues: Vec<QueueStats> = queues.into_values().collect();
+    queues.sort_by_key(|queue| std::cmp::Reverse(queue.queued + queue.leased));
+    for queue in queues.split_off(queues.len().min(STATS_QUEUES_MAX)) {
+        sum.other_queues.queues += 1;
+        sum.other_queues.queued += queue.queued;
+        sum.other_queues.leased += queue.leased;
+    }
+    sum.queues = queues;
 }

@@ -6,17 +6,23 @@
 //! here keeps state that a restart of this process could lose.
 
 mod account;
+pub mod barrier;
+mod fsck;
 mod housekeeping;
 mod ledger;
+mod memory;
 mod options;
+mod place;
 mod reply;
 mod request;
 mod scripts;
+mod shard;
 mod start;
 mod stats;
 mod store;
+mod turns;
 mod waker;
 mod watch;
 
 pub use ledger::RedisLedger;
-pub use options::{Durability, RedisOptions, Sabotage};
+pub use options::{Durability, RedisOptions, Sabotage, Tls};

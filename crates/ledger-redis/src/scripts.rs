@@ -25,6 +25,7 @@ pub(crate) enum Name {
     Complete,
     Start,
     Commit,
+    Park,
     Tick,
     Reap,
     Signal,
@@ -39,7 +40,7 @@ pub(crate) enum Name {
     Release,
 }
 
-const ALL: [Name; 22] = [
+const ALL: [Name; 23] = [
     Name::SetTenant,
     Name::Inventory,
     Name::Submit,
@@ -50,6 +51,7 @@ const ALL: [Name; 22] = [
     Name::Complete,
     Name::Start,
     Name::Commit,
+    Name::Park,
     Name::Tick,
     Name::Reap,
     Name::Signal,
@@ -82,6 +84,7 @@ impl Name {
             Self::Complete => &[CREATE, include_str!("lua/complete.lua")],
             Self::Start => &[include_str!("lua/start.lua")],
             Self::Commit => &[CREATE, ASK_TO_END, include_str!("lua/commit.lua")],
+            Self::Park => &[include_str!("lua/park.lua")],
             Self::Tick => &[EXPIRE, WORD, include_str!("lua/tick.lua")],
             Self::Reap => &[EXPIRE, include_str!("lua/reap.lua")],
             Self::Signal => &[CREATE, WORD, include_str!("lua/signal.lua")],

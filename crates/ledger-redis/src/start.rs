@@ -5,8 +5,10 @@ use baton_ledger::LedgerError;
 use redis::{FromRedisValue, Value, from_redis_value};
 use std::collections::BTreeMap;
 
-/// Oldest major version: the first that replicates the effects of scripts only.
-const MAJOR_MIN: u32 = 7;
+/// Oldest version of Redis: the first that replicates the effects of scripts only.
+const REDIS_MIN: (u32, u32) = (7, 0);
+/// Oldest version of Valkey: its first.
+const VALKEY_MIN: (u32, u32) = (7, 2);
 
 /// Refuses a server that is too old, may evict keys, or syncs less than is asked for.
 pub(crate) async fn check(store: &Store, durability: Durability) -> Result<(), LedgerError> {
@@ -24,6 +26,10 @@ pub(crate) async fn check(store: &Store, durability: Durability) -> Result<(), L
         }
         Err(other) => return Err(other),
     };
+    if let Durability::Replicas(wanted) = durability {
+        let info: String = read(store.command(redis::cmd("INFO").arg("replication")).await?)?;
+        check_replication(&info, wanted)?;
+    }
     let wrong = wrong_settings(&settings, durability);
     if wrong.is_empty() {
         return Ok(());
@@ -41,24 +47,47 @@ fn read<T: FromRedisValue>(value: Value) -> Result<T, LedgerError> {
 
 fn check_version(info: &str) -> Result<(), LedgerError> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-    if field("valkey_version:").is_some() {
-        return Ok(());
-    }
-    let version = field("redis_version:").unwrap_or("of an unknown version");
-    let major = version.split('.').next().and_then(|major| major.parse().ok());
-    if major.is_some_and(|major: u32| major >= MAJOR_MIN) {
+    let (name, version, least) = match field("valkey_version:") {
+        Some(version) => ("Valkey", version, VALKEY_MIN),
+        None => ("Redis", field("redis_version:").unwrap_or("of an unknown version"), REDIS_MIN),
+    };
+    let mut numbers = version.split('.').map(|number| number.trim().parse::<u32>());
+    let found = numbers.next().and_then(Result::ok).zip(numbers.next().and_then(Result::ok));
+    if found.is_some_and(|found| found >= least) {
         return Ok(());
     }
     Err(LedgerError::Unusable(format!(
-        "the server is Redis {version}: use Redis {MAJOR_MIN} or later, or Valkey"
+        "the server is {name} {version}: use Redis {}.{} or later, or Valkey {}.{} or later",
+        REDIS_MIN.0, REDIS_MIN.1, VALKEY_MIN.0, VALKEY_MIN.1
     )))
+}
+
+/// Whether it is a primary with replicas enough to confirm a write. Those that are away may
+/// come back, so it is worth another try.
+fn check_replication(info: &str, wanted: u8) -> Result<(), LedgerError> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let role = field("role:").unwrap_or("nothing known");
+    if role != "master" {
+        return Err(LedgerError::Unavailable(format!(
+            "the server is a replica (role {role}): connect to the primary"
+        )));
+    }
+    let online = info.lines().filter(|line| line.starts_with("slave") && line.contains("online"));
+    let online = online.count();
+    if wanted == 0 || online < usize::from(wanted) {
+        return Err(LedgerError::Unavailable(format!(
+            "{online} replicas are connected, and {wanted} have to confirm each write: connect \
+             the others, or lower `replicas` (at least 1)"
+        )));
+    }
+    Ok(())
 }
 
 /// What would have to be set, each as `name value (found other)`.
 fn wrong_settings(found: &BTreeMap<String, String>, durability: Durability) -> Vec<String> {
     let fsync: &[&str] = match durability {
         Durability::Always => &["always"],
-        Durability::EverySecond => &["everysec", "always"],
+        Durability::EverySecond | Durability::Replicas(_) => &["everysec", "always"],
     };
     let wanted: [(&str, &[&str]); 3] =
         [("maxmemory-policy", &["noeviction"]), ("appendonly", &["yes"]), ("appendfsync", fsync)];
@@ -100,7 +129,9 @@ mod tests {
         let error = check_version("redis_version:6.2.14\r\n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the server is Redis 6.2.14: use Redis 7 or later, or Valkey"
+            "the server is Redis 6.2.14: use Redis 7.0 or later, or Valkey 7.2 or later"
         );
+        assert!(check_version("redis_version:7.2.4\r\nvalkey_version:7.1.0\r\n").is_err());
+        assert!(check_version("redis_version:x\r\n").is_err());
     }
 }

@@ -19,12 +19,21 @@ pub(crate) async fn read(store: &Store) -> Result<Stats, LedgerError> {
         Answer::Ok(reply) => reply,
         Answer::Refused(why, _) => return Err(LedgerError::Unusable(why)),
     };
-    let mut stats = counts(&mut reply)?;
+    counts(&mut reply)
+}
+
+/// What stands for files, of the server of a shard.
+pub(crate) async fn files(store: &Store, named: bool) -> Result<Vec<FileStats>, LedgerError> {
+    let mut files = Vec::new();
     for (section, (name, field)) in ["persistence", "memory"].iter().zip(SIZES) {
         let info = store.command(redis::cmd("INFO").arg(section)).await?;
-        stats.files.extend(size(info, field).map(|bytes| FileStats { name: name.into(), bytes }));
+        let name = match named {
+            true => format!("{name} at {}", store.address()),
+            false => name.to_owned(),
+        };
+        files.extend(size(info, field).map(|bytes| FileStats { name, bytes }));
     }
-    Ok(stats)
+    Ok(files)
 }
 
 fn counts(reply: &mut Reply) -> Result<Stats, LedgerError> {

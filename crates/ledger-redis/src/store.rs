@@ -5,14 +5,15 @@
 //! an epoch of its own, and one that does not is adopted before the call is repeated.
 
 use crate::{
-    RedisOptions, Sabotage,
+    Durability, RedisOptions, Sabotage, barrier,
+    options::address,
     reply::Reply,
     request::Arguments,
     scripts::{Name, Scripts},
 };
 use baton_ledger::LedgerError;
 use redis::{
-    Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use std::{
@@ -35,6 +36,11 @@ pub(crate) struct Store {
     prefix: String,
     scripts: Scripts,
     timeout: Duration,
+    address: String,
+    cluster: String,
+    shards: u16,
+    /// Replicas that confirm each call before it is answered; 0 where none has to.
+    replicas: u8,
     /// The highest epoch that this process knows of.
     epoch: AtomicU64,
     /// How often this process found its server to be adopted.
@@ -51,8 +57,13 @@ pub(crate) enum Answer {
 
 impl Store {
     /// Connects, without checking what the server is.
-    pub(crate) async fn open(client: Client, options: &RedisOptions) -> Result<Self, LedgerError> {
-        let base = options.base(0)?;
+    pub(crate) async fn open(
+        client: &Client,
+        options: &RedisOptions,
+        url: &str,
+        shard: u16,
+    ) -> Result<Self, LedgerError> {
+        let base = options.base(shard)?;
         let limit = Duration::from_millis(options.timeout_ms);
         let (first_ms, longest_ms) = RECONNECT_MS;
         // The library's own timeout is 500 ms, less than a loaded server may take to sync.
@@ -62,6 +73,12 @@ impl Store {
             .set_number_of_retries(RECONNECTS_MAX)
             .set_min_delay(Duration::from_millis(first_ms))
             .set_max_delay(Duration::from_millis(longest_ms));
+        // The first attempt by itself: the manager tries again and again, whatever the reason.
+        let once = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(limit))
+            .set_connection_timeout(Some(limit));
+        let trying = client.get_multiplexed_async_connection_with_config(&once);
+        within(limit, trying).await.map_err(|error| at(&address(url), error))?;
         let connecting = client.get_connection_manager_with_config(config);
         let connection = within(limit, connecting).await?;
         Ok(Self {
@@ -70,6 +87,13 @@ impl Store {
             base,
             prefix: options.prefix.clone(),
             timeout: limit,
+            address: address(url),
+            cluster: options.cluster.clone(),
+            shards: options.shards,
+            replicas: match options.durability {
+                Durability::Replicas(count) => count,
+                Durability::Always | Durability::EverySecond => 0,
+            },
             epoch: AtomicU64::new(0),
             adoptions: AtomicU64::new(0),
             adopting: Mutex::new(()),
@@ -79,6 +103,18 @@ impl Store {
     /// What every key of the shard begins with.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Where it is, without user and password.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the shard was made at some time.
+    pub(crate) async fn is_there(&self) -> Result<bool, LedgerError> {
+        let key = format!("{}meta", self.base);
+        let there = self.command(redis::cmd("EXISTS").arg(key)).await?;
+        Ok(there == Value::Int(1))
     }
 
     /// What every key of the ledger begins with.
@@ -114,12 +150,10 @@ impl Store {
             let mut command = redis::cmd("EVALSHA");
             command.arg(self.scripts.digest(name)).arg(keys.len()).arg(keys);
             command.arg(epoch).arg(&arguments.0);
-            let mut connection = self.connection.clone();
-            let running = command.query_async::<Value>(&mut connection);
-            let Ok(ran) = timeout(self.timeout, running).await else {
+            let Ok(ran) = timeout(self.timeout, self.run(command)).await else {
                 return Err(unanswered(self.timeout));
             };
-            match ran {
+            match ran? {
                 Ok(value) => {
                     let mut reply = Reply::new(value)?;
                     match reply.text()?.as_str() {
@@ -139,6 +173,40 @@ impl Store {
         )))
     }
 
+    /// Runs a script and, where replicas have to have what it answers, waits for them: in
+    /// one pipeline, so that both are said to the same server. Also where it only read: what
+    /// others wrote is shown to nobody before it is safe.
+    async fn run(&self, command: Cmd) -> Result<Result<Value, RedisError>, LedgerError> {
+        let mut connection = self.connection.clone();
+        if self.replicas == 0 || barrier::is_off() {
+            return Ok(command.query_async::<Value>(&mut connection).await);
+        }
+        let waiting_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) / 2;
+        let mut pipe = redis::pipe();
+        pipe.add_command(command);
+        pipe.cmd("WAIT").arg(self.replicas).arg(waiting_ms);
+        let answers = pipe.ignore_errors().query_async(&mut connection).await;
+        let answers: Vec<Result<Value, RedisError>> = match answers {
+            Ok(answers) => answers,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut answers = answers.into_iter();
+        let ran = answers.next().unwrap_or(Ok(Value::Nil));
+        match (&ran, answers.next()) {
+            (Err(_), _) => Ok(ran),
+            (Ok(_), Some(Ok(Value::Int(confirmed)))) if confirmed >= self.replicas.into() => {
+                Ok(ran)
+            }
+            (Ok(_), Some(Ok(Value::Int(confirmed)))) => Err(LedgerError::Unavailable(format!(
+                "{confirmed} of {} replicas confirmed within {waiting_ms} ms: see to the others \
+                 and to the links to them",
+                self.replicas
+            ))),
+            (Ok(_), Some(Err(error))) => Ok(Err(error)),
+            (Ok(_), Some(Ok(_)) | None) => Err(unanswered(self.timeout)),
+        }
+    }
+
     /// Raises the epoch if the server is not the one that was adopted last, and loads the
     /// scripts; unless that was done since there were so many `adoptions`, by another call.
     pub(crate) async fn adopt(&self, adoptions: u64) -> Result<(), LedgerError> {
@@ -149,14 +217,33 @@ impl Store {
         let known = self.epoch.load(Ordering::Acquire);
         let mut pipe = redis::pipe();
         pipe.cmd("EVAL").arg(&self.scripts.adopt).arg(1);
-        pipe.arg(format!("{}meta", self.base)).arg(known);
+        pipe.arg(format!("{}meta", self.base)).arg(known).arg(&self.cluster).arg(self.shards);
         for text in self.scripts.texts() {
             pipe.cmd("SCRIPT").arg("LOAD").arg(text).ignore();
         }
         let mut connection = self.connection.clone();
         let answers: Vec<Value> = within(self.timeout, pipe.query_async(&mut connection)).await?;
         let mut reply = Reply::new(answers.into_iter().next().unwrap_or(Value::Nil))?;
-        if reply.text()? == "Layout" {
+        let said = reply.text()?;
+        if said == "Shards" {
+            return Err(LedgerError::Unusable(format!(
+                "the ledger under {:?} has {} shards, and {} are configured: their number is \
+                 fixed; give it as it was when the ledger was made",
+                self.base,
+                reply.text()?,
+                self.shards
+            )));
+        }
+        if said == "Cluster" {
+            return Err(LedgerError::Unusable(format!(
+                "the keys under {:?} belong to cluster {:?}, and this one is {:?}: two clusters \
+                 must not share keys; give this one a prefix or a Redis of its own",
+                self.base,
+                reply.text()?,
+                self.cluster
+            )));
+        }
+        if said == "Layout" {
             return Err(LedgerError::Unusable(format!(
                 "the keys under {:?} are of layout {:?}, which this version cannot read: use \
                  the version that wrote them, or another prefix",
@@ -170,6 +257,17 @@ impl Store {
         }
         self.adoptions.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+}
+
+/// The same error, with whom it is about.
+fn at(address: &str, error: LedgerError) -> LedgerError {
+    match error {
+        LedgerError::Unavailable(why) => {
+            LedgerError::Unavailable(format!("Redis at {address} cannot be reached: {why}"))
+        }
+        LedgerError::Unusable(why) => LedgerError::Unusable(format!("Redis at {address}: {why}")),
+        other => other,
     }
 }
 
@@ -190,6 +288,12 @@ fn unanswered(limit: Duration) -> LedgerError {
 /// What a failure of a command means to the caller.
 fn said(error: &RedisError) -> LedgerError {
     let text = error.to_string();
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return LedgerError::Unusable(format!(
+            "Redis refused the user or the password: see to `user` and `password_env` or \
+             `password_file` ({text})"
+        ));
+    }
     let advice = match error.code() {
         Some("BUSY") => "a script of another program occupies the server",
         Some("LOADING") => "the server is loading its data",

@@ -102,10 +102,10 @@ impl Waker {
 
     /// Subscribes, and subscribes again whenever the connection is lost, until told to
     /// stop. Sweeps all the while.
-    pub(crate) async fn serve(&self, client: Client, base: String, stop: CancellationToken) {
+    pub(crate) async fn serve(&self, client: Client, bases: Vec<String>, stop: CancellationToken) {
         let hearing = async {
             loop {
-                if let Err(error) = self.hear(&client, &base).await {
+                if let Err(error) = self.hear(&client, &bases).await {
                     tracing::debug!(%error, "no hints from the store");
                 }
                 sleep(RESUBSCRIBE).await;
@@ -130,10 +130,12 @@ impl Waker {
     }
 
     /// Passes hints on until the connection is lost.
-    async fn hear(&self, client: &Client, base: &str) -> Result<(), redis::RedisError> {
+    async fn hear(&self, client: &Client, bases: &[String]) -> Result<(), redis::RedisError> {
         let subscribing = async {
             let mut hints = client.get_async_pubsub().await?;
-            hints.subscribe(&[format!("{base}ready"), format!("{base}stirred")]).await?;
+            let channels =
+                bases.iter().flat_map(|base| [format!("{base}ready"), format!("{base}stirred")]);
+            hints.subscribe(&channels.collect::<Vec<_>>()).await?;
             Ok::<_, redis::RedisError>(hints)
         };
         let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));

@@ -121,7 +121,7 @@ impl Pair {
     }
 
     async fn step(&mut self) {
-        match self.below(24) {
+        match self.below(25) {
             0 => self.set_tenant().await,
             1..=3 => self.submit().await,
             4..=9 => self.lease().await,
@@ -134,6 +134,7 @@ impl Pair {
             20 => self.start().await,
             21 => self.signal().await,
             22 => self.reap().await,
+            23 => self.park().await,
             _ => self.look().await,
         }
         self.tick().await;
@@ -310,6 +311,15 @@ impl Pair {
         let held = |leased: Leased| Held { task: leased.task, token: leased.token };
         let embedded = self.embedded.start(&held(embedded)).await;
         same("start", embedded, self.redis.start(&held(redis)).await);
+    }
+
+    async fn park(&mut self) {
+        let Some((embedded, redis)) = self.some_lease(|leased| leased.task.number == 0) else {
+            return;
+        };
+        let held = |leased: Leased| Held { task: leased.task, token: leased.token };
+        let embedded = self.embedded.park(&held(embedded)).await;
+        same("park", embedded, self.redis.park(&held(redis)).await);
     }
 
     async fn signal(&mut self) {

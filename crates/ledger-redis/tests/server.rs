@@ -116,11 +116,11 @@ async fn a_server_that_is_not_there_is_unavailable() {
     options.timeout_ms = 200;
     let refused = RedisLedger::connect(options.clone()).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))));
-    options.url = "http://127.0.0.1".into();
+    options.urls = vec!["http://127.0.0.1".into()];
     let refused = RedisLedger::connect(options.clone()).await;
     assert!(matches!(refused, Err(LedgerError::Unusable(_))));
     options.prefix = "{a}".into();
-    options.url = "redis://127.0.0.1:1".into();
+    options.urls = vec!["redis://127.0.0.1:1".into()];
     let refused = RedisLedger::connect(options).await;
     assert!(matches!(refused, Err(LedgerError::Unusable(_))));
 }
@@ -215,8 +215,10 @@ async fn a_budget_is_kept_to_the_last_picodollar() {
 #[tokio::test]
 async fn a_full_server_writes_nothing_and_says_so() {
     let server = RedisServer::start().await.unwrap();
-    let ledger = connect(&server).await;
-    tell(&server, "CONFIG SET maxmemory 1").await;
+    let options = RedisOptions { memory_percent_max: 255, ..RedisOptions::new(server.url()) };
+    let ledger = RedisLedger::connect(options).await.unwrap();
+    ledger.stats().await.unwrap();
+    tell(&server, "CONFIG SET maxmemory 1000000").await;
     match ledger.submit(submission("a")).await {
         Err(LedgerError::Unavailable(why)) => assert!(why.contains("raise maxmemory"), "{why}"),
         other => panic!("{other:?}"),
@@ -251,4 +253,157 @@ async fn a_lost_subscription_costs_no_task() {
     };
     let (leased, ()) = tokio::join!(waiting, submitting);
     assert!(leased.is_some());
+}
+
+/// Before there is no memory left: what is under way goes on, only new runs have to wait.
+#[tokio::test]
+async fn new_runs_wait_before_the_memory_is_full() {
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    ledger.submit(submission("a")).await.unwrap();
+    let stats = ledger.stats().await.unwrap();
+    let used = stats.files.iter().find(|file| file.name == "memory").unwrap().bytes;
+    tell(&server, &format!("CONFIG SET maxmemory {}", used * 100 / 85)).await;
+    let full = loop {
+        // What was seen of the memory before holds for a moment.
+        match ledger.submit(submission(&rand::random::<u32>().to_string())).await {
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(full) => break full,
+        }
+    };
+    let LedgerError::MemoryFull { used_percent, retry_after_ms } = full else { panic!("{full}") };
+    assert!(used_percent >= 80 && retry_after_ms > 0 && full.is_retryable());
+    let task = held(&lease(&ledger, 0).await.unwrap());
+    let completion = baton_ledger::Completion {
+        outcome: Bytes::from_static(b"done"),
+        spend: Spend::ZERO,
+        estimated: false,
+        bodies: vec![],
+    };
+    ledger.complete(&task, completion).await.unwrap();
+    tell(&server, "CONFIG SET maxmemory 0").await;
+    while let Err(error) = ledger.submit(submission("b")).await {
+        assert!(matches!(error, LedgerError::MemoryFull { .. }), "{error}");
+    }
+}
+
+/// As after an hour's step back of the server's clock: all that was noted is an hour ahead.
+#[tokio::test]
+async fn a_clock_that_is_set_back_neither_ends_nor_prolongs_leases() {
+    const HOUR_MS: u64 = 3_600_000;
+    let server = RedisServer::start().await.unwrap();
+    let ledger = connect(&server).await;
+    for run in ["a", "b"] {
+        ledger.submit(submission(run)).await.unwrap();
+    }
+    let request = |ttl_ms| LeaseRequest {
+        holder: "test".into(),
+        classes: vec![work()],
+        max: 1,
+        ttl_ms,
+        wait_ms: 0,
+        request: rand::random(),
+    };
+    ledger.lease(request(1_500)).await.unwrap();
+    ledger.lease(request(600_000)).await.unwrap();
+    let mut plain = plain(&server).await;
+    let clock: u64 = plain.hget("baton:{s0}:meta", "clock").await.unwrap();
+    let () = plain.hset("baton:{s0}:meta", "clock", clock + HOUR_MS).await.unwrap();
+    let leases: Vec<String> = plain.zrange("baton:{s0}:leases", 0, -1).await.unwrap();
+    for lease in &leases {
+        let () = plain.zincr("baton:{s0}:leases", lease, HOUR_MS).await.unwrap();
+    }
+    let before = ledger.read(&RunId::new("a").unwrap(), 0).await.unwrap().now;
+    assert!(before.0 >= clock + HOUR_MS, "its time goes on from where it was");
+    let ticked = ledger.tick(8).await.unwrap();
+    assert_eq!(ticked.leases, 0, "and ends no lease before it is over");
+    assert!(ticked.next_ms.is_some_and(|ms| ms <= 1_600), "nor prolongs one: {ticked:?}");
+    // Something is written now and then, as heartbeats do.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut last = before;
+    loop {
+        ledger.submit(submission(&rand::random::<u32>().to_string())).await.unwrap();
+        let now = ledger.read(&RunId::new("a").unwrap(), 0).await.unwrap().now;
+        assert!(now >= last, "{now:?} after {last:?}");
+        last = now;
+        if ledger.tick(8).await.unwrap().leases == 1 {
+            break;
+        }
+        assert!(std::time::Instant::now() < until);
+    }
+    let passed = last.since_ms(before);
+    assert!((1_000..10_000).contains(&passed), "it passes about as fast as it should: {passed}");
+    let ahead: u64 = plain.hget("baton:{s0}:meta", "ahead").await.unwrap();
+    assert!(ahead < HOUR_MS, "and comes back: {ahead}");
+}
+
+/// What `everysec` means: a loss of power takes the last second, here cut off the
+/// append-only file. What it took is done again, and nothing from it is accepted.
+#[tokio::test]
+async fn a_lost_second_is_done_again_under_other_tokens() {
+    let settings = ["appendonly yes", "appendfsync everysec"];
+    let mut server = RedisServer::start_with(&settings).await.unwrap();
+    let options =
+        RedisOptions { durability: Durability::EverySecond, ..RedisOptions::new(server.url()) };
+    let ledger = RedisLedger::connect(options.clone()).await.unwrap();
+    ledger.submit(submission("a")).await.unwrap();
+    let kept = server.appended().unwrap();
+    let lost = lease(&ledger, 0).await.unwrap();
+    ledger.submit(submission("b")).await.unwrap();
+    server.kill().unwrap();
+    drop(ledger);
+    server.forget(kept).unwrap();
+    server.restart().await.unwrap();
+    let ledger = RedisLedger::connect(options).await.unwrap();
+    let gone = RunId::new("b").unwrap();
+    assert_eq!(ledger.read(&gone, 0).await, Err(LedgerError::NoSuchRun(gone.clone())));
+    let again = lease(&ledger, 0).await.unwrap();
+    assert_eq!((&again.task, again.token.attempt), (&lost.task, 1));
+    assert!(again.token.epoch > lost.token.epoch && again.token.nonce > lost.token.nonce);
+    let stale = ledger.start(&held(&lost)).await;
+    assert_eq!(stale, Err(LedgerError::LeaseLost));
+    ledger.start(&held(&again)).await.unwrap();
+}
+
+/// What a process costs that waits for work of every class: one look a second for each.
+#[tokio::test]
+async fn a_process_that_waits_asks_little() {
+    const CLASSES: u64 = 4;
+    const SECONDS: u64 = 4;
+    let server = RedisServer::start().await.unwrap();
+    let ledger = std::sync::Arc::new(connect(&server).await);
+    ledger.submit(submission("a")).await.unwrap();
+    lease(&ledger, 0).await.unwrap();
+    for class in 0..CLASSES {
+        // More than one waits for the same: they share the look.
+        for _ in 0..4 {
+            let ledger = ledger.clone();
+            let request = LeaseRequest {
+                holder: "test".into(),
+                classes: vec![Class::from_text(&format!("work/{class}"))],
+                max: 1,
+                ttl_ms: 60_000,
+                wait_ms: 60_000,
+                request: rand::random(),
+            };
+            tokio::spawn(async move { ledger.lease(request).await });
+        }
+    }
+    let scripts = async || {
+        let mut plain = plain(&server).await;
+        let info: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut plain).await.unwrap();
+        let line = info.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap();
+        let calls = line.split("calls=").nth(1).unwrap().split(',').next().unwrap();
+        calls.parse::<u64>().unwrap()
+    };
+    // All of them have begun to wait.
+    let mut before = scripts().await;
+    while before < 2 + 4 * CLASSES {
+        before = scripts().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(SECONDS)).await;
+    let calls = scripts().await - before;
+    println!("at idle: {:.1} script calls a second", calls as f64 / SECONDS as f64);
+    assert!(calls <= (SECONDS + 1) * CLASSES, "{calls} calls in {SECONDS} s");
 }

@@ -212,6 +212,14 @@ pub fn check_start(held: &Held) -> Checked {
     Ok(())
 }
 
+/// Whether a task is a decision.
+pub fn check_park(held: &Held) -> Checked {
+    if held.task.number != DECIDE_TASK {
+        return invalid(format!("{} is no decide task: expected a completion", held.task));
+    }
+    Ok(())
+}
+
 /// Whether a holder's name is no longer than a lease allows.
 pub fn check_holder(holder: &str) -> Checked {
     name("a holder", holder)

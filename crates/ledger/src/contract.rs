@@ -209,6 +209,7 @@ macro_rules! contract_tests {
                 a_run_that_waits_for_nothing_decides_again,
                 a_run_that_waits_is_left_alone,
                 looks_are_bounded,
+                a_parked_run_keeps_its_mail_and_nobody_else,
             }
             retention {
                 for_ever_deletes_nothing,

@@ -263,6 +263,11 @@ impl Ledger for EmbeddedLedger {
         self.ask(|reply| Ask::Commit(Box::new(commit), reply)).await
     }
 
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        check::check_park(held)?;
+        self.ask(|reply| Ask::Park(held.clone(), reply)).await
+    }
+
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         self.ask(|reply| Ask::Tick(max, reply)).await
     }

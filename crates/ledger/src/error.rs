@@ -48,6 +48,17 @@ pub enum LedgerError {
         /// When there may be room, in milliseconds.
         retry_after_ms: u64,
     },
+    /// The store's memory is as full as it may be with runs under way. Nothing was changed.
+    /// Come again later.
+    #[error(
+        "the ledger's memory is used to {used_percent} percent, the most new runs may: come again in {retry_after_ms} ms"
+    )]
+    MemoryFull {
+        /// Of what the store may use.
+        used_percent: u64,
+        /// When there may be room, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The idempotency key was used before with another request.
     #[error("the idempotency key was used for another request, by run {0}")]
     KeyReused(RunId),
@@ -70,7 +81,10 @@ impl LedgerError {
     /// Whether the same call, repeated unchanged, can succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::QueueFull { .. } | Self::StorageFull { .. } => true,
+            Self::Unavailable(_)
+            | Self::QueueFull { .. }
+            | Self::StorageFull { .. }
+            | Self::MemoryFull { .. } => true,
             Self::LeaseLost
             | Self::JournalMoved { .. }
             | Self::NoSuchRun(_)

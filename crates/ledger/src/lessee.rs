@@ -19,7 +19,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Most time between heartbeats: several may be lost, and a cancellation is heard soon.
@@ -117,11 +117,24 @@ impl Lessee {
         handler: Arc<dyn Handler>,
         stop: CancellationToken,
     ) {
+        self.run_in(None, ledger, handler, stop).await;
+    }
+
+    /// The same, with the handlers in another runtime, if one is given: there, one that
+    /// computes for long keeps no heartbeat waiting.
+    pub async fn run_in(
+        self,
+        workshop: Option<Handle>,
+        ledger: Arc<dyn Ledger>,
+        handler: Arc<dyn Handler>,
+        stop: CancellationToken,
+    ) {
         let holding = Arc::new(Holding::default());
         let beating = CancellationToken::new();
         let beat = tokio::spawn(beat(ledger.clone(), holding.clone(), beating.clone()));
         let tracker = TaskTracker::new();
-        self.lease_until(&ledger, &handler, &holding, &tracker, &stop).await;
+        let team = Team { handler, holding: holding.clone(), tracker: tracker.clone(), workshop };
+        self.lease_until(&ledger, &team, &stop).await;
         tracker.close();
         let drained = Duration::from_millis(DRAIN_MS);
         if tokio::time::timeout(drained, tracker.wait()).await.is_err() {
@@ -135,14 +148,7 @@ impl Lessee {
         }
     }
 
-    async fn lease_until(
-        &self,
-        ledger: &Arc<dyn Ledger>,
-        handler: &Arc<dyn Handler>,
-        holding: &Arc<Holding>,
-        tracker: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+    async fn lease_until(&self, ledger: &Arc<dyn Ledger>, team: &Team, stop: &CancellationToken) {
         let mut pause = PAUSE_MS.0;
         let terms = ledger.lease_terms();
         let mut request = self.request(terms);
@@ -160,7 +166,7 @@ impl Lessee {
                     for task in leased {
                         // No more are leased than were asked for.
                         let Some(permit) = permits.split(1) else { break };
-                        start(task, terms, self.room.place(permit), handler, holding, tracker);
+                        team.start(task, terms, self.room.place(permit));
                     }
                 }
                 Err(error) => {
@@ -196,24 +202,32 @@ impl Lessee {
     }
 }
 
-fn start(
-    leased: Leased,
-    terms: LeaseTerms,
-    place: Place,
-    handler: &Arc<dyn Handler>,
-    holding: &Arc<Holding>,
-    tracker: &TaskTracker,
-) {
-    let stop = CancellationToken::new();
-    let held = Held { task: leased.task.clone(), token: leased.token };
-    let task = held.task.clone();
-    let ends = Instant::now() + terms.trusted();
-    holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
-    let (handler, holding, leave) = (handler.clone(), holding.clone(), holding.leave.clone());
-    tracker.spawn(async move {
-        let _release = Release { task, holding, _place: place };
-        leave.run_until_cancelled(handler.handle(leased, stop)).await;
-    });
+/// Who carries tasks out, and where.
+struct Team {
+    handler: Arc<dyn Handler>,
+    holding: Arc<Holding>,
+    tracker: TaskTracker,
+    workshop: Option<Handle>,
+}
+
+impl Team {
+    fn start(&self, leased: Leased, terms: LeaseTerms, place: Place) {
+        let stop = CancellationToken::new();
+        let held = Held { task: leased.task.clone(), token: leased.token };
+        let task = held.task.clone();
+        let ends = Instant::now() + terms.trusted();
+        self.holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
+        let (handler, holding) = (self.handler.clone(), self.holding.clone());
+        let leave = holding.leave.clone();
+        let handling = async move {
+            let _release = Release { task, holding, _place: place };
+            leave.run_until_cancelled(handler.handle(leased, stop)).await;
+        };
+        match &self.workshop {
+            Some(workshop) => drop(self.tracker.spawn_on(handling, workshop)),
+            None => drop(self.tracker.spawn(handling)),
+        }
+    }
 }
 
 /// Lets go of a task however its handler ends, by a panic too.
@@ -236,10 +250,15 @@ impl Holding {
     }
 
     fn held(&self) -> Vec<Held> {
+        self.overdue();
+        self.lock().values().map(|lease| lease.held.clone()).collect()
+    }
+
+    /// Stops what others may begin soon.
+    fn overdue(&self) {
         let now = Instant::now();
         let tasks = self.lock();
         tasks.values().filter(|lease| lease.ends <= now).for_each(|lease| lease.stop.cancel());
-        tasks.values().map(|lease| lease.held.clone()).collect()
     }
 
     fn heard(&self, held: &[Held], answers: &[Heard], trusted_until: Instant) {
@@ -252,6 +271,7 @@ impl Holding {
             match answer {
                 Heard::Extended => lease.ends = trusted_until,
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
+                Heard::Unknown => {}
             }
         }
     }
@@ -265,7 +285,17 @@ async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: Cancellation
         let held = holding.held();
         for batch in held.chunks(BATCH_MAX) {
             let trusted_until = Instant::now() + terms.trusted();
-            match ledger.heartbeat(batch, terms.ttl_ms()).await {
+            let mut asked = ledger.heartbeat(batch, terms.ttl_ms());
+            let answer = loop {
+                // A ledger that stands still must not keep leases from ending here.
+                tokio::select! {
+                    answer = &mut asked => break answer,
+                    () = tokio::time::sleep(Duration::from_millis(terms.beat_ms())) => {
+                        holding.overdue();
+                    }
+                }
+            };
+            match answer {
                 Ok(answers) => holding.heard(batch, &answers, trusted_until),
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }

@@ -28,7 +28,7 @@ pub use account::{
     Accounts, Admission, Admit, Bound, Health, PAUSE_MS_MAX, PERMIT_MS_MAX, PERMIT_WAIT_MS, Release,
 };
 pub use bytes::Bytes;
-pub use check::{check_heartbeat, check_holder, check_list, check_reason, check_start};
+pub use check::{check_heartbeat, check_holder, check_list, check_park, check_reason, check_start};
 pub use clock::Clock;
 pub use embedded::{
     Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,

@@ -114,7 +114,7 @@ impl Ledger for Metered {
         let heard = timed!(self.heartbeat(held, ttl_ms));
         for heard in heard.iter().flatten() {
             match heard {
-                Heard::Extended => {}
+                Heard::Extended | Heard::Unknown => {}
                 Heard::Lost => self.lost.add(1),
                 Heard::Abandon => self.abandon.add(1),
             }

@@ -137,6 +137,7 @@ pub(crate) fn name_of(error: &LedgerError) -> &'static str {
         LedgerError::NoSuchRun(_) => "no_such_run",
         LedgerError::QueueFull { .. } => "queue_full",
         LedgerError::StorageFull { .. } => "storage_full",
+        LedgerError::MemoryFull { .. } => "memory_full",
         LedgerError::KeyReused(_) => "key_reused",
         LedgerError::Invalid(_) => "invalid",
         LedgerError::Unavailable(_) => "unavailable",

@@ -33,7 +33,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn inventory(&self) -> Result<Inventory, LedgerError>;
 
     /// Records a new root run with its first tasks. After the answer it will be carried
-    /// out, whoever dies. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
+    /// out, whoever dies. A ledger of several parts adds to the run's id where it is: the
+    /// answer has the id by which it is known. Refused: `QueueFull`, `KeyReused`, `Invalid` (no event, too
     /// large, a task number twice, a run id in use).
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError>;
 
@@ -89,6 +90,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// and the lease did not say so. `JournalMoved` when `journal_len` is not the journal's
     /// length.
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError>;
+
+    /// Ends a decision that cannot be made, as when the journal cannot be read: what has come
+    /// in stays unread, and the run waits for whatever comes next, or until
+    /// [`Ledger::reconcile`] finds it after [`crate::PARKED_MS`], for somebody who can. The
+    /// others go on meanwhile.
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError>;
 
     /// Delivers due timers and takes expired leases back, up to `max` of each; anybody
     /// may call it at any time. An expired attempt's reservation is settled in full. A

@@ -124,6 +124,10 @@ impl<L: Ledger> Ledger for Remembered<L> {
         self.ledger.commit(commit).await
     }
 
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        self.ledger.park(held).await
+    }
+
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         self.ledger.tick(max).await
     }

@@ -9,6 +9,8 @@ use std::{fmt, sync::Arc};
 pub const BATCH_MAX: usize = 256;
 /// Largest body, in bytes; a request of 10 MB is refused before it gets here.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a parked run waits before it is tried again, in milliseconds.
+pub const PARKED_MS: u64 = 60_000;
 /// Largest event, payload or outcome, in bytes: texts go into bodies.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Leases of one task before it completes itself as [`Mail::Lost`].
@@ -235,6 +237,8 @@ pub enum Heard {
     /// The lease goes on, but the run or an ancestor is to be cancelled, or the task
     /// was withdrawn: stop, and complete the task with what is known of its spend.
     Abandon,
+    /// The part of the store that keeps the lease did not answer: ask again.
+    Unknown,
 }
 
 /// What came of a task.

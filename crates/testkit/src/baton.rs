@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 28] = [
+pub const VARIABLES: [&str; 39] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
@@ -41,11 +41,22 @@ pub const VARIABLES: [&str; 28] = [
     "BATON_GRPC_LISTEN",
     "BATON_LEASE_MS",
     "BATON_LOG",
+    "BATON_METRICS_LISTEN",
     "BATON_MODELS",
+    "BATON_NOTICE_SECONDS",
     "BATON_OUTPUT",
     "BATON_PROFILE",
     "BATON_REDIS",
+    "BATON_REDIS_CA",
+    "BATON_REDIS_CERT",
+    "BATON_REDIS_KEY",
+    "BATON_REDIS_LANES",
+    "BATON_REDIS_PASSWORD",
+    "BATON_REDIS_PASSWORD_FILE",
     "BATON_REDIS_PREFIX",
+    "BATON_REDIS_REPLICAS",
+    "BATON_REDIS_SHARDS",
+    "BATON_REDIS_USER",
     "BATON_SABOTAGE",
     "BATON_SIM",
     "CLICOLOR_FORCE",
@@ -107,9 +118,10 @@ pub fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Com
     for name in VARIABLES {
         command.env_remove(name);
     }
-    // All of OpenTelemetry's too.
+    // All others of Baton's and of OpenTelemetry's too.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OTEL_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("BATON_") || text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }

@@ -96,6 +96,27 @@ impl RedisServer {
         self.keeper.wait().map(|_| ())
     }
 
+    /// Length of what the append-only file holds at the moment, in bytes.
+    pub fn appended(&self) -> Result<u64> {
+        Ok(std::fs::metadata(self.append_only_file()?)?.len())
+    }
+
+    /// Cuts the append-only file off behind so many bytes, as a loss of power does to what was
+    /// not synced. For use between [`Self::kill`] and [`Self::restart`].
+    pub fn forget(&self, bytes: u64) -> Result<()> {
+        let file = std::fs::OpenOptions::new().write(true).open(self.append_only_file()?)?;
+        file.set_len(bytes)
+    }
+
+    fn append_only_file(&self) -> Result<std::path::PathBuf> {
+        let mut files = std::fs::read_dir(self.folder.path().join("appendonlydir"))?;
+        let file = files.find_map(|file| {
+            let path = file.ok()?.path();
+            path.to_str()?.ends_with(".incr.aof").then_some(path)
+        });
+        file.ok_or_else(|| Error::other("there is no append-only file"))
+    }
+
     /// Starts the server again on the same port and data, and waits until it has read
     /// them. For use after [`Self::kill`].
     pub async fn restart(&mut self) -> Result<()> {

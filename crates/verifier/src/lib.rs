@@ -19,6 +19,7 @@ use baton_telemetry::{Metrics, Tracer};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Checks under way at the same time; a judge's own limits hold at its provider.
@@ -33,6 +34,7 @@ pub struct Verifier {
     caller: Caller,
     room: Room,
     tracer: Tracer,
+    workshop: Option<Handle>,
     metrics: VerifierMetrics,
 }
 
@@ -46,7 +48,7 @@ impl Verifier {
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
         let metrics = VerifierMetrics::of(&Metrics::default());
-        Self { holder, ledger, registry, caller, room, tracer, metrics }
+        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop: None }
     }
 
     /// The same, counting among the metrics of the process.
@@ -61,6 +63,12 @@ impl Verifier {
         Self { tracer, ..self }
     }
 
+    /// The same, carrying out checks on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
+    }
+
     /// Leases and carries out checks until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         let lessee = Lessee {
@@ -68,7 +76,8 @@ impl Verifier {
             classes: vec![Class::verify()],
             room: self.room.clone(),
         };
-        lessee.run(self.ledger.clone(), Arc::new(self.clone()), stop).await;
+        let (workshop, ledger) = (self.workshop.clone(), self.ledger.clone());
+        lessee.run_in(workshop, ledger, Arc::new(self.clone()), stop).await;
         hand_back(self.ledger.as_ref(), &self.holder).await;
     }
 

@@ -86,7 +86,8 @@ impl<'a> Hosts<'a> {
             room: room.clone(),
         };
         let (ledger, handler) = (self.worker.ledger.clone(), Arc::new(self.worker.clone()));
-        self.lessees.spawn(lessee.run(ledger, handler, self.stop.clone()));
+        let workshop = self.worker.workshop.clone();
+        self.lessees.spawn(lessee.run_in(workshop, ledger, handler, self.stop.clone()));
         self.rooms.lock().insert(agent.clone(), room);
     }
 

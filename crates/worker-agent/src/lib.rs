@@ -19,6 +19,7 @@ pub use metrics::METRICS;
 use metrics::WorkerMetrics;
 use std::{sync::Arc, time::Duration};
 use streams::Streams;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// Between two looks for steps that wait for agents which nobody configures any more. They
@@ -35,6 +36,7 @@ pub struct WorkerAgent {
     streams: Arc<Streams>,
     rooms: Rooms,
     tracer: Tracer,
+    workshop: Option<Handle>,
     metrics: WorkerMetrics,
     clock: Clock,
 }
@@ -50,7 +52,8 @@ impl WorkerAgent {
         let (streams, rooms, tracer) = (Arc::default(), Rooms::default(), Tracer::off());
         let metrics = WorkerMetrics::of(&Metrics::default());
         let clock = Clock::default();
-        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics, clock }
+        let workshop = None;
+        Self { holder, ledger, registry, caller, streams, rooms, tracer, metrics, clock, workshop }
     }
 
     /// The same, counting among the metrics of the process.
@@ -63,6 +66,12 @@ impl WorkerAgent {
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// The same, carrying out steps on other threads than those that keep leases alive.
+    #[must_use]
+    pub fn working_in(self, workshop: Handle) -> Self {
+        Self { workshop: Some(workshop), ..self }
     }
 
     /// The same, going by this clock: for simulations, which repeat.

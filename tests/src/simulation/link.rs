@@ -186,6 +186,9 @@ impl Ledger for Link {
         };
         self.call("commit", write).await
     }
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        self.call("park", || self.world.ledger.park(held)).await
+    }
     async fn tick(&self, max: usize) -> Result<Ticked, LedgerError> {
         self.call("tick", || self.world.ledger.tick(max)).await
     }

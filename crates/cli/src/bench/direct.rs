@@ -50,7 +50,7 @@ fn table(title: String, straights: &[Loaded], batons: &[Loaded], cpus: Vec<f64>)
         let pairs = straights.iter().zip(batons);
         pairs.map(|(straight, baton)| baton.quantile(share) - straight.quantile(share)).collect()
     };
-    let mut table = Table::new(title);
+    let mut table = Table::new(title).simulated();
     table.row("straight, p50", "us", of(straights, 0.5));
     table.row("straight, p99", "us", of(straights, 0.99));
     table.row("`baton/direct`, p50", "us", of(batons, 0.5));

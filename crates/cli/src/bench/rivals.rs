@@ -64,7 +64,8 @@ pub(super) async fn rivals(args: &RivalsArgs, rounds: &Rounds) -> Result<Table, 
          durability \"sync\"), Restate's single node with its log as it comes (WAL with fsync), \
          Baton with its embedded ledger",
         args.seconds, args.in_flight, rounds.rounds
-    ));
+    ))
+    .simulated();
     for ((name, _, _), figures) in contestants.iter().zip(all) {
         let Figures { rate, cpu_us, p50_ms, p99_ms } = figures.unwrap_or_default();
         table.row(format!("{name}: whole runs"), "a second", rate);

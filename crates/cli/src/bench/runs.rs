@@ -90,7 +90,8 @@ fn table(args: Load, rounds: u32, runs: &[Measured], bounds: &[f64]) -> Table {
     let mut table = Table::new(format!(
         "Whole runs of {STEPS} steps over HTTP, {} runs a round, {} in flight, {rounds} rounds",
         args.count, args.in_flight,
-    ));
+    ))
+    .simulated();
     table.row("whole runs", "a second", of(|m| m.rate));
     table.row("latency p50", "ms", of(|m| m.p50_ms));
     table.row("latency p99", "ms", of(|m| m.p99_ms));

@@ -40,6 +40,13 @@ impl Table {
         Self { title: title.into(), rows: Vec::new() }
     }
 
+    /// The same, of simulated models: says by which parameters.
+    pub(super) fn simulated(mut self) -> Self {
+        let parameters = baton_sim::Parameters::built_in();
+        self.title.push_str(&format!("; simulation {}", parameters.short_hash()));
+        self
+    }
+
     /// Adds a line.
     pub(super) fn row(&mut self, what: impl Into<String>, unit: &'static str, figures: Vec<f64>) {
         self.rows.push(Row { what: what.into(), unit, figures, target: None });

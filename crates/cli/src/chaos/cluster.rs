@@ -7,13 +7,16 @@ use super::{
 use crate::{
     cluster::processes::{Kept, Life, Program},
     exit::Failure,
-    stores::{RedisArgs, SABOTAGE},
+    redis::SABOTAGE,
 };
-use baton_ledger_redis::{RedisLedger, Sabotage};
+use baton_ledger::LeaseTerms;
+use baton_ledger_redis::{RedisLedger, RedisOptions, Sabotage};
 use rustix::process::{Signal, kill_process};
 use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
 use tokio::sync::Mutex;
 
+/// The cluster's name.
+const CLUSTER: &str = "chaos";
 /// How long a process may take until it listens: many start at once.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// What each node is made of, in the order in which they are started.
@@ -79,7 +82,7 @@ impl Cluster {
         let keeps = form.sabotage != Some(Sabotage::Durability);
         let redis = Store::redis(&folder.join("redis"), keeps).await?;
         let etcd = Store::etcd(&folder.join("etcd")).await?;
-        let ledger = RedisArgs::at(redis.address, form.lease_ms, form.sabotage).open().await?;
+        let ledger = ledger_at(redis.address, form).await?;
         let logs = folder.join("logs");
         let made = std::fs::create_dir_all(&logs);
         made.map_err(|error| Failure::other(format!("{}: {error}", logs.display())))?;
@@ -139,6 +142,19 @@ impl Cluster {
     }
 }
 
+/// The ledger as the services use it.
+async fn ledger_at(address: SocketAddr, form: &Form) -> Result<RedisLedger, Failure> {
+    let options = RedisOptions {
+        cluster: CLUSTER.into(),
+        lease: LeaseTerms::lasting(form.lease_ms),
+        #[cfg(debug_assertions)]
+        sabotage: form.sabotage,
+        ..RedisOptions::new(format!("redis://{address}"))
+    };
+    let opened = RedisLedger::connect(options).await;
+    opened.map_err(|error| Failure::other(error.to_string()))
+}
+
 async fn service_words(
     kind: &str,
     [redis, etcd]: [SocketAddr; 2],
@@ -153,6 +169,8 @@ async fn service_words(
         kind.to_owned(),
         "--redis".to_owned(),
         format!("redis://{redis}"),
+        "--cluster".to_owned(),
+        CLUSTER.to_owned(),
         "--etcd".to_owned(),
         format!("http://{etcd}"),
         "--lease-ms".to_owned(),

@@ -19,12 +19,26 @@ local function int(n)
   return string.format('%.0f', n)
 end
 
-local clock = call('TIME')
-local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
-
-local EPOCH = call('HGET', META, 'epoch')
+local head = call('HMGET', META, 'epoch', 'clock', 'ahead')
+local EPOCH = head[1]
 if take() ~= EPOCH then
   return { 'Fenced' }
+end
+
+-- The ledger's time goes on when the server's clock is set back: it is ahead of that clock
+-- from then on, and comes back to it by going slower, by one part in so many.
+local SLOWER, KEPT_EACH_MS = 64, 100
+local clock = call('TIME')
+local SERVER = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local kept, ahead = tonumber(head[2] or 0), tonumber(head[3] or 0)
+local NOW = math.max(SERVER + ahead, kept)
+-- Notes the time, in scripts that change something: exact to what passes between two notes.
+local function keep_time()
+  if NOW - kept >= KEPT_EACH_MS or SERVER + ahead < kept then
+    local back = kept > 0 and math.floor((NOW - kept) / SLOWER) or 0
+    local behind = math.max(NOW - SERVER - back, 0)
+    call('HSET', META, 'clock', int(NOW), 'ahead', int(behind))
+  end
 end
 
 local function refuse(...)

@@ -14,4 +14,5 @@ for i = 1, take_number() do
     heard[i] = row[1] ~= DECIDE and unwanted and 'Abandon' or 'Extended'
   end
 end
+keep_time()
 return answer(heard)

@@ -4,11 +4,28 @@ local DROPPED_MAX = 256
 -- How long a repeated request is known for at least, in milliseconds.
 local REQUEST_MS = 60000
 local request_key, holder, max, ttl = BASE .. 'request:' .. take(), take(), take_number(), take_number()
-local mails_max = take_number()
+local mails_max, sample_max = take_number(), take_number()
 local classes = {}
 for i = 1, take_number() do
   classes[i] = take()
 end
+
+-- What the tenants weigh together that wait in these classes: about, by the first of them.
+local function active_weight()
+  local sum = 1
+  for i = 1, sample_max > 0 and #classes or 0 do
+    local tenants = call('ZRANGE', ring_key(classes[i]), 0, sample_max - 1)
+    local seen = 0
+    for _, tenant in ipairs(tenants) do
+      seen = seen + tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
+    end
+    if #tenants > 0 then
+      sum = sum + seen / #tenants * call('ZCARD', ring_key(classes[i]))
+    end
+  end
+  return int(sum)
+end
+local weight = active_weight()
 
 local function hand_out(run, number)
   local key = task_key(run, number)
@@ -40,6 +57,7 @@ for i = 1, #earlier, 3 do
   end
 end
 if #out > 0 then
+  table.insert(out, 1, weight)
   table.insert(out, 1, 'Empty')
   return answer(out)
 end
@@ -137,5 +155,6 @@ end
 if found > 0 then
   call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))
 end
+table.insert(out, 1, weight)
 table.insert(out, 1, more and 'More' or 'Empty')
 return answer(out)

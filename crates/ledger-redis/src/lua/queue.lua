@@ -63,6 +63,9 @@ local function stir(run)
   stirred[run] = true
 end
 local function answer(parts)
+  if next(hints) or next(stirred) then
+    keep_time()
+  end
   for class, count in pairs(hints) do
     call('PUBLISH', BASE .. 'ready', count .. ' ' .. class)
   end
@@ -158,6 +161,7 @@ end
 -- At most one `decide` is outstanding for a run: it is always its task 0.
 local function decide_add(run, tenant)
   if call('SISMEMBER', live_key(run), 0) == 0 then
+    call('HDEL', run_key(run), 'parked')
     task_add(run, tenant, { number = 0, class = DECIDE, priority = 0, cost = 1,
       reserve = NOTHING, payload = '' })
   end

@@ -3,10 +3,14 @@ local max = take_number()
 local last = call('HGET', META, 'looked_at')
 local from = last and '(' .. last or '-'
 local runs = max > 0 and call('ZRANGEBYLEX', BASE .. 'unended', from, '+', 'LIMIT', 0, max) or {}
-local revived = 0
+local revived, PARKED_MS = 0, 60000
 
 local function waits_for_nothing(run)
   if call('SISMEMBER', live_key(run), 0) == 1 then
+    return false
+  end
+  local parked = call('HGET', run_key(run), 'parked')
+  if parked and tonumber(parked) + PARKED_MS > NOW then
     return false
   end
   if call('EXISTS', mail_key(run)) == 1 then

@@ -1,7 +1,8 @@
 //! Runs that wait for nothing.
 
 use super::given::*;
-use crate::{Class, Commit, Submission};
+use crate::{Class, Commit, LedgerError, Recorded, Submission};
+use baton_workflow::Spend;
 
 /// Looks until all unfinished runs were looked at; how many were revived.
 async fn reconcile_all(l: &L) -> usize {
@@ -65,4 +66,25 @@ pub async fn looks_are_bounded(l: L) {
     }
     assert_eq!(revived, 3, "every call goes on where the last one stopped");
     assert_eq!(l.reconcile(0).await.unwrap().looked, 0);
+}
+
+pub async fn a_parked_run_keeps_its_mail_and_nobody_else(l: L) {
+    submit(&l, with_tasks("a", [1, 2])).await;
+    submit(&l, submission("b")).await;
+    let works = lease_many(&l, work(), 2).await;
+    l.complete(&held(&works[0]), completion("one", Spend::ZERO)).await.unwrap();
+    let decide = lease_decide_of(&l, &run("a")).await;
+    assert_eq!(l.park(&held(&decide)).await, Ok(Recorded::Now));
+    assert_eq!(l.park(&held(&decide)).await, Ok(Recorded::AlreadyDone));
+    waits_nothing(&l, Class::decide()).await;
+    assert_eq!(reconcile_all(&l).await, 0, "it is tried again later");
+    assert_eq!(mails(&l, &run("a")).await.len(), 1, "nothing is lost");
+    let stale = l.commit(commit(&decide.task, decide.token)).await;
+    assert_eq!(stale, Ok(Recorded::AlreadyDone));
+    l.complete(&held(&works[1]), completion("two", Spend::ZERO)).await.unwrap();
+    let again = lease_decide(&l).await;
+    assert_eq!(again.reading.as_deref().map(|view| view.mails.len()), Some(2));
+    l.commit(seen(&l, &again).await).await.unwrap();
+    assert_eq!(l.park(&held(&again)).await, Ok(Recorded::AlreadyDone));
+    assert!(matches!(l.park(&held(&works[0])).await, Err(LedgerError::Invalid(_))));
 }

@@ -82,6 +82,8 @@ struct Run {
     pending: u64,
     /// Whether the latest lease of its decision said that it is to stop.
     told_to_stop: bool,
+    /// Since when it is parked: nobody could decide. Whoever opens the ledger tries again.
+    parked: Option<Timestamp>,
 }
 
 /// What never changes about a task; forgotten when it is finished.

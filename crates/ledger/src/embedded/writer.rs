@@ -51,6 +51,7 @@ pub(super) enum Ask {
     Complete(Held, Completion, Reply<Recorded>),
     Start(Held, Reply<Recorded>),
     Commit(Box<Commit>, Reply<Recorded>),
+    Park(Held, Reply<Recorded>),
     Tick(usize, Reply<Ticked>),
     Reap(String, u64, Reply<Reaped>),
     Signal(Signal, Reply<Signalled>),
@@ -253,6 +254,10 @@ impl Writer {
             }
             Ask::Commit(commit, reply) => {
                 let result = self.state.commit(store, now, *commit);
+                self.answer_later(reply, result)
+            }
+            Ask::Park(held, reply) => {
+                let result = self.state.park(store, now, &held);
                 self.answer_later(reply, result)
             }
             Ask::Tick(max, reply) => {

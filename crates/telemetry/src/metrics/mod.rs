@@ -352,10 +352,10 @@ mod tests {
         let page = metrics.render();
         for line in [
             "baton_test_calls_total{agent=\"a\",outcome=\"ok\"} 3",
-            "baton_test_usd_total 0.5",
+            "baton_test_usd_total{} 0.5",
             "baton_test_depth{t=\"x\\\"y\"} 3.0",
             "baton_test_seconds_bucket{le=\"2.0\"} 1",
-            "baton_test_seconds_count 1",
+            "baton_test_seconds_count{} 1",
             "# HELP baton_test_calls Calls.",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");

@@ -79,19 +79,31 @@ pub(super) fn exporter() -> Result<SpanExporter, ExporterBuildError> {
 }
 
 impl Queue {
-    /// Begins to export, until the runtime ends.
-    pub(super) fn start(batches: Batches, metrics: &Metrics) -> Self {
+    fn new(waiting_max: usize, metrics: &Metrics) -> (Self, mpsc::UnboundedReceiver<Message>) {
         let spans = metrics.of(&SPANS);
         let (sender, messages) = mpsc::unbounded_channel();
         let queue = Self(Arc::new(Shared {
             sender,
             waiting: AtomicUsize::new(0),
-            waiting_max: batches.queue_max,
+            waiting_max,
             services: Mutex::default(),
             exported: spans.with(&["exported"]),
             failed: spans.with(&["failed"]),
             dropped: spans.with(&["dropped"]),
         }));
+        (queue, messages)
+    }
+
+    /// One that nobody brings anywhere, and what waits in it.
+    #[cfg(test)]
+    pub(super) fn held(waiting_max: usize, metrics: &Metrics) -> (Self, Held) {
+        let (queue, messages) = Self::new(waiting_max, metrics);
+        (queue, Held(messages))
+    }
+
+    /// Begins to export, until the runtime ends.
+    pub(super) fn start(batches: Batches, metrics: &Metrics) -> Self {
+        let (queue, messages) = Self::new(batches.queue_max, metrics);
         let courier = Courier {
             shared: queue.0.clone(),
             messages,
@@ -139,6 +151,22 @@ impl Queue {
             let spans = self.0.waiting.load(Ordering::Relaxed);
             tracing::warn!(spans, "the collector does not answer: these spans are lost");
         }
+    }
+}
+
+/// What waits in a queue that nobody brings anywhere.
+#[cfg(test)]
+pub(super) struct Held(mpsc::UnboundedReceiver<Message>);
+
+#[cfg(test)]
+impl Held {
+    /// The spans that were sent since, each batch by itself.
+    pub(super) fn take(&mut self) -> Vec<Vec<SpanData>> {
+        let mut batches = Vec::new();
+        while let Ok(Message::Spans(_, spans)) = self.0.try_recv() {
+            batches.push(spans);
+        }
+        batches
     }
 }
 

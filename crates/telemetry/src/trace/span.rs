@@ -428,3 +428,121 @@ fn at(time: Timestamp) -> SystemTime {
 pub(super) fn draw() -> u64 {
     rand::random::<u64>().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Metrics, Place, Tracer,
+        trace::export::{Held, Queue},
+    };
+    use opentelemetry_sdk::trace::Sampler;
+
+    struct World {
+        tracer: Tracer,
+        held: Held,
+        metrics: Metrics,
+        run: RunId,
+    }
+
+    impl World {
+        fn new(waiting_max: usize) -> Self {
+            let metrics = Metrics::default();
+            let (queue, held) = Queue::held(waiting_max, &metrics);
+            let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
+            let tracer = Tracer::held(queue, sampler);
+            Self { tracer, held, metrics, run: RunId::new("run_1").unwrap() }
+        }
+
+        fn place(&self) -> Place<'_> {
+            Place { run: &self.run, root: &self.run, traceparent: None }
+        }
+
+        fn id(&self, key: SpanKey) -> SpanId {
+            SpanId::from_bytes(key.id(&self.run).to_be_bytes())
+        }
+    }
+
+    fn names(spans: &[SpanData]) -> Vec<&str> {
+        spans.iter().map(|span| span.name.as_ref()).collect()
+    }
+
+    #[test]
+    fn calls_wait_for_their_task_and_follow_its_name() {
+        let mut world = World::new(10);
+        let task = world.tracer.task(world.place(), "plan");
+        let parent = task.as_parent();
+        parent.child("chat 1", SpanKind::Client).finish();
+        let late = parent.child("chat 2", SpanKind::Client);
+        assert!(world.held.take().is_empty(), "a call is told before its task");
+        task.finish_as(&world.run, SpanKey::Plan { round: 0 });
+        late.finish();
+        let batches = world.held.take();
+        assert_eq!(
+            batches.iter().map(|b| names(b)).collect::<Vec<_>>(),
+            [vec!["chat 1", "plan"], vec!["chat 2"]]
+        );
+        let (plan, calls) = (&batches[0][1], [&batches[0][0], &batches[1][0]]);
+        assert_eq!(plan.span_context.span_id(), world.id(SpanKey::Plan { round: 0 }));
+        assert_eq!(plan.parent_span_id, world.id(SpanKey::Run));
+        for call in calls {
+            assert_eq!(call.parent_span_id, plan.span_context.span_id());
+            assert_eq!(call.span_context.trace_id(), plan.span_context.trace_id());
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_in_the_middle_is_told_as_that() {
+        let mut world = World::new(10);
+        let task = world.tracer.task(world.place(), "plan");
+        drop(task.as_parent().child("chat", SpanKind::Client));
+        drop(task);
+        let spans = world.held.take().remove(0);
+        assert_eq!(names(&spans), ["chat", "plan"]);
+        assert!(spans.iter().all(|span| matches!(span.status, Status::Error { .. })));
+        let id = spans[1].span_context.span_id();
+        assert_eq!(spans[0].parent_span_id, id);
+        assert_ne!(id, world.id(SpanKey::Plan { round: 0 }), "only what counts has its name");
+    }
+
+    #[test]
+    fn what_its_caller_does_not_record_costs_nothing_and_is_passed_on() {
+        let mut world = World::new(10);
+        let caller = TraceParent::new_root(7, 8, false);
+        let span = world.tracer.request("POST", SpanKind::Server, caller);
+        let context = span.context().unwrap();
+        assert!(!span.is_open() && !context.is_sampled() && context.trace_id() == 7);
+        assert!(!span.as_parent().is_open());
+        span.finish();
+        assert!(world.held.take().is_empty());
+        assert!(Tracer::off().request("POST", SpanKind::Server, caller).context().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let mut world = World::new(2);
+        for _ in 0..3 {
+            world.tracer.task(world.place(), "plan").finish();
+        }
+        assert_eq!(world.held.take().len(), 2);
+        let page = world.metrics.render();
+        assert!(page.contains("baton_spans_total{outcome=\"dropped\"} 1"), "{page}");
+    }
+
+    #[test]
+    fn a_span_is_bounded() {
+        let mut world = World::new(10);
+        let mut span = world.tracer.task(world.place(), "plan");
+        for _ in 0..ATTRIBUTES_MAX + 5 {
+            span.set("text", "ü".repeat(TEXT_BYTES_MAX));
+            span.link(&world.run, SpanKey::Run, "input");
+            span.event("event", Vec::new());
+        }
+        span.finish();
+        let span = world.held.take().remove(0).remove(0);
+        assert_eq!((span.attributes.len(), span.dropped_attributes_count), (ATTRIBUTES_MAX, 5));
+        assert_eq!((span.links.len(), span.links.dropped_count), (LINKS_MAX, 5));
+        assert_eq!((span.events.len(), span.events.dropped_count), (EVENTS_MAX, 5));
+        assert_eq!(span.attributes[0].value.as_str().len(), TEXT_BYTES_MAX);
+    }
+}

@@ -1,7 +1,7 @@
 //! The Conductor's one write: checked as a whole, then done as a whole.
 
 use super::{Head, Proof, Run, Standing, State, run::Start};
-use crate::{Commit, LedgerError, NewChild, Recorded, Token, embedded::store::Store};
+use crate::{Commit, Held, LedgerError, NewChild, Recorded, Token, embedded::store::Store};
 use baton_workflow::{RunId, Spend, TaskId, Timestamp};
 
 /// What a child is told that its parent does not want any more.
@@ -48,6 +48,25 @@ impl State {
         match commit.end {
             Some(end) => self.end(now, &id, end)?,
             None => self.decide_again(now, &id)?,
+        }
+        Ok(Recorded::Now)
+    }
+
+    /// See [`crate::Ledger::park`].
+    pub(crate) fn park(
+        &mut self,
+        store: &dyn Store,
+        now: Timestamp,
+        held: &Held,
+    ) -> Result<Recorded, LedgerError> {
+        match self.proof(store, &held.task, &held.token)? {
+            Proof::Holds => {}
+            Proof::Finished => return Ok(Recorded::AlreadyDone),
+            Proof::Stale => return Err(LedgerError::LeaseLost),
+        }
+        self.finish_decision(&held.task, held.token);
+        if let Some(run) = self.runs.get_mut(&held.task.run) {
+            run.parked = Some(now);
         }
         Ok(Recorded::Now)
     }

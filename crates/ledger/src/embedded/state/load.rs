@@ -106,6 +106,7 @@ impl State {
             reserved: Spend::ZERO,
             pending: 0,
             told_to_stop: false,
+            parked: None,
         };
         self.runs.insert(id, run);
         Ok(())

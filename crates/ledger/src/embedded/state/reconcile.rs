@@ -2,7 +2,7 @@
 //! a fault anywhere must not leave one standing for ever.
 
 use super::{Run, State};
-use crate::{DECIDE_TASK, LedgerError, Reconciled};
+use crate::{DECIDE_TASK, LedgerError, PARKED_MS, Reconciled};
 use baton_workflow::Timestamp;
 
 impl State {
@@ -20,7 +20,7 @@ impl State {
         while done.looked < max {
             let Some(id) = self.to_look_at.pop() else { break };
             done.looked += 1;
-            if self.run(&id).is_some_and(|run| self.waits_for_nothing(run)) {
+            if self.run(&id).is_some_and(|run| self.waits_for_nothing(now, run)) {
                 tracing::warn!(run = %id, "a run waited for nothing: it decides again");
                 self.ensure_decide(now, &id)?;
                 done.revived += 1;
@@ -31,7 +31,10 @@ impl State {
 
     /// Mail is read by a decision alone; whoever has none to read may wait for a task, a
     /// timer or a child.
-    fn waits_for_nothing(&self, run: &Run) -> bool {
+    fn waits_for_nothing(&self, now: Timestamp, run: &Run) -> bool {
+        if run.parked.is_some_and(|since| since.plus_ms(PARKED_MS) > now) {
+            return false;
+        }
         let open = |number: &u32| {
             run.tasks.get(number).is_some_and(|task| task.progress.standing.is_open())
         };

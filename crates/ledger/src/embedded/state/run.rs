@@ -119,6 +119,7 @@ impl State {
             children: BTreeMap::new(),
             reserved: Spend::ZERO,
             told_to_stop: false,
+            parked: None,
         };
         self.runs.insert(id.clone(), run);
         self.changes.created(id);
@@ -232,6 +233,9 @@ impl State {
             run.tasks.get(&DECIDE_TASK).is_some_and(|task| task.progress.standing.is_open());
         if outstanding || run.progress.ended.is_some() {
             return Ok(());
+        }
+        if let Some(run) = self.runs.get_mut(id) {
+            run.parked = None;
         }
         let (class, payload) = (Class::decide(), Bytes::new());
         let head = TaskHead {

@@ -1,0 +1,434 @@
+//! Processes of a cluster that die, stand still, and are restarted one after the other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly and say what they saw, as tests may"
+)]
+
+use baton_testkit::{baton::Baton, cluster::Cluster, stores::LocalStores};
+use baton_tests::{
+    Client, Journal, ask_of, begin,
+    config::{Config, agent, policy, provider},
+    end_of, report, rounds, until,
+};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{scope, sleep, spawn},
+    time::{Duration, Instant},
+};
+
+/// Redis and etcd of all clusters here.
+static STORES: LazyLock<LocalStores> = LazyLock::new(|| LocalStores::start().unwrap());
+/// What a dead process may cost a run: silence that is long enough to be believed, and the
+/// step once more; far below the 30 s of a lease.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(10);
+
+/// One cluster at a time: each has a dozen processes, and times are looked at.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn cluster(time_scale: &str) -> Cluster<'static> {
+    Cluster::start_with(&STORES, 2, time_scale, &["--notice-seconds", "1"]).unwrap()
+}
+
+fn clients(cluster: &Cluster<'_>) -> Vec<Client> {
+    cluster.gateways.iter().map(|gateway| Client::new(gateway.url())).collect()
+}
+
+fn question(number: usize) -> String {
+    format!("What is the value of ({number} + 4) * 5?")
+}
+
+/// Waits until somebody holds a step of this run; gives the holder's address.
+fn worker_of(client: &Client, run: &str) -> String {
+    let events = client.events(&format!("/v1/runs/{run}/events"));
+    let leased = events.into_iter().find_map(|event| {
+        let told = if event.name == "leased" { event.json() } else { Value::Null };
+        let works = told["class"].as_str().is_some_and(|class| class.starts_with("work"));
+        works.then(|| told["holder"].as_str().unwrap().to_owned())
+    });
+    let holder = leased.unwrap();
+    until("the holder to be known", || {
+        let status = client.get("/v1/status?runs=0").json;
+        let members = status["members"].as_array().unwrap();
+        let member = members.iter().find(|member| member["holder"] == holder.as_str())?;
+        Some(member["address"].as_str().unwrap().to_owned())
+    })
+}
+
+/// Takes the process at this address out of the list.
+fn take(processes: &mut Vec<Baton>, address: &str) -> Baton {
+    let place = processes.iter().position(|process| process.url() == address).unwrap();
+    processes.remove(place)
+}
+
+#[test]
+fn work_of_a_killed_process_is_taken_up_long_before_its_lease_ends() {
+    let _alone = alone();
+    let mut cluster = cluster("2");
+    let client = clients(&cluster).remove(0);
+    let asked = ask_of("baton/direct", &question(1), json!({}));
+    let undisturbed = {
+        let began = Instant::now();
+        assert_eq!(client.chat(&asked).status, 200);
+        began.elapsed()
+    };
+    let run = begin(&client, &ask_of("baton/direct", &question(2), json!({})));
+    let address = worker_of(&client, &run);
+    let began = Instant::now();
+    take(&mut cluster.workers, &address).kill().unwrap();
+    let report = end_of(&client, &run);
+    let took = began.elapsed();
+    println!("from kill -9 to the end: {took:?}; a run alone takes {undisturbed:?}");
+    assert_eq!(report["status"], "completed", "{report}");
+    assert_eq!(Journal::read(&client, &run, 0).fault(), None);
+    assert!(took < undisturbed + TAKEN_UP_WITHIN, "{took:?}");
+}
+
+#[test]
+fn a_process_that_stands_still_loses_its_work_and_harms_nothing_when_it_wakes() {
+    let _alone = alone();
+    let mut cluster = cluster("2");
+    let client = clients(&cluster).remove(0);
+    let run = begin(&client, &ask_of("baton/direct", &question(3), json!({})));
+    let address = worker_of(&client, &run);
+    let frozen = take(&mut cluster.workers, &address);
+    let began = Instant::now();
+    frozen.signal("STOP").unwrap();
+    let ended = end_of(&client, &run);
+    println!("from SIGSTOP to the run's end: {:?}", began.elapsed());
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert!(began.elapsed() < Duration::from_secs(25), "not before its lease ended");
+    frozen.signal("CONT").unwrap();
+    // It works again, and what it held is no longer its own.
+    for number in 10..14 {
+        let reply = client.chat(&ask_of("baton/direct", &question(number), json!({})));
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+    assert_eq!(report(&client, &run)["usage"], ended["usage"], "no outcome was added");
+    assert_eq!(Journal::read(&client, &run, 0).fault(), None);
+}
+
+#[test]
+fn a_conductor_that_dies_or_stands_still_is_left_by_the_next_call() {
+    let _alone = alone();
+    let mut cluster = cluster("0");
+    let client = clients(&cluster).remove(0);
+    let slowest_of = |calls: usize| {
+        let times = (0..calls).map(|_| {
+            let began = Instant::now();
+            let reply = client.get("/v1/runs?limit=1");
+            assert_eq!(reply.status, 200, "{reply:?}");
+            began.elapsed()
+        });
+        times.max().unwrap()
+    };
+    slowest_of(4);
+    let frozen = cluster.conductors.remove(0);
+    frozen.signal("STOP").unwrap();
+    let (first, then) = (slowest_of(4), slowest_of(20));
+    println!("a conductor stands still: {first:?} at first, then {then:?}");
+    assert!(first < Duration::from_secs(8) && then < Duration::from_secs(1));
+    frozen.signal("CONT").unwrap();
+    until("it to be asked again", || {
+        frozen.signal("STOP").unwrap();
+        let took = slowest_of(2);
+        frozen.signal("CONT").unwrap();
+        (took > Duration::from_secs(1)).then_some(())
+    });
+    frozen.kill().unwrap();
+    let took = slowest_of(20);
+    println!("a conductor is dead: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let reply = client.chat(&ask_of("baton", &question(4), json!({})));
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// Between two looks of the load balancer.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Clients behind a load balancer.
+struct Load {
+    /// The gateways that there are.
+    all: Mutex<Vec<Client>>,
+    /// Those that said so when they were asked last.
+    ready: Mutex<Vec<Client>>,
+    stop: AtomicBool,
+    asked: AtomicUsize,
+    ended: AtomicUsize,
+    elsewhere: AtomicUsize,
+    faults: Mutex<Vec<String>>,
+}
+
+impl Load {
+    /// Looks all the time who is ready.
+    fn balance(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let all = self.all.lock().unwrap().clone();
+            let ready = all.into_iter().filter(Client::is_ready).collect();
+            *self.ready.lock().unwrap() = ready;
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Asks all the time, whole and streamed in turn.
+    fn ask(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            let model = ["baton/direct", "baton/plan_execute_verify"][number % 2];
+            let stream = number % 4 < 2;
+            let body = ask_of(model, &question(number), json!({ "stream": stream }));
+            let fault = match self.post(number, body.to_string().as_bytes()) {
+                Err(error) => Some(error),
+                Ok(reply) if reply.status != 200 => Some(format!("{reply:?}")),
+                Ok(reply) if stream => {
+                    let text = reply.json.as_str().unwrap_or_default();
+                    let whole = text.trim_end().ends_with("data: [DONE]");
+                    (!whole || text.contains("\"error\"")).then(|| text.to_owned())
+                }
+                Ok(reply) => {
+                    let status = &reply.json["baton"]["status"];
+                    (status != "completed").then(|| format!("{reply:?}"))
+                }
+            };
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            self.faults.lock().unwrap().extend(fault.map(|fault| format!("{number}: {fault}")));
+        }
+    }
+
+    /// Nothing is repeated but what was not even begun: a connection that is refused.
+    fn post(&self, number: usize, body: &[u8]) -> Result<baton_tests::Reply, String> {
+        let gateways = self.ready.lock().unwrap().clone();
+        let mut last = String::from("there is no gateway");
+        for more in 0..gateways.len() {
+            let gateway = &gateways[(number + more) % gateways.len()];
+            match gateway.try_post_bytes("/v1/chat/completions", body) {
+                Ok(reply) => return Ok(reply),
+                Err(error) if format!("{error:?}").contains("ConnectionRefused") => {
+                    self.elsewhere.fetch_add(1, Ordering::Relaxed);
+                    last = error.to_string();
+                }
+                Err(error) => return Err(format!("{error:?}")),
+            }
+        }
+        Err(last)
+    }
+
+    fn more(&self, count: usize) {
+        let goal = self.ended.load(Ordering::Relaxed) + count;
+        until("more requests to end", || {
+            (self.ended.load(Ordering::Relaxed) >= goal).then_some(())
+        });
+    }
+}
+
+/// Ends the load however the test ends.
+struct Stops<'a>(&'a Load);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn stopped(process: Baton) -> Duration {
+    let began = Instant::now();
+    process.signal("TERM").unwrap();
+    let (status, stderr) = process.wait(Duration::from_secs(29)).unwrap();
+    assert!(status.success(), "{status}: {stderr}");
+    began.elapsed()
+}
+
+#[test]
+fn a_rolling_restart_under_load_fails_no_request() {
+    let _alone = alone();
+    let mut cluster = cluster("0.1");
+    let load = Load {
+        all: Mutex::new(clients(&cluster)),
+        ready: Mutex::new(clients(&cluster)),
+        stop: AtomicBool::new(false),
+        asked: AtomicUsize::new(0),
+        ended: AtomicUsize::new(0),
+        elsewhere: AtomicUsize::new(0),
+        faults: Mutex::default(),
+    };
+    scope(|threads| {
+        threads.spawn(|| load.balance());
+        for _ in 0..6 {
+            threads.spawn(|| load.ask());
+        }
+        let _stops = Stops(&load);
+        load.more(12);
+        for service in ["verifier", "worker-agent", "conductor", "gateway"] {
+            for _ in 0..2 {
+                let processes = match service {
+                    "verifier" => &mut cluster.verifiers,
+                    "worker-agent" => &mut cluster.workers,
+                    "conductor" => &mut cluster.conductors,
+                    _gateway => &mut cluster.gateways,
+                };
+                let old = processes.remove(0);
+                let took = stopped(old);
+                println!("{service} stopped within {took:?}");
+                let mut new = cluster.serve(service).unwrap();
+                if service == "gateway" {
+                    new.until_ready().unwrap();
+                }
+                match service {
+                    "verifier" => cluster.verifiers.push(new),
+                    "worker-agent" => cluster.workers.push(new),
+                    "conductor" => cluster.conductors.push(new),
+                    _gateway => {
+                        cluster.gateways.push(new);
+                        *load.all.lock().unwrap() = clients(&cluster);
+                    }
+                }
+                load.more(12);
+            }
+        }
+    });
+    let faults = load.faults.into_inner().unwrap();
+    let (ended, elsewhere) = (load.ended.into_inner(), load.elsewhere.into_inner());
+    println!("{ended} requests, {elsewhere} sent to the other gateway, {} failed", faults.len());
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn a_step_that_outlasts_the_drain_is_handed_back_at_once() {
+    let _alone = alone();
+    let mut cluster = cluster("1000");
+    let client = clients(&cluster).remove(0);
+    let run = begin(&client, &ask_of("baton/direct", &question(5), json!({})));
+    let address = worker_of(&client, &run);
+    let took = stopped(take(&mut cluster.workers, &address));
+    let began = Instant::now();
+    let next = worker_of(&client, &run);
+    println!("stopped within {took:?}, taken up {:?} later", began.elapsed());
+    assert_eq!(next, cluster.workers[0].url());
+    assert!(began.elapsed() < Duration::from_secs(3), "not handed back");
+}
+
+/// A provider that never says the same twice: each call counts on from its own number.
+fn moody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let calls = Arc::new(AtomicUsize::new(0));
+    spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let number = calls.fetch_add(1, Ordering::Relaxed) + 1;
+            // A caller that is gone ends the call.
+            spawn(move || drop(speak(stream, number)));
+        }
+    });
+    url
+}
+
+fn speak(mut stream: TcpStream, number: usize) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    reader.take(length).read_to_end(&mut Vec::new())?;
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
+    )?;
+    let mut say = |delta: Value, finish: Value| {
+        let chunk = json!({ "id": "x", "object": "chat.completion.chunk", "created": 1,
+            "model": "moody", "choices": [{ "index": 0, "delta": delta,
+            "finish_reason": finish }] });
+        stream.write_all(format!("data: {chunk}\n\n").as_bytes())
+    };
+    for word in 0..20 {
+        say(json!({ "content": format!("call {number} word {word}. ") }), Value::Null)?;
+        sleep(Duration::from_millis(100));
+    }
+    say(json!({}), json!("stop"))?;
+    stream.write_all(b"data: [DONE]\n\n")
+}
+
+/// Reads a streamed answer, and kills the worker-agent that writes it after its first words.
+fn stream_and_kill(cluster: &mut Cluster<'_>, body: &Value) -> (String, String, Value) {
+    let client = clients(cluster).remove(0);
+    let events = client.stream("/v1/chat/completions", body);
+    let run = events.header("x-request-id").unwrap().to_owned();
+    let (mut text, mut last, mut killed) = (String::new(), Value::Null, false);
+    for event in events {
+        if event.data == "[DONE]" {
+            break;
+        }
+        let chunk = event.json();
+        text.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or(""));
+        if !text.is_empty() && !killed {
+            let address = worker_of(&client, &run);
+            take(&mut cluster.workers, &address).kill().unwrap();
+            killed = true;
+        }
+        last = chunk;
+    }
+    assert!(killed);
+    (run, text, last)
+}
+
+#[test]
+fn a_stream_whose_writer_dies_goes_on_with_the_same_words_or_ends_with_an_error() {
+    let _alone = alone();
+    let mut cluster = cluster("3");
+    let client = clients(&cluster).remove(0);
+    // A model that says the same again: the text goes on where it stood.
+    let body = ask_of("baton/direct", &question(6), json!({ "stream": true }));
+    let (run, text, last) = stream_and_kill(&mut cluster, &body);
+    let ended = end_of(&client, &run);
+    println!("{text:?}\n{last}");
+    assert_eq!(ended["answer"], text, "{ended}");
+    let tasks = &rounds(&ended)[0]["steps"][0]["tasks"];
+    println!("{tasks}");
+
+    // One that does not: what was sent is void, and the answer can be fetched.
+    let words = [
+        provider("moody", &moody()),
+        agent("moody", "moody", "moody"),
+        provider("sim", &cluster.sim.url()),
+        policy("sim"),
+    ];
+    let config = Config::new(&words);
+    let mut command = baton_testkit::baton::command(["config", "push"]).unwrap();
+    command.arg(config.path()).args(["--etcd", &STORES.etcd_url(), "--cluster", cluster.name()]);
+    let pushed = baton_tests::ended(command, "");
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    cluster.workers.push(cluster.serve("worker-agent").unwrap());
+    until("the configuration to be in force everywhere", || {
+        let told = |process: &Baton| process.stderr().contains("agents.moody added");
+        let old = cluster.gateways.iter().chain(&cluster.conductors).chain(&cluster.workers[..1]);
+        old.into_iter().all(told).then_some(())
+    });
+    let (run, text, last) = stream_and_kill(&mut cluster, &body);
+    println!("{text:?}\n{last}");
+    assert_eq!(last["error"]["code"], "stream_interrupted", "{last}");
+    assert!(last["error"]["message"].as_str().unwrap().contains(&run), "{last}");
+    let said = |text: &str, number: usize| text.matches(&format!("call {number} word")).count();
+    let ended = end_of(&client, &run);
+    let answer = ended["answer"].as_str().unwrap();
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!((said(answer, 1), said(answer, 2)), (0, 20), "{answer}");
+    assert!(said(&text, 1) > 0 && said(&text, 2) == 0, "{text}");
+    assert_eq!(text.matches("word 0.").count(), 1, "{text}");
+}
