@@ -11,6 +11,19 @@ use baton_ledger::{Ledger, LedgerError};
 use baton_workflow::{BodyRef, Conversation, StepId, TenantId, Tools, Words};
 use messages::{Rejected, Seen, messages};
 
+/// What a step that may have its plan replaced is told; the line it ends with then.
+const ASK: &str = "If the plan cannot lead to the answer this way, end with a line `REPLAN: ` \
+    and why.";
+const REPLAN: &str = "REPLAN:";
+/// Characters of the reason that are kept.
+const WHY_CHARS_MAX: usize = 500;
+
+/// Why a step's output says that the plan does not work, if its last line does.
+pub fn asks_to_replan(output: &str) -> Option<String> {
+    let why = output.trim_end().lines().next_back()?.trim().strip_prefix(REPLAN)?.trim();
+    (!why.is_empty()).then(|| why.chars().take(WHY_CHARS_MAX).collect())
+}
+
 /// What a step is made of.
 #[derive(Debug)]
 pub struct Briefing {
@@ -81,7 +94,11 @@ impl Briefing {
                 feedback: previous.feedback.clone(),
             }),
         };
-        let subtask = step(work.step)?.subtask.clone();
+        let mut subtask = step(work.step)?.subtask.clone();
+        if work.may_ask {
+            subtask.push_str("\n\n");
+            subtask.push_str(ASK);
+        }
         Ok(Self { conversation, seen, rejected, subtask, is_answer: work.is_answer })
     }
 
@@ -107,4 +124,22 @@ impl Briefing {
 fn parse<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {
     serde_json::from_str(text)
         .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks_to_replan;
+
+    #[test]
+    fn only_the_last_line_asks() {
+        let asked = |text| asks_to_replan(text);
+        assert_eq!(
+            asked("It has no root.\nREPLAN: the sign is wrong\n").unwrap(),
+            "the sign is wrong"
+        );
+        for text in ["", "REPLAN:", "REPLAN: so\nAnswer: 4", "as they say, REPLAN: x"] {
+            assert_eq!(asked(text), None, "{text:?}");
+        }
+        assert_eq!(asked(&format!("REPLAN: {}", "x".repeat(900))).unwrap().len(), 500);
+    }
 }

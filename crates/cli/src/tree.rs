@@ -1,7 +1,7 @@
 //! A run's steps as lines for people, while they happen and afterwards.
 
 use crate::output::{BAD, DIM, GOOD, PLAIN, STRONG, dollars};
-use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Status};
+use baton_engine::{Cause, End, Event, Input, Outcome, PlanSource, Planning, Status};
 use baton_workflow::{AgentId, Spend, StepId};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -46,6 +46,15 @@ impl Story {
                 self.tasks.insert(*task, Doing::Step(*step, agent.clone()));
                 Some(format!("{DIM}├ step {step} → {agent}{PLAIN}"))
             }
+            Event::RoundBegun { cause, .. } => Some(match cause {
+                Cause::StepFailed { step } => {
+                    format!("├ {BAD}step {step} failed for good{PLAIN}: planning again")
+                }
+                Cause::Asked { step, why } => {
+                    format!("├ {BAD}step {step} asks for another plan{PLAIN}: {}", short(why))
+                }
+            }),
+            Event::Withdrawn { .. } => None,
             Event::ChildBegun { child, step, budget, .. } => {
                 self.tasks.insert(*child, Doing::Child(*step, *child));
                 let share = format!("at most {}", count(budget.calls as usize, "call"));

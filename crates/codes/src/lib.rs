@@ -222,6 +222,7 @@ codes! {
         Cancelled = "cancelled",
         DeadlinePassed = "deadline_passed",
         FellShort = "fell_short",
+        NoProgress = "no_progress",
         NotAccepted = "not_accepted",
         Stands = "stands",
         StepFailed = "step_failed",

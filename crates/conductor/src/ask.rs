@@ -2,6 +2,7 @@
 
 use crate::{
     decide::encode,
+    effort::Effort,
     plan::{policy, stored},
 };
 use baton_codes::ApiCode;
@@ -49,7 +50,7 @@ pub(crate) struct Label {
 }
 
 /// A complaint about a request, by the field that is wrong.
-fn invalid(code: ApiCode, param: &str, message: impl Into<String>) -> Status {
+pub(crate) fn invalid(code: ApiCode, param: &str, message: impl Into<String>) -> Status {
     let detail =
         v1::ErrorDetail { code: code.into(), param: Some(param.into()), retry_after_ms: None };
     status(Code::InvalidArgument, message, detail)
@@ -76,8 +77,11 @@ impl Ask {
         let pool = allowed.pool(settings, images)?;
         somebody_can(&pool, &conversation)?;
         let ultra = wire.model == "baton-ultra";
-        let limits = limits(settings, &options, &conversation, ultra)?;
-        let check = check(settings, &options, ultra)?;
+        let effort = Effort::new(options.effort.as_deref())?;
+        // What a strategy needs is its own to say: effort bounds what a policy plans.
+        let named_limits = limits(settings, &options, &conversation, ultra, Effort::Medium)?;
+        let limits = limits(settings, &options, &conversation, ultra, effort)?;
+        let check = check(settings, &options, effort.judges(ultra))?;
         let named = strategy_named(&wire.model, &options)?;
         let mut bodies = vec![Body::new(encode(&conversation))];
         let request = bodies[0].name.clone();
@@ -93,13 +97,13 @@ impl Ask {
         };
         let (planning, workflow) = match (strategy, policy(settings)) {
             (None, Some(card)) => {
-                let fallback = keep(&build(&settings.fallback, &pool, &limits)?);
+                let fallback = keep(&build(&settings.fallback, &pool, &named_limits)?);
                 let fallback_name = settings.fallback.name.clone();
                 (Planning::Policy { model: card.into(), fallback, fallback_name }, None)
             }
             (strategy, _) => {
                 let strategy = strategy.unwrap_or(&settings.fallback);
-                let workflow = build(strategy, &pool, &limits)?;
+                let workflow = build(strategy, &pool, &named_limits)?;
                 let plan = keep(&workflow);
                 (Planning::Strategy { name: strategy.name.clone(), plan }, Some(workflow))
             }
@@ -113,7 +117,9 @@ impl Ask {
             check,
             images,
             needs: conversation.needs(),
-            recursion: settings.recursion && allowed.allows(&AgentId::itself()),
+            recursion: effort.recurses()
+                && settings.recursion
+                && allowed.allows(&AgentId::itself()),
         };
         let title = conversation.question().chars().take(TITLE_CHARS_MAX).collect();
         let label = Label { model: wire.model, title };
@@ -209,11 +215,13 @@ fn limits(
     options: &v1::RunOptions,
     conversation: &Conversation,
     ultra: bool,
+    effort: Effort,
 ) -> Result<Limits, Status> {
     let mut limits = settings.limits;
     if ultra {
         limits.rounds_max = limits.rounds_max.max(ULTRA_ROUNDS);
     }
+    limits = effort.limits(limits);
     if let Some(rounds) = options.rounds {
         let fits = u16::try_from(rounds).ok().filter(|r| (1..=ROUNDS_MAX).contains(r));
         limits.rounds_max = fits.ok_or_else(|| {
@@ -261,7 +269,7 @@ fn budget(settings: &Settings, options: &v1::RunOptions) -> Result<Budget, Statu
 fn check(
     settings: &Settings,
     options: &v1::RunOptions,
-    ultra: bool,
+    judged: bool,
 ) -> Result<Option<Check>, Status> {
     let judge =
         |id: &AgentId| settings.pool.get(id).map(|card| Check::Judge { model: card.into() });
@@ -280,7 +288,7 @@ fn check(
             let named = known(settings, std::slice::from_ref(name), "baton.verify.judge")?;
             Ok(named.first().and_then(judge))
         }
-        None if ultra => Ok(settings.judge.as_ref().and_then(judge)),
+        None if judged => Ok(settings.judge.as_ref().and_then(judge)),
         None => Ok(None),
     }
 }

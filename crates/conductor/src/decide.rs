@@ -27,6 +27,7 @@ struct Decided {
     tasks: Vec<NewTask>,
     begun: Begun,
     withdraw: Vec<u32>,
+    withdraw_children: Vec<u32>,
     end: Option<End>,
     /// Agents that take over where others failed.
     failovers: Vec<String>,
@@ -85,9 +86,11 @@ impl Decider {
             decision.events.iter().for_each(|event| run.apply(event));
             decided.tasks.extend(tasks(&decision));
             decided.failovers.extend(failovers(&decision));
-            let Decision { events: more, children, withdraw, end, .. } = decision;
+            let Decision { events: more, children, withdraw, withdraw_children, end, .. } =
+                decision;
             events.extend(more);
             decided.withdraw.extend(withdraw);
+            decided.withdraw_children.extend(withdraw_children);
             decided.end = end;
             let begun = Begun::of(self.0.ledger.as_ref(), tenant, &children).await?;
             decided.begun.children.extend(begun.children);
@@ -108,7 +111,7 @@ impl Decider {
         events.extend(self.removed(&fold.run));
         let lost = span::lost(&fold.run, &view.mails);
         events.iter().for_each(|event| fold.run.apply(event));
-        let Decided { tasks, begun, withdraw, end, failovers } =
+        let Decided { tasks, begun, withdraw, withdraw_children, end, failovers } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
         let commit = Commit {
             task: leased.task.clone(),
@@ -120,7 +123,7 @@ impl Decider {
             timers: Vec::new(),
             children: begun.children,
             withdraw,
-            withdraw_children: Vec::new(),
+            withdraw_children,
             end: end.as_ref().map(encode),
             bodies: begun.bodies,
         };

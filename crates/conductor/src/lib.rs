@@ -7,6 +7,7 @@ mod ask;
 mod children;
 mod deaths;
 mod decide;
+mod effort;
 mod housekeeping;
 mod known;
 mod metrics;

@@ -101,7 +101,8 @@ impl Planner {
         assignment: &PlanAssignment,
         pool: &Pool,
     ) -> Option<EarlierRound> {
-        let PreviousRound { workflow, outputs, feedback } = assignment.previous.as_ref()?;
+        let PreviousRound { workflow, outputs, feedback, answered } =
+            assignment.previous.as_ref()?;
         let words: Words = serde_json::from_str(&self.text(tenant, workflow).await?).ok()?;
         let workflow =
             Workflow::new(words.steps, words.selection, pool, &assignment.limits).ok()?;
@@ -112,7 +113,8 @@ impl Planner {
                 None => None,
             });
         }
-        Some(EarlierRound { workflow, outputs: texts, feedback: feedback.clone() })
+        let (feedback, answered) = (feedback.clone(), *answered);
+        Some(EarlierRound { workflow, outputs: texts, feedback, answered })
     }
 
     async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Option<String> {

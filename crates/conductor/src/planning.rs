@@ -35,6 +35,8 @@ pub(crate) struct EarlierRound {
     pub(crate) workflow: Workflow,
     pub(crate) outputs: Vec<Option<String>>,
     pub(crate) feedback: String,
+    /// Whether it has an answer, which can be let stand.
+    pub(crate) answered: bool,
 }
 
 /// What came of asking.
@@ -129,27 +131,45 @@ impl Conductor {
     }
 }
 
+impl EarlierRound {
+    /// What came of its steps.
+    fn shown(&self) -> Vec<EarlierOutput<'_>> {
+        let outputs = self.outputs.iter().map(Option::as_deref);
+        outputs.map(|text| text.map_or(EarlierOutput::Missing, EarlierOutput::Text)).collect()
+    }
+
+    fn earlier<'a>(&'a self, outputs: &'a [EarlierOutput<'a>]) -> Earlier<'a> {
+        let Self { workflow, outputs: texts, feedback, .. } = self;
+        let answer = texts.iter().rev().flatten().next().map_or("", String::as_str);
+        Earlier { workflow, outputs, answer, feedback }
+    }
+}
+
 fn prompt(question: &Question<'_>) -> Prompt {
     let options =
         RenderOptions { names: true, strengths: true, prices: true, ..RenderOptions::default() };
     let Question { task, pool, limits, .. } = question;
-    let Some(EarlierRound { workflow, outputs, feedback }) = &question.earlier else {
+    let Some(round) = &question.earlier else {
         return baton_planner::render(task, pool, limits, options, &[]);
     };
-    let shown: Vec<_> = outputs
-        .iter()
-        .map(|output| output.as_deref().map_or(EarlierOutput::Missing, EarlierOutput::Text))
-        .collect();
-    let answer = outputs.iter().rev().flatten().next().map_or("", String::as_str);
-    let earlier = Earlier { workflow, outputs: &shown, answer, feedback };
-    baton_planner::render(task, pool, limits, options, &[earlier])
+    let shown = round.shown();
+    baton_planner::render(task, pool, limits, options, &[round.earlier(&shown)])
 }
 
 fn read(question: &Question<'_>, reply: &str) -> Result<Written, Vec<Complaint>> {
-    match baton_planner::read(reply, question.pool, &question.limits)? {
+    let (pool, limits) = (question.pool, &question.limits);
+    let plan = match &question.earlier {
+        None => baton_planner::read(reply, pool, limits)?,
+        Some(round) => {
+            let shown = round.shown();
+            baton_planner::read_after(reply, pool, limits, &round.earlier(&shown))?
+        }
+    };
+    let answered = question.earlier.as_ref().is_some_and(|round| round.answered);
+    match plan {
         Plan::Workflow(workflow) => Ok(Written::Workflow(workflow)),
-        Plan::Stands if question.earlier.is_some() => Ok(Written::Stands),
-        stands @ Plan::Stands => stands.into_workflow(&question.limits).map(Written::Workflow),
+        Plan::Stands if answered => Ok(Written::Stands),
+        stands @ Plan::Stands => stands.into_workflow(limits).map(Written::Workflow),
     }
 }
 

@@ -158,10 +158,23 @@ impl Builder<'_> {
                 let kind = if votes { "vote" } else { "check" };
                 self.tasks.insert(task, Purpose::Verify(round, kind));
             }
+            Event::RoundBegun { round, .. } => {
+                let round = self.round(round);
+                self.give_up_steps(round);
+            }
+            // What is still under way of them reports as it would otherwise.
+            Event::Withdrawn { .. } => {}
             Event::Heard { input } => self.hear(input, entry.at).await?,
             Event::Ended { end } => self.end = Some((end, entry.at)),
         }
         Ok(())
+    }
+
+    /// Steps of the round before this one that nobody has begun are done by nobody.
+    fn give_up_steps(&mut self, round: usize) {
+        let before = round.checked_sub(1).and_then(|before| self.rounds.get_mut(before));
+        let steps = before.into_iter().flat_map(|round| &mut round.steps);
+        steps.filter(|step| step.status == "waiting").for_each(|step| step.status = "not_done");
     }
 
     fn round(&mut self, round: u16) -> usize {
@@ -316,7 +329,7 @@ impl Builder<'_> {
         let Tried { task, run, spend, incidents } = tried;
         let (mut worked, mut instead) = (None, None);
         match outcome {
-            Outcome::Worked { output, truncated, ms, tool_calls } => {
+            Outcome::Worked { output, truncated, ms, tool_calls, .. } => {
                 let calls = self.calls(tool_calls.as_ref()).await?;
                 worked = Some((self.text(output).await?, *truncated, *ms, calls));
             }
@@ -368,6 +381,7 @@ impl Builder<'_> {
             subtask: subtask(place),
             sees: shape.sees.clone(),
             status: "waiting",
+            kept: None,
             output: None,
             tool_calls: Vec::new(),
             truncated: false,
@@ -376,7 +390,15 @@ impl Builder<'_> {
             tasks: Vec::new(),
             runs: Vec::new(),
         });
-        self.rounds[round].steps = steps.collect();
+        let mut steps: Vec<_> = steps.collect();
+        let before = round.checked_sub(1).and_then(|before| self.rounds.get(before));
+        for (step, shape) in steps.iter_mut().zip(&plan.steps) {
+            let kept = shape.kept.and_then(|kept| before?.steps.get(kept.index()));
+            if let Some(kept) = kept {
+                step.keep(kept);
+            }
+        }
+        self.rounds[round].steps = steps;
         self.rounds[round].selection = Some(plan.selection);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What tasks ask of whoever leases them.
 
-use crate::{AgentTerms, Answer, Check, Event, Planning, Run, Stage, StepShape, StepState};
+use crate::{AgentTerms, Answer, Cause, Check, Event, Planning, Run, Stage, StepShape, StepState};
 use baton_workflow::{AgentId, BodyRef, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -47,8 +47,11 @@ pub struct PreviousRound {
     pub workflow: BodyRef,
     /// What its steps gave, in order; none for a step that gave nothing.
     pub outputs: Vec<Option<BodyRef>>,
-    /// What the verifier said.
+    /// What was found against it: by the verifier, or by its own steps.
     pub feedback: String,
+    /// Whether there is an answer, which can be let stand.
+    #[serde(default = "yes")]
+    pub answered: bool,
 }
 
 /// Carry out a step.
@@ -76,6 +79,9 @@ pub struct WorkAssignment {
     /// Whether this step's text may be the answer: what the user said of the answer's
     /// length and end holds for it.
     pub is_answer: bool,
+    /// Whether it may say that the plan does not work, to have the rest replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_ask: bool,
     /// When the run's time is over.
     pub deadline: Timestamp,
 }
@@ -110,6 +116,10 @@ pub struct VerifyAssignment {
     pub output_tokens_max: u32,
     /// When the run's time is over.
     pub deadline: Timestamp,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn is_zero(number: &u16) -> bool {
@@ -169,6 +179,8 @@ impl Run {
             Event::Submitted { .. }
             | Event::Heard { .. }
             | Event::Adopted { .. }
+            | Event::RoundBegun { .. }
+            | Event::Withdrawn { .. }
             | Event::ChildBegun { .. }
             | Event::Ended { .. } => None,
         }
@@ -195,6 +207,7 @@ impl Run {
             previous: sees_rounds.then(|| self.previous_answer(round)).flatten(),
             output_tokens_max,
             is_answer: plan.may_answer(step),
+            may_ask: !plan.may_answer(step) && self.may_plan_again(),
             deadline: self.deadline(),
         })
     }
@@ -205,8 +218,37 @@ impl Run {
         Some(PreviousRound {
             workflow: plan.workflow.clone(),
             outputs: (0..steps.len() as u16).map(output).collect(),
-            feedback: self.verdict(round).map(|v| v.feedback.clone()).unwrap_or_default(),
+            feedback: self.feedback_on(round),
+            answered: self.has_answer(),
         })
+    }
+
+    /// What was found against a round: by its check, or by its own steps.
+    pub(crate) fn feedback_on(&self, round: u16) -> String {
+        let number = usize::from(round);
+        let cause = self.rounds.get(number + 1).and_then(|after| after.cause.as_ref());
+        match cause {
+            None => self.verdict(round).map(|v| v.feedback.clone()).unwrap_or_default(),
+            Some(Cause::Asked { step, why }) => {
+                format!("The plan was broken off because step {step} said: {why}")
+            }
+            Some(Cause::StepFailed { step }) => {
+                let state = self.rounds.get(number).and_then(|r| r.steps.get(step.index()));
+                let last = match state {
+                    Some(StepState::Waiting { last: Some(last), .. }) => last.message.as_str(),
+                    Some(
+                        StepState::Waiting { .. }
+                        | StepState::Running { .. }
+                        | StepState::Done { .. },
+                    )
+                    | None => "no agent can do it",
+                };
+                format!(
+                    "The plan was broken off because step {step} failed with every agent that \
+                     it was given to: {last}"
+                )
+            }
+        }
     }
 
     pub(crate) fn previous_answer(&self, round: u16) -> Option<PreviousAnswer> {

@@ -7,7 +7,10 @@ use baton_workflow::{Spend, StepId};
 
 impl Run {
     pub(crate) fn next_checking(&self, step: StepId) -> Option<Event> {
-        let asked = self.open.values().any(|open| matches!(open.work, Work::Verify { .. }));
+        let asked = self
+            .open
+            .values()
+            .any(|open| open.work == Work::Verify { round: self.current_round() });
         let check = self.spec.check.as_ref()?;
         if asked {
             return None;

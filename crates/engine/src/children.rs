@@ -49,6 +49,7 @@ impl End {
                 truncated: answer.truncated,
                 ms: 0,
                 tool_calls: answer.tool_calls.clone(),
+                replan: None,
             },
         }
     }

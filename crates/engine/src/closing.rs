@@ -1,6 +1,6 @@
 //! How a run is brought to its end.
 
-use crate::{Answer, Closing, End, Event, Reason, Run, Status};
+use crate::{Answer, Cause, Closing, End, Event, Reason, Run, Status, StepState};
 use baton_workflow::StepId;
 
 impl Run {
@@ -22,6 +22,7 @@ impl Run {
             ) => Status::Completed,
             (
                 Reason::NotAccepted { .. }
+                | Reason::NoProgress { .. }
                 | Reason::BudgetSpent { .. }
                 | Reason::DeadlinePassed
                 | Reason::StepFailed { .. }
@@ -31,6 +32,40 @@ impl Run {
         };
         let rounds = self.rounds.len() as u16;
         Event::Ended { end: End { status, reason, answer, spend: self.spent, rounds } }
+    }
+
+    /// Whether there is an answer, and not merely a step's output.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.best_answer().is_some_and(|answer| !answer.partial)
+    }
+
+    /// Whether a round was begun because a step of the one before asked for it: then what
+    /// that one would have given is not known.
+    pub(crate) fn was_asked(&self, round: u16) -> bool {
+        match self.rounds.get(usize::from(round)).and_then(|round| round.cause.as_ref()) {
+            Some(Cause::Asked { .. }) => true,
+            Some(Cause::StepFailed { .. }) | None => false,
+        }
+    }
+
+    /// No better workflow can be had than the one of the round before.
+    pub(crate) fn give_up(&self, round: u16) -> Event {
+        let failed = match self.rounds.get(usize::from(round)).and_then(|r| r.cause.as_ref()) {
+            Some(Cause::StepFailed { step }) => Some(*step),
+            Some(Cause::Asked { .. }) | None => None,
+        };
+        let before = round.saturating_sub(1);
+        if let Some(step) = failed {
+            let state =
+                self.rounds.get(usize::from(before)).and_then(|r| r.steps.get(step.index()));
+            let last = match state {
+                Some(StepState::Waiting { last, .. }) => last.clone(),
+                Some(StepState::Running { .. } | StepState::Done { .. }) | None => None,
+            };
+            return self.close_for_dead(before, step, last);
+        }
+        let feedback = self.feedback_on(before);
+        self.close_with_best(Reason::NotAccepted { feedback })
     }
 
     /// The best-scored answer; else the output furthest down the latest round that has one.

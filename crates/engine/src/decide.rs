@@ -14,6 +14,8 @@ pub struct Decision {
     pub children: Vec<(u32, ChildAssignment)>,
     /// Numbers of tasks no longer wanted.
     pub withdraw: Vec<u32>,
+    /// Numbers of child runs no longer wanted.
+    pub withdraw_children: Vec<u32>,
     /// The run's end, if this is it; also the last of `events`.
     pub end: Option<End>,
 }
@@ -28,6 +30,10 @@ impl Run {
                 decision.tasks.push(task);
             }
             decision.children.extend(run.child(&event));
+            if let Event::Withdrawn { tasks, children } = &event {
+                decision.withdraw.extend(tasks);
+                decision.withdraw_children.extend(children);
+            }
             if let Event::Ended { end } = &event {
                 // The ledger stops the runs below a run that ends.
                 let tasks = run.open.iter().filter(|(_, open)| !open.work.is_child());

@@ -52,6 +52,11 @@ pub enum Reason {
         /// What the verifier said.
         feedback: String,
     },
+    /// A later round came to an answer that had failed before.
+    NoProgress {
+        /// What the verifier said.
+        feedback: String,
+    },
     /// The budget holds no further call.
     BudgetSpent {
         /// What would have been exceeded.
@@ -92,6 +97,7 @@ impl Reason {
             Self::ToolCalls => EndCode::ToolCalls,
             Self::Stands => EndCode::Stands,
             Self::NotAccepted { .. } => EndCode::NotAccepted,
+            Self::NoProgress { .. } => EndCode::NoProgress,
             Self::BudgetSpent { .. } => EndCode::BudgetSpent,
             Self::DeadlinePassed => EndCode::DeadlinePassed,
             Self::StepFailed { .. } => EndCode::StepFailed,
@@ -138,6 +144,7 @@ mod tests {
             Reason::ToolCalls,
             Reason::Stands,
             Reason::NotAccepted { feedback: text() },
+            Reason::NoProgress { feedback: text() },
             Reason::BudgetSpent { resource: Resource::Calls },
             Reason::DeadlinePassed,
             Reason::StepFailed { step: StepId(0), failure: text(), message: text() },

@@ -37,6 +37,21 @@ pub enum Event {
         /// Where it comes from.
         source: PlanSource,
     },
+    /// Another workflow is wanted in place of the rest of this one.
+    RoundBegun {
+        /// The new round.
+        round: u16,
+        /// Why.
+        cause: Cause,
+    },
+    /// Of a workflow that was replaced, this is not wanted any more.
+    Withdrawn {
+        /// Tasks.
+        tasks: Vec<u32>,
+        /// Child runs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        children: Vec<u32>,
+    },
     /// A step was given to an agent.
     StepDispatched {
         /// The task created.
@@ -93,10 +108,30 @@ impl Event {
             Self::Submitted { .. }
             | Self::Heard { .. }
             | Self::Adopted { .. }
+            | Self::RoundBegun { .. }
+            | Self::Withdrawn { .. }
             | Self::ChildBegun { .. }
             | Self::Ended { .. } => None,
         }
     }
+}
+
+/// Why the rest of a workflow is replaced before it is through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Cause {
+    /// A step failed with every agent that it was given to.
+    StepFailed {
+        /// Which.
+        step: StepId,
+    },
+    /// A step says that the plan does not work.
+    Asked {
+        /// Which.
+        step: StepId,
+        /// Why, in its words.
+        why: String,
+    },
 }
 
 /// Where an adopted workflow comes from.
@@ -207,6 +242,9 @@ pub enum Outcome {
         /// The calls of tools that it asks for, as a body of JSON.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tool_calls: Option<BodyRef>,
+        /// Why the rest of the plan should be replaced, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replan: Option<String>,
     },
     /// A step's call went well and gave no answer.
     FellShort {

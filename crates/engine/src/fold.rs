@@ -17,6 +17,17 @@ impl Run {
                 self.stage = Stage::Planning(PlanningState::Asked);
             }
             Event::Adopted { plan, .. } => self.take_plan(plan),
+            Event::RoundBegun { cause, .. } => {
+                self.rounds.push(Round { cause: Some(cause.clone()), ..Round::new() });
+                self.stage = Stage::Planning(PlanningState::Wanted);
+            }
+            Event::Withdrawn { tasks, children } => {
+                for number in tasks.iter().chain(children) {
+                    if let Some(open) = self.open.get_mut(number) {
+                        open.withdrawn = true;
+                    }
+                }
+            }
             Event::StepDispatched { task, round, step, agent, bound, .. } => {
                 self.open_task(*task, Work::Step { round: *round, step: *step }, *bound);
                 self.step_begins(*round, *step, *task, agent.clone());
@@ -37,7 +48,7 @@ impl Run {
     }
 
     fn open_task(&mut self, task: u32, work: Work, bound: Spend) {
-        self.open.insert(task, Open { work, bound });
+        self.open.insert(task, Open { work, bound, withdrawn: false });
         self.next_task = self.next_task.max(task.saturating_add(1));
     }
 
@@ -56,12 +67,19 @@ impl Run {
     }
 
     fn take_plan(&mut self, plan: &Plan) {
-        if let Some(round) = self.rounds.last_mut() {
-            let waiting = StepState::Waiting { failed: Vec::new(), last: None };
-            round.steps = vec![waiting; plan.steps.len()];
-            round.plan = Some(plan.clone());
-            self.stage = Stage::Working;
-        }
+        let Some((round, before)) = self.rounds.split_last_mut() else { return };
+        let before = before.last().map_or(&[][..], |round| round.steps.as_slice());
+        let state = |kept: Option<StepId>| match before.get(kept?.index()) {
+            Some(done @ StepState::Done { .. }) => Some(done.clone()),
+            Some(StepState::Waiting { .. } | StepState::Running { .. }) | None => None,
+        };
+        let waiting = || StepState::Waiting { failed: Vec::new(), last: None };
+        let states = plan.steps.iter().map(|step| state(step.kept).unwrap_or_else(waiting));
+        round.steps = states.collect();
+        round.plan = Some(plan.clone());
+        self.stage = Stage::Working;
+        // Everything may be kept.
+        self.after_step();
     }
 
     fn hear(&mut self, input: &Input) {
@@ -135,7 +153,7 @@ impl Run {
     fn conclude_plan(&mut self, round: u16, outcome: &Outcome) {
         match outcome {
             Outcome::Planned { plan, .. } => self.take_plan(plan),
-            Outcome::Stands if round > 0 => {
+            Outcome::Stands if round > 0 && self.has_answer() => {
                 self.stage = Stage::Over(Closing::Best(crate::Reason::Stands));
             }
             Outcome::Stands
@@ -151,13 +169,18 @@ impl Run {
 
     fn conclude_step(&mut self, round: u16, step: StepId, outcome: &Outcome) {
         let failure = match outcome {
-            Outcome::Worked { output, truncated, tool_calls, .. } => {
+            Outcome::Worked { output, truncated, tool_calls, replan, .. } => {
                 if let Some(state) = self.step_mut(round, step)
                     && let StepState::Running { agent, .. } = state
                 {
                     let (agent, output) = (agent.clone(), output.clone());
                     let (truncated, tool_calls) = (*truncated, tool_calls.clone());
                     *state = StepState::Done { agent, output, truncated, tool_calls };
+                }
+                if let Some(round) = self.rounds.get_mut(usize::from(round))
+                    && let Some(why) = replan
+                {
+                    round.asked.get_or_insert((step, why.clone()));
                 }
                 self.after_step();
                 return;
@@ -254,11 +277,18 @@ impl Run {
             Some((Pass, _)) => Stage::Over(Closing::With(crate::Reason::Accepted, answer)),
             Some((Fail, verdict)) => {
                 let score = verdict.score.unwrap_or(0.0);
+                let again = self.failed.contains(&answer.output);
+                self.failed.push(answer.output.clone());
                 // A later answer replaces an equal one: it was written knowing the earlier.
                 if self.best.as_ref().is_none_or(|best| score >= best.score) {
                     self.best = Some(Scored { answer, score });
                 }
-                self.another_round(&verdict.feedback)
+                if again {
+                    let feedback = verdict.feedback.clone();
+                    Stage::Over(Closing::Best(crate::Reason::NoProgress { feedback }))
+                } else {
+                    self.another_round(&verdict.feedback)
+                }
             }
             Some((Abstain | Unavailable, _)) | None => {
                 Stage::Over(Closing::With(crate::Reason::Unchecked, answer))
@@ -266,9 +296,14 @@ impl Run {
         };
     }
 
-    fn another_round(&mut self, feedback: &str) -> Stage {
+    /// Whether the policy can be asked for another workflow.
+    pub(crate) fn may_plan_again(&self) -> bool {
         let planned_by_policy = matches!(self.spec.planning, Planning::Policy { .. });
-        if planned_by_policy && self.rounds.len() < usize::from(self.spec.limits.rounds_max) {
+        planned_by_policy && self.rounds.len() < usize::from(self.spec.limits.rounds_max)
+    }
+
+    fn another_round(&mut self, feedback: &str) -> Stage {
+        if self.may_plan_again() {
             self.rounds.push(Round::new());
             return Stage::Planning(PlanningState::Wanted);
         }

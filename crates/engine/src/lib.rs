@@ -14,14 +14,20 @@
 //! | `Working` | every step is done and the workflow votes | `Voting` |
 //! | | every step is done and the run is checked | `Checking` |
 //! | | every step is done and nothing checks, or the answer calls tools | `Over` |
+//! | | a step failed for good or asks for another plan, and another round is allowed | `Planning` |
 //! | | a step failed for good (and no other can answer in its place) | `Over` |
 //! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
 //! | | the vote is known or cannot be had, and nothing checks | `Over` |
 //! | `Checking` | the check failed and another round is allowed | `Planning` |
 //! | | the check passed, abstained, or cannot be had; or no round is left | `Over` |
+//! | | the check failed on an answer that had failed before | `Over` |
 //! | any but `Over` | cancellation, deadline, a budget that holds no further call | `Over` |
 //!
 //! Whatever else arrives in whatever stage changes nothing but the bill.
+//!
+//! A step is carried out by an agent's task, or, where it names the Conductor itself, by a
+//! child run, which is a run like any other: it is begun with a part of what is left, and
+//! its end is the step's outcome. In a later round a step may be kept from the one before.
 
 mod afford;
 mod assign;
@@ -45,7 +51,7 @@ pub use assign::{
 pub use children::ChildAssignment;
 pub use decide::Decision;
 pub use end::{Answer, End, Reason, Status};
-pub use event::{Event, Input, Outcome, PlanSource, Reported};
+pub use event::{Cause, Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
 pub use shortfall::{Failure, Instead, Shortfall};
 pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};

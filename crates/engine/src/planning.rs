@@ -26,10 +26,8 @@ impl Run {
                 }
             }
             (PlanningState::Unplanned, Planning::Policy { fallback, fallback_name, .. }) => {
-                if round > 0 {
-                    let feedback = self.verdict(round - 1).map(|v| v.feedback.clone());
-                    let feedback = feedback.unwrap_or_default();
-                    return Some(self.close_with_best(Reason::NotAccepted { feedback }));
+                if round > 0 && !self.was_asked(round) {
+                    return Some(self.give_up(round));
                 }
                 let source = PlanSource::Fallback(fallback_name.clone());
                 Some(Event::Adopted { round, plan: fallback.clone(), source })

@@ -1,6 +1,6 @@
 //! A run's state, as the fold of its journal.
 
-use crate::{Answer, Event, Failure, Plan, RunSpec};
+use crate::{Answer, Cause, Event, Failure, Plan, RunSpec};
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId, Timestamp, Verdict};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ pub struct Run {
     /// Agents of the run that are not in the pool any more.
     pub(crate) removed: Vec<AgentId>,
     pub(crate) best: Option<Scored>,
+    /// Answers that a check has failed.
+    pub(crate) failed: Vec<BodyRef>,
     pub(crate) end: Option<crate::End>,
 }
 
@@ -64,6 +66,10 @@ pub(crate) struct Round {
     pub(crate) plan: Option<Plan>,
     pub(crate) steps: Vec<StepState>,
     pub(crate) verdict: Option<Verdict>,
+    /// Why the round before it was broken off, if it was.
+    pub(crate) cause: Option<Cause>,
+    /// The first step that said that the plan does not work, and why.
+    pub(crate) asked: Option<(StepId, String)>,
 }
 
 /// Where a step stands.
@@ -103,6 +109,8 @@ pub enum StepState {
 pub(crate) struct Open {
     pub(crate) work: Work,
     pub(crate) bound: Spend,
+    /// Whether it is not wanted any more.
+    pub(crate) withdrawn: bool,
 }
 
 /// What a task or a child run is for.
@@ -115,6 +123,16 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// For which round it is.
+    pub(crate) fn round(self) -> u16 {
+        match self {
+            Self::Plan { round }
+            | Self::Step { round, .. }
+            | Self::Child { round, .. }
+            | Self::Verify { round } => round,
+        }
+    }
+
     /// Whether a child run carries it out.
     pub(crate) fn is_child(self) -> bool {
         match self {
@@ -148,6 +166,7 @@ impl Run {
             cancel: None,
             removed: Vec::new(),
             best: None,
+            failed: Vec::new(),
             end: None,
         })
     }
@@ -223,6 +242,6 @@ impl Run {
 
 impl Round {
     pub(crate) fn new() -> Self {
-        Self { plan: None, steps: Vec::new(), verdict: None }
+        Self { plan: None, steps: Vec::new(), verdict: None, cause: None, asked: None }
     }
 }

@@ -119,6 +119,9 @@ pub struct StepShape {
     /// anything.
     #[serde(default)]
     pub sees_rounds: bool,
+    /// The step of the round before that it is, with its output: then nobody does it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<StepId>,
 }
 
 impl Plan {
@@ -128,6 +131,7 @@ impl Plan {
             agent: step.agent.clone(),
             sees: step.access.visible(StepId(place as u16)),
             sees_rounds: step.access != Access::None,
+            kept: flow.kept(StepId(place as u16)),
         };
         Self {
             workflow,

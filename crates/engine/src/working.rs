@@ -3,14 +3,22 @@
 use crate::afford::{Grant, tokens_in_max};
 use crate::assign::inputs_of;
 use crate::{
-    AgentTerms, Answer, Closing, Event, Failure, Instead, Plan, Reason, Run, StepShape, StepState,
+    AgentTerms, Answer, Cause, Closing, Event, Failure, Instead, Plan, Reason, Run, StepShape,
+    StepState,
 };
 use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId, Timestamp};
 
 impl Run {
     pub(crate) fn next_working(&self, now: Timestamp) -> Option<Event> {
         let number = self.current_round();
+        if let Some(withdrawn) = self.leftovers(number) {
+            return Some(withdrawn);
+        }
         let (plan, steps) = self.round(number)?;
+        if let Some((step, why)) = self.asked_in(number).filter(|_| self.may_plan_again()) {
+            let cause = Cause::Asked { step: *step, why: why.clone() };
+            return Some(Event::RoundBegun { round: number + 1, cause });
+        }
         let mut unaffordable = None;
         let unfinished =
             steps.iter().filter(|state| matches!(state, StepState::Waiting { .. })).count();
@@ -54,6 +62,26 @@ impl Run {
         self.settle_working(plan, steps, &dead, unaffordable)
     }
 
+    /// What is still under way of rounds that were replaced, once their replacement is there.
+    fn leftovers(&self, round: u16) -> Option<Event> {
+        let (mut tasks, mut children) = (Vec::new(), Vec::new());
+        for (number, open) in &self.open {
+            match open.work.round() < round && !open.withdrawn {
+                true if open.work.is_child() => children.push(*number),
+                true => tasks.push(*number),
+                false => {}
+            }
+        }
+        let any = !tasks.is_empty() || !children.is_empty();
+        any.then_some(Event::Withdrawn { tasks, children })
+    }
+
+    /// The step of a round that said that the plan does not work, unless it came with the
+    /// answer.
+    fn asked_in(&self, round: u16) -> Option<&(StepId, String)> {
+        self.rounds.get(usize::from(round))?.asked.as_ref()
+    }
+
     /// Length of what a step of a later round is shown of the answer before it.
     fn rejected_bytes(&self, shape: &StepShape, round: u16) -> u64 {
         let previous = shape.sees_rounds.then(|| self.previous_answer(round)).flatten();
@@ -74,7 +102,8 @@ impl Run {
             .leaves()
             .filter(|leaf| matches!(steps.get(leaf.index()), Some(StepState::Done { .. })))
             .collect();
-        let waits_for_task = !self.open.is_empty();
+        let round = self.current_round();
+        let waits_for_task = self.open.values().any(|open| open.work.round() == round);
         if waits_for_task && (votes || dead.is_empty()) {
             return None;
         }
@@ -82,14 +111,26 @@ impl Run {
             return Some(self.ask_for_vote(done));
         }
         if let Some((step, last)) = dead.first() {
-            return Some(self.close_for_dead(*step, last.clone()));
+            if self.may_plan_again() {
+                // What is under way is paid for: the next workflow may keep it.
+                if waits_for_task {
+                    return None;
+                }
+                let cause = Cause::StepFailed { step: *step };
+                return Some(Event::RoundBegun { round: round + 1, cause });
+            }
+            return Some(self.close_for_dead(round, *step, last.clone()));
+        }
+        // What was withdrawn gives its reservation back.
+        if !self.open.is_empty() {
+            return None;
         }
         unaffordable.map(|resource| self.close_with_best(Reason::BudgetSpent { resource }))
     }
 
     /// A step has failed for good. What its last agent gave instead of an answer is better
     /// than what was never meant as one, and worse than an answer of an earlier round.
-    fn close_for_dead(&self, step: StepId, last: Option<Failure>) -> Event {
+    pub(crate) fn close_for_dead(&self, round: u16, step: StepId, last: Option<Failure>) -> Event {
         let Failure { code, message, instead } = last.unwrap_or_else(|| Failure {
             code: "no_agent".into(),
             message: "no agent of the run's pool is suitable for this step".into(),
@@ -104,7 +145,7 @@ impl Run {
         }
         let answer = Answer {
             output: text,
-            round: self.current_round(),
+            round,
             step,
             agent,
             truncated: false,

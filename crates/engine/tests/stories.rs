@@ -30,15 +30,19 @@ fn agent(name: &str, price: u64) -> AgentTerms {
     }
 }
 
-/// `a b:0 a:0,1`: agents, each with the steps it sees.
+/// `a b:0 a:0,1 c=2`: agents, each with the steps it sees, or the step it is kept from.
 fn plan(text: &str, selection: Selection) -> Plan {
     let steps = text.split_whitespace().map(|step| {
+        let (step, kept) = step
+            .split_once('=')
+            .map_or((step, None), |(step, kept)| (step, Some(StepId(kept.parse().unwrap()))));
         let (agent, sees) = step.split_once(':').unwrap_or((step, ""));
         let sees = sees.split(',').filter(|s| !s.is_empty());
         StepShape {
             agent: AgentId::new(agent).unwrap(),
             sees: sees.map(|s| StepId(s.parse().unwrap())).collect(),
             sees_rounds: step.contains(':'),
+            kept,
         }
     });
     let workflow = BodyRef { hash: "flow".into(), len: 10 };
@@ -118,12 +122,21 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
             truncated: false,
             ms: 1,
             tool_calls: None,
+            replan: None,
+        },
+        "asks" => Outcome::Worked {
+            output: BodyRef { hash: format!("out{task}").into(), len: 5 },
+            truncated: false,
+            ms: 1,
+            tool_calls: None,
+            replan: Some("it cannot work".into()),
         },
         "calls" => Outcome::Worked {
             output: BodyRef { hash: format!("out{task}").into(), len: 5 },
             truncated: false,
             ms: 1,
             tool_calls: Some(BodyRef { hash: format!("calls{task}").into(), len: 5 }),
+            replan: None,
         },
         "refuses" => Outcome::FellShort {
             shortfall: Shortfall::Refused,
@@ -190,6 +203,8 @@ fn told(run: &mut Run, now: Timestamp) -> String {
             Event::StepDispatched { task, step, agent, .. } => {
                 Some(format!("{task}={step}→{agent}"))
             }
+            Event::RoundBegun { round, .. } => Some(format!("round {round}")),
+            Event::Withdrawn { tasks, children } => Some(format!("not {tasks:?} {children:?}")),
             Event::ChildBegun { child, step, budget, .. } => {
                 Some(format!("{child}={step}→run of {} calls", budget.calls))
             }
@@ -500,6 +515,7 @@ fn a_child_run_that_fails_gives_way_to_the_strongest_agent() {
     }
     let mut once = deep(1);
     once.limits.failovers_max = 0;
+    once.limits.rounds_max = 1;
     check(
         once,
         "begin          | 1=plan round 0
@@ -566,6 +582,107 @@ fn a_run_that_ends_leaves_its_child_runs_to_the_ledger() {
     assert_eq!(told(&mut run, now), "2=0→run of 6 calls; 3=1→a");
     run.apply(&Event::Heard { input: input("cancel", &mut now).unwrap() });
     assert_eq!(run.decide(now).withdraw, [3]);
+}
+
+#[test]
+fn a_corrective_workflow_keeps_what_was_good() {
+    let checked = RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..policy("a") };
+    check(
+        checked.clone(),
+        "begin      | 1=plan round 0
+         1 plan a b:0 | 2=0→a
+         2 done     | 3=1→b
+         3 done     | 4=verify 1
+         4 reject   | 5=plan round 1
+         5 plan a=0 c:0 | 6=1→c
+         6 done     | 7=verify 1
+         7 pass     | end completed accepted out6",
+    );
+    // Everything kept: another output is the answer, and it is checked like any other.
+    check(
+        checked.clone(),
+        "begin      | 1=plan round 0
+         1 plan a b:0 | 2=0→a
+         2 done     | 3=1→b
+         3 done     | 4=verify 1
+         4 reject   | 5=plan round 1
+         5 plan a=0 | 6=verify 0
+         6 pass     | end completed accepted out2",
+    );
+    // The same answer again leads nowhere.
+    let more = Limits { rounds_max: 4, ..checked.limits };
+    check(
+        RunSpec { limits: more, ..checked },
+        "begin      | 1=plan round 0
+         1 plan a   | 2=0→a
+         2 done     | 3=verify 0
+         3 reject   | 4=plan round 1
+         4 plan a=0 | 5=verify 0
+         5 reject   | end incomplete no_progress out2",
+    );
+}
+
+#[test]
+fn the_rest_of_a_plan_is_replaced_when_a_step_fails_for_good() {
+    let mut spec = policy("a");
+    spec.limits.failovers_max = 0;
+    check(
+        spec.clone(),
+        "begin        | 1=plan round 0
+         1 plan a b c:0,1 | 2=0→a; 3=1→b
+         3 fail       |
+         2 done       | round 1; 4=plan round 1
+         4 plan a=0 c:0 | 5=1→c
+         5 done       | end completed unchecked out5",
+    );
+    // The policy has nothing better: the run ends as it would have.
+    check(
+        spec.clone(),
+        "begin        | 1=plan round 0
+         1 plan a b:0 | 2=0→a
+         2 done       | 3=1→b
+         3 refuses    | round 1; 4=plan round 1
+         4 fail       | end incomplete fell_short no3",
+    );
+    // A partial output is no answer that could stand.
+    check(
+        spec.clone(),
+        "begin        | 1=plan round 0
+         1 plan a b:0 | 2=0→a
+         2 done       | 3=1→b
+         3 fail       | round 1; 4=plan round 1
+         4 stands     | end incomplete step_failed out2",
+    );
+    spec.limits.rounds_max = 1;
+    check(
+        spec,
+        "begin    | 1=plan round 0
+         1 plan a | 2=0→a
+         2 fail   | end failed step_failed no answer",
+    );
+}
+
+#[test]
+fn the_rest_of_a_plan_is_replaced_when_a_step_asks_for_it() {
+    check(
+        deep(1),
+        "begin        | 1=plan round 0
+         1 plan a b baton c:0,1,2 | 2=0→a; 3=1→b; 4=2→run of 5 calls
+         2 asks       | round 1; 5=plan round 1
+         5 plan a=0 c:0 | not [3] [4]; 6=1→c
+         3 lost       |
+         4 ended cancelled |
+         6 done       | end completed unchecked out6",
+    );
+    // The policy cannot say how: its stand-in does.
+    check(
+        policy("c"),
+        "begin        | 1=plan round 0
+         1 plan a b:0 | 2=0→a
+         2 asks       | round 1; 3=plan round 1
+         3 fail       | adopt; 4=0→c
+         4 done       | end completed unchecked out4",
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! What a run cannot honour is refused with `unsupported_parameter`. Accepted, and
 //! changing nothing: `user`, `safety_identifier`, `prompt_cache_key`,
-//! `prompt_cache_retention`, `service_tier`, `verbosity`, `reasoning_effort`, `store`,
+//! `prompt_cache_retention`, `service_tier`, `verbosity`, `store`,
 //! `parallel_tool_calls`, `metadata`, `stream_options.include_obfuscation`.
 
 mod agent;

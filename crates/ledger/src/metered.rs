@@ -41,8 +41,8 @@ macro_rules! operations {
 }
 
 operations!(
-    set_tenant, inventory, submit, heartbeat, reserve, settle, complete, start, commit, tick, reap,
-    signal, cancel, read, watch, list, admit, release, body, reconcile, retain, stats
+    set_tenant, inventory, submit, heartbeat, reserve, settle, complete, start, park, commit, tick,
+    reap, signal, cancel, read, watch, list, admit, release, body, reconcile, retain, stats
 );
 
 macro_rules! timed {
@@ -142,6 +142,10 @@ impl Ledger for Metered {
 
     async fn start(&self, held: &Held) -> Result<Recorded, LedgerError> {
         timed!(self.start(held))
+    }
+
+    async fn park(&self, held: &Held) -> Result<Recorded, LedgerError> {
+        timed!(self.park(held))
     }
 
     async fn commit(&self, commit: Commit) -> Result<Recorded, LedgerError> {

@@ -25,6 +25,8 @@ pub enum PlanPart {
     StepSubtask,
     /// A step's `access` in the JSON form.
     StepAccess,
+    /// A step that is kept, in the JSON form.
+    StepKeep,
     /// Where the answer comes from, in the JSON form.
     Selection,
 }
@@ -42,6 +44,7 @@ impl PlanPart {
             Self::StepAgent => ("steps", Some("agent")),
             Self::StepSubtask => ("steps", Some("subtask")),
             Self::StepAccess => ("steps", Some("access")),
+            Self::StepKeep => ("steps", Some("keep")),
             Self::Selection => ("selection", None),
         }
     }

@@ -41,7 +41,7 @@ mod write;
 pub use complaint::{Complaint, PlanPart};
 pub use estimate::{Estimate, StepEstimate, estimate};
 pub use prompt::{Earlier, EarlierOutput, Form, Prompt, RenderOptions, render, repair};
-pub use read::{Plan, REPLY_BYTES_MAX, read};
+pub use read::{Plan, REPLY_BYTES_MAX, read, read_after};
 pub use schema::schema;
 pub use strategy::Strategy;
 pub use write::{NotInPool, WriteError, write_json, write_lists};

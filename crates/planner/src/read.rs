@@ -9,7 +9,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use crate::{Complaint, PlanPart};
+use crate::{Complaint, Earlier, PlanPart};
 use baton_workflow::{Limits, Pool, Workflow};
 use cursor::Cursor;
 
@@ -51,11 +51,27 @@ impl Plan {
 /// complaint. Lists of one list are unwrapped; positions named twice count once.
 /// The work is linear in the length of the reply, whatever it holds.
 pub fn read(reply: &str, pool: &Pool, limits: &Limits) -> Result<Plan, Vec<Complaint>> {
-    read_counting(reply, pool, limits).0
+    read_counting(reply, pool, limits, None).0
+}
+
+/// The same where an earlier round is shown, the last one being `earlier`: a step may then
+/// be one of its steps that have an output, kept as it is.
+pub fn read_after(
+    reply: &str,
+    pool: &Pool,
+    limits: &Limits,
+    earlier: &Earlier<'_>,
+) -> Result<Plan, Vec<Complaint>> {
+    read_counting(reply, pool, limits, Some(earlier)).0
 }
 
 /// Also how many moves over the reply it took.
-fn read_counting(reply: &str, pool: &Pool, limits: &Limits) -> (Result<Plan, Vec<Complaint>>, u64) {
+fn read_counting(
+    reply: &str,
+    pool: &Pool,
+    limits: &Limits,
+    earlier: Option<&Earlier<'_>>,
+) -> (Result<Plan, Vec<Complaint>>, u64) {
     if reply.len() > REPLY_BYTES_MAX {
         let found = format!("{} bytes", reply.len());
         let expected = format!("at most {REPLY_BYTES_MAX}");
@@ -68,7 +84,7 @@ fn read_counting(reply: &str, pool: &Pool, limits: &Limits) -> (Result<Plan, Vec
         let expected = "the three lists once, each closed".to_owned();
         return (Err(vec![about_reply(found, expected)]), cursor.moves());
     }
-    let plan = judge::judge(found, pool, limits);
+    let plan = judge::judge(found, pool, limits, earlier);
     (plan, cursor.moves())
 }
 

@@ -18,16 +18,19 @@ pub fn schema() -> Value {
                     "reasoning": { "$ref": "#/$defs/reasoning" },
                     "steps": {
                         "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "agent": { "$ref": "#/$defs/agent" },
-                                "subtask": { "$ref": "#/$defs/subtask" },
-                                "access": { "$ref": "#/$defs/access" }
+                        "items": { "anyOf": [
+                            {
+                                "type": "object",
+                                "properties": {
+                                    "agent": { "$ref": "#/$defs/agent" },
+                                    "subtask": { "$ref": "#/$defs/subtask" },
+                                    "access": { "$ref": "#/$defs/access" }
+                                },
+                                "required": ["agent", "subtask", "access"],
+                                "additionalProperties": false
                             },
-                            "required": ["agent", "subtask", "access"],
-                            "additionalProperties": false
-                        }
+                            { "$ref": "#/$defs/kept" }
+                        ] }
                     },
                     "selection": { "$ref": "#/$defs/selection" }
                 },
@@ -45,6 +48,13 @@ pub fn schema() -> Value {
                     "selection": { "$ref": "#/$defs/selection" }
                 },
                 "required": ["model_id", "subtasks", "access_list"],
+                "additionalProperties": false
+            },
+            "kept": {
+                "description": "A step of the round before, by its position there: it is not done again, and its output is the one it had.",
+                "type": "object",
+                "properties": { "keep": { "type": "integer", "minimum": 0 } },
+                "required": ["keep"],
                 "additionalProperties": false
             },
             "reasoning": {

@@ -73,7 +73,7 @@ impl WorkerAgent {
             return failed(FailureCode::AgentRemoved, message);
         };
         let request = request(card.model.clone(), &leased.task, work, briefing.conversation());
-        let expected = request.form.clone();
+        let expects = Expects { form: request.form.clone(), may_ask: work.may_ask };
         let call = Call {
             card,
             request,
@@ -97,7 +97,7 @@ impl WorkerAgent {
             })
             .await;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        done(called, expected.as_ref(), ms)
+        done(called, &expects, ms)
     }
 }
 
@@ -132,11 +132,17 @@ fn request(
     }
 }
 
-fn done(called: Called, expected: Option<&AnswerForm>, ms: u64) -> Done {
+/// What a reply is held against.
+struct Expects {
+    form: Option<AnswerForm>,
+    may_ask: bool,
+}
+
+fn done(called: Called, expects: &Expects, ms: u64) -> Done {
     let Called { result, spend, estimated, incidents } = called;
     let mut bodies = Vec::new();
     let outcome = match result {
-        Ok(reply) => outcome_of(reply, expected, ms, &mut bodies),
+        Ok(reply) => outcome_of(reply, expects, ms, &mut bodies),
         Err(CallFailure::BudgetSpent(resource)) => Outcome::BudgetSpent { resource },
         Err(CallFailure::Stopped) => Outcome::Abandoned,
         Err(
@@ -154,12 +160,7 @@ fn failure_of(failure: &CallFailure) -> Outcome {
 }
 
 /// What a reply is to its step.
-fn outcome_of(
-    reply: Reply,
-    expected: Option<&AnswerForm>,
-    ms: u64,
-    bodies: &mut Vec<Body>,
-) -> Outcome {
+fn outcome_of(reply: Reply, expects: &Expects, ms: u64, bodies: &mut Vec<Body>) -> Outcome {
     let Reply { text, refusal, tool_calls, finish, .. } = reply;
     let mut keep = |text: Vec<u8>| {
         let body = Body::new(text);
@@ -173,7 +174,7 @@ fn outcome_of(
         // What was cut off cannot have its form; it is marked as cut off.
         Finish::ToolCalls | Finish::Length => None,
         Finish::Stop => {
-            let fault = expected.and_then(|form| form::fault(form, &text));
+            let fault = expects.form.as_ref().and_then(|form| form::fault(form, &text));
             fault.map(|fault| Shortfall::Malformed { fault })
         }
     };
@@ -186,10 +187,12 @@ fn outcome_of(
     if text.trim().is_empty() && tool_calls.is_empty() {
         return failure_of(&CallFailure::NotSaid(finish));
     }
+    let replan = baton_briefing::asks_to_replan(&text).filter(|_| expects.may_ask);
     let output = keep(text.into_bytes());
     let calls = (!tool_calls.is_empty()).then(|| serde_json::to_vec(&tool_calls));
     let tool_calls = calls.and_then(Result::ok).map(keep);
-    Outcome::Worked { output, truncated: finish == Finish::Length, ms, tool_calls }
+    let truncated = finish == Finish::Length;
+    Outcome::Worked { output, truncated, ms, tool_calls, replan }
 }
 
 fn failed(code: FailureCode, message: String) -> Done {

@@ -2,6 +2,7 @@
 
 use crate::{Access, AgentId, Limits, Pool, StepId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One step of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub struct Workflow {
     steps: Vec<Step>,
     selection: Selection,
     pool_version: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    kept: BTreeMap<StepId, StepId>,
 }
 
 /// A workflow as it is stored and shown: the words, without the promise that they are
@@ -43,6 +46,9 @@ pub struct Words {
     pub selection: Selection,
     /// The state of the pool that the plan was made for.
     pub pool_version: String,
+    /// Steps that are not done again, with the steps of the round before that they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<StepId, StepId>,
 }
 
 impl From<&Workflow> for Words {
@@ -51,6 +57,7 @@ impl From<&Workflow> for Words {
             steps: flow.steps.clone(),
             selection: flow.selection,
             pool_version: flow.pool_version.clone(),
+            kept: flow.kept.clone(),
         }
     }
 }
@@ -129,7 +136,20 @@ impl Workflow {
             return Err(wrong);
         }
         let steps = steps.into_iter().map(normal).collect();
-        Ok(Self { steps, selection, pool_version: pool.version().to_owned() })
+        let pool_version = pool.version().to_owned();
+        Ok(Self { steps, selection, pool_version, kept: BTreeMap::new() })
+    }
+
+    /// The same, with steps that are kept from the round before: its step behind each of
+    /// these. They are not done again, and their outputs are those that they had.
+    #[must_use]
+    pub fn keeping(self, kept: BTreeMap<StepId, StepId>) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// Which step of the round before a step is, if it is kept.
+    pub fn kept(&self, step: StepId) -> Option<StepId> {
+        self.kept.get(&step).copied()
     }
 
     /// The steps, in order.

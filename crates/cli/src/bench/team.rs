@@ -256,7 +256,13 @@ impl Handler for Bare {
         };
         let output = Body::new(format!("I am there: {}.", held.task));
         let name = output.name.clone();
-        let outcome = Outcome::Worked { output: name, truncated: false, ms: 0, tool_calls: None };
+        let outcome = Outcome::Worked {
+            output: name,
+            truncated: false,
+            ms: 0,
+            tool_calls: None,
+            replan: None,
+        };
         let completion = Completion {
             outcome: serde_json::to_vec(&outcome).unwrap_or_default().into(),
             spend: spend(TOKENS_IN / 4, 8),

@@ -88,6 +88,9 @@ pub(super) struct StepReport {
     pub(super) subtask: String,
     pub(super) sees: Vec<StepId>,
     pub(super) status: &'static str,
+    /// The step of the round before that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kept: Option<StepId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -103,6 +106,18 @@ pub(super) struct StepReport {
     /// The child runs that carried it out, or do; their cost is in the step's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) runs: Vec<Report>,
+}
+
+impl StepReport {
+    /// Is the step of the round before that it names: paid for there.
+    pub(super) fn keep(&mut self, kept: &Self) {
+        self.status = "kept";
+        self.kept = Some(kept.step);
+        self.agent = kept.agent.clone();
+        self.output.clone_from(&kept.output);
+        self.tool_calls.clone_from(&kept.tool_calls);
+        self.truncated = kept.truncated;
+    }
 }
 
 #[derive(Debug, Serialize)]

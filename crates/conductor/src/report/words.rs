@@ -21,6 +21,9 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
         Reason::NotAccepted { feedback } => {
             format!("the check did not accept the answer: {feedback}")
         }
+        Reason::NoProgress { feedback } => {
+            format!("a later round gave an answer that had failed before: {feedback}")
+        }
         Reason::BudgetSpent { resource } => {
             format!("the budget of {resource} holds no further call")
         }

@@ -79,6 +79,8 @@ fn journals_of_every_version_replay_to_the_same_state() {
         let recursed =
             "1 plan a baton:0 baton:0, 2 done, 3 ended failed, 4 ended completed, 5 done";
         write("recursed", deep(2), recursed);
+        let amended = "1 plan a b c:0, 2 asks, 4 plan a=0 c:0, 3 done, 5 done";
+        write("amended", policy("a"), amended);
         let corrected = "1 plan a, 2 done, 3 reject, 4 plan b:, 5 done, 6 pass";
         write("corrected", checked(policy("a")), corrected);
     }
@@ -97,5 +99,5 @@ fn journals_of_every_version_replay_to_the_same_state() {
             }
         }
     }
-    assert!(replayed >= 7, "the journals of released versions are gone");
+    assert!(replayed >= 8, "the journals of released versions are gone");
 }

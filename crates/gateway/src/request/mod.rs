@@ -110,12 +110,14 @@ fn call(
         fields.faults.invalid("baton.seed", message);
     }
     conversation.seed = conversation.seed.or(extras.seed);
+    let mut options = extras.options;
+    options.effort = options::effort(&mut fields);
     fields.refuse_rest(&[]);
     Some(ChatCall {
         model: model?,
         model_name: model_name?,
         conversation,
-        options: extras.options,
+        options,
         stream,
         include_usage,
         progress: extras.progress,

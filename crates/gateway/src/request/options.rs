@@ -47,6 +47,21 @@ pub(super) fn read(mut fields: Fields<'_>, offer: &Offer<'_>, model: &str) -> Ex
     Extras { options, seed, progress }
 }
 
+/// Efforts that OpenAI's clients know, from the least to the most.
+const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+
+/// How much is tried.
+pub(super) fn effort(fields: &mut Fields<'_>) -> Option<String> {
+    let effort = fields.text("reasoning_effort")?;
+    if !EFFORTS.contains(&effort.as_str()) {
+        let message =
+            format!("reasoning_effort is {effort:?}: expected one of {}", EFFORTS.join(", "));
+        fields.faults.invalid("reasoning_effort", message);
+        return None;
+    }
+    Some(effort)
+}
+
 fn budget(fields: &mut Fields<'_>, offer: &Offer<'_>, options: &mut RunOptions) {
     let deadline: Option<u32> = fields.count("deadline", 1);
     let path = fields.name("budget.");

@@ -6,14 +6,13 @@ use serde_json::Value;
 
 /// Texts that are accepted and change nothing: they speak of OpenAI's own accounts,
 /// caches and models.
-const IGNORED_TEXTS: [&str; 7] = [
+const IGNORED_TEXTS: [&str; 6] = [
     "user",
     "safety_identifier",
     "prompt_cache_key",
     "prompt_cache_retention",
     "service_tier",
     "verbosity",
-    "reasoning_effort",
 ];
 /// Flags of the same kind.
 const IGNORED_FLAGS: [&str; 1] = ["store"];

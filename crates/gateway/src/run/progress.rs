@@ -1,6 +1,6 @@
 //! Reads off a run's journal what is going on, and which task writes the answer.
 
-use baton_engine::{Event, Input, Outcome, Plan, PlanSource};
+use baton_engine::{Cause, Event, Input, Outcome, Plan, PlanSource};
 use baton_workflow::{AgentId, Selection, StepId, VerdictKind};
 
 /// A run, as far as a client that waits for it cares.
@@ -43,6 +43,16 @@ impl Progress {
                 }
                 Some(format!("{}: given to {agent}", self.step(*step)))
             }
+            Event::RoundBegun { cause, .. } => {
+                self.writer = None;
+                Some(match cause {
+                    Cause::StepFailed { step } => format!("{}: failed for good", self.step(*step)),
+                    Cause::Asked { step, .. } => {
+                        format!("{}: says that the plan does not work", self.step(*step))
+                    }
+                })
+            }
+            Event::Withdrawn { .. } => None,
             Event::ChildBegun { child, step, .. } => {
                 Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
             }

@@ -160,8 +160,12 @@ fn body() -> BodyRef {
 }
 
 fn plan(steps: u16, selection: Selection) -> Plan {
-    let step =
-        StepShape { agent: AgentId::new("small").unwrap(), sees: vec![], sees_rounds: false };
+    let step = StepShape {
+        agent: AgentId::new("small").unwrap(),
+        sees: vec![],
+        sees_rounds: false,
+        kept: None,
+    };
     let steps = vec![step; steps.into()];
     Plan { workflow: body(), pool_version: "pool-1".into(), steps, selection }
 }

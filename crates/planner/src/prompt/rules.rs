@@ -88,12 +88,15 @@ pub(super) fn ask(form: Form, later: bool) -> &'static str {
         (Form::Lists, true) => {
             "\nIf the last answer needs no change, write three empty lists. Otherwise write a \
              new plan that puts right what is wrong; its steps with any access also see the \
-             earlier rounds. Brief thoughts, then the three lists."
+             earlier rounds. A step of the last round that is good need not be done again: \
+             write \"keep N\" in model_id for it, where N is its position there, \"\" in \
+             subtasks and [] in access_list. Brief thoughts, then the three lists."
         }
         (Form::Json, true) => {
             "\nIf the last answer needs no change, write {\"steps\": []}. Otherwise write a new \
              plan that puts right what is wrong, as one JSON object; its steps with any access \
-             also see the earlier rounds."
+             also see the earlier rounds. A step of the last round that is good need not be \
+             done again: write {\"keep\": N} for it, where N is its position there."
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::Plan;
 use super::literal::{Fault, Literal, NESTING_MAX};
 use super::scan::{Extra, Found, Slot, Written};
-use crate::{Complaint, PlanPart};
+use crate::{Complaint, Earlier, EarlierOutput, PlanPart};
 use baton_workflow::{Access, AgentId, Limits, Pool, Selection, Step, StepId, Violation, Workflow};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most complaints listed about one reply: more would not help to repair it.
 const COMPLAINTS_MAX: usize = 50;
@@ -13,8 +13,13 @@ const COMPLAINTS_MAX: usize = 50;
 const LISTS: &str = "model_id = [...], subtasks = [\"...\"], access_list = [...]";
 
 /// The plan that was found, or all that keeps it from being one.
-pub(super) fn judge(found: Found, pool: &Pool, limits: &Limits) -> Result<Plan, Vec<Complaint>> {
-    let mut judge = Judge { pool, limits, wrong: Vec::new(), left_out: 0 };
+pub(super) fn judge(
+    found: Found,
+    pool: &Pool,
+    limits: &Limits,
+    earlier: Option<&Earlier<'_>>,
+) -> Result<Plan, Vec<Complaint>> {
+    let mut judge = Judge { pool, limits, earlier, wrong: Vec::new(), left_out: 0 };
     if let Some(close) = found.open_reasoning {
         let expected = format!("{close} and the plan behind it");
         judge.complain(PlanPart::Reply, None, "reasoning that does not end", expected);
@@ -38,9 +43,19 @@ pub(super) fn judge(found: Found, pool: &Pool, limits: &Limits) -> Result<Plan, 
     }
 }
 
+/// How a step of an earlier round is named in the list of agents.
+const KEEP: &str = "keep ";
+
+/// A step as it was written, and which step of the earlier round it is, if it is kept.
+struct Draft {
+    step: Step,
+    kept: Option<StepId>,
+}
+
 struct Judge<'a> {
     pool: &'a Pool,
     limits: &'a Limits,
+    earlier: Option<&'a Earlier<'a>>,
     wrong: Vec<Complaint>,
     /// Complaints beyond [`COMPLAINTS_MAX`].
     left_out: usize,
@@ -103,7 +118,7 @@ impl Judge<'_> {
         &[]
     }
 
-    fn lists(&mut self, model_id: &Literal, subtasks: &Literal, access: &Literal) -> Vec<Step> {
+    fn lists(&mut self, model_id: &Literal, subtasks: &Literal, access: &Literal) -> Vec<Draft> {
         let agents = self.entries(PlanPart::ModelId, model_id);
         let subtasks = self.entries(PlanPart::Subtasks, subtasks);
         let access = self.entries(PlanPart::AccessList, access);
@@ -126,23 +141,28 @@ impl Judge<'_> {
         agents: &[Literal],
         subtasks: &[Literal],
         access: &[Literal],
-    ) -> Vec<Step> {
+    ) -> Vec<Draft> {
         let most = agents.len().max(subtasks.len()).max(access.len());
         let mut steps = Vec::new();
         for place in 0..most {
+            if let Some(position) = agents.get(place).and_then(kept_position) {
+                let rest = (subtasks.get(place), access.get(place));
+                steps.extend(self.kept_in_lists(place, position, rest));
+                continue;
+            }
             let agent = agents.get(place).and_then(|e| self.agent(PlanPart::ModelId, place, e));
             let subtask =
                 subtasks.get(place).and_then(|e| self.subtask(PlanPart::Subtasks, place, e));
             let access =
                 access.get(place).and_then(|e| self.access(PlanPart::AccessList, place, e));
             if let (Some(agent), Some(subtask), Some(access)) = (agent, subtask, access) {
-                steps.push(Step { agent, subtask, access });
+                steps.push(Draft { step: Step { agent, subtask, access }, kept: None });
             }
         }
         steps
     }
 
-    fn steps(&mut self, steps: &Literal) -> Vec<Step> {
+    fn steps(&mut self, steps: &Literal) -> Vec<Draft> {
         let entries = match steps {
             Literal::List(entries) => entries.as_slice(),
             other => {
@@ -155,12 +175,84 @@ impl Judge<'_> {
         steps.filter_map(|(place, entry)| self.step(place, entry)).collect()
     }
 
-    fn step(&mut self, place: usize, entry: &Literal) -> Option<Step> {
+    /// A kept step in the three lists: its agent's entry says all there is to say.
+    fn kept_in_lists(
+        &mut self,
+        place: usize,
+        position: &str,
+        (subtask, access): (Option<&Literal>, Option<&Literal>),
+    ) -> Option<Draft> {
+        let kept = self.kept(PlanPart::ModelId, place, position, format!("\"{KEEP}{position}\""));
+        let mut empty = true;
+        if let Some(found) = subtask.filter(|text| **text != Literal::Text(String::new())) {
+            empty = false;
+            let expected = "\"\", because a kept step has its subtask";
+            self.complain(PlanPart::Subtasks, Some(place), found.shown(), expected);
+        }
+        if let Some(found) = access.filter(|list| !matches!(list, Literal::List(l) if l.is_empty()))
+        {
+            empty = false;
+            let expected = "[], because a kept step has seen what it saw";
+            self.complain(PlanPart::AccessList, Some(place), found.shown(), expected);
+        }
+        kept.filter(|_| empty)
+    }
+
+    /// The step of the earlier round at a position.
+    fn kept(
+        &mut self,
+        part: PlanPart,
+        place: usize,
+        position: &str,
+        found: String,
+    ) -> Option<Draft> {
+        let Some(earlier) = self.earlier else {
+            let expected = "the number of an agent: there is no earlier round to keep steps of";
+            self.complain(part, Some(place), found, expected);
+            return None;
+        };
+        let has_output = |step: &usize| {
+            matches!(earlier.outputs.get(*step), Some(EarlierOutput::Text(_)))
+                && earlier.workflow.steps().len() > *step
+        };
+        let Some(step) = ordinal(position).filter(has_output) else {
+            let there = (0..earlier.workflow.steps().len()).filter(has_output);
+            let there: Vec<_> = there.map(|step| step.to_string()).collect();
+            let expected = match there.as_slice() {
+                [] => "no kept step: no step of the last round has an output".to_owned(),
+                there => format!(
+                    "the position of a step of the last round that has an output: {}",
+                    there.join(", ")
+                ),
+            };
+            self.complain(part, Some(place), found, expected);
+            return None;
+        };
+        let Step { agent, subtask, .. } = earlier.workflow.steps().get(step)?.clone();
+        // What it saw was of its own round.
+        let step_kept = u16::try_from(step).ok().map(StepId);
+        Some(Draft { step: Step { agent, subtask, access: Access::None }, kept: step_kept })
+    }
+
+    fn step(&mut self, place: usize, entry: &Literal) -> Option<Draft> {
         let Literal::Object(pairs) = entry else {
             let expected = "an object with agent, subtask and access";
             self.complain(PlanPart::Steps, Some(place), entry.shown(), expected);
             return None;
         };
+        if let [(key, position)] = pairs.as_slice()
+            && key == "keep"
+        {
+            let word = match position {
+                Literal::Word(word) => word.as_str(),
+                Literal::Text(_)
+                | Literal::BadText(_)
+                | Literal::List(_)
+                | Literal::Object(_)
+                | Literal::Nothing => "",
+            };
+            return self.kept(PlanPart::StepKeep, place, word, position.shown());
+        }
         let known = ["agent", "subtask", "access"];
         let mut values = [None, None, None];
         for (key, value) in pairs {
@@ -173,7 +265,7 @@ impl Judge<'_> {
                 }
                 None => {
                     let found = format!("the key {}", Literal::Text(key.clone()).shown());
-                    let expected = "only agent, subtask and access";
+                    let expected = "only agent, subtask and access, or keep alone";
                     self.complain(PlanPart::Steps, Some(place), found, expected);
                 }
             }
@@ -182,7 +274,8 @@ impl Judge<'_> {
         let agent = self.agent(PlanPart::StepAgent, place, agent);
         let subtask = self.subtask(PlanPart::StepSubtask, place, subtask);
         let access = self.access(PlanPart::StepAccess, place, access);
-        Some(Step { agent: agent?, subtask: subtask?, access: access? })
+        let step = Step { agent: agent?, subtask: subtask?, access: access? };
+        Some(Draft { step, kept: None })
     }
 
     /// The entries of a list; of its one entry, where the brackets are doubled.
@@ -283,7 +376,7 @@ impl Judge<'_> {
         all_earlier.then_some(Access::Some(seen))
     }
 
-    fn finish(mut self, steps: Vec<Step>, extra: &Extra) -> Result<Plan, Vec<Complaint>> {
+    fn finish(mut self, drafts: Vec<Draft>, extra: &Extra) -> Result<Plan, Vec<Complaint>> {
         if extra.open {
             self.complain(PlanPart::Plan, None, "an object that does not end", "a closing brace");
         }
@@ -297,11 +390,17 @@ impl Judge<'_> {
             return Err(self.complaints());
         }
         // Nothing was wrong, so nothing was left out: there was no step to begin with.
-        if steps.is_empty() {
+        if drafts.is_empty() {
             return Ok(Plan::Stands);
         }
+        let places = (0..).map(StepId).zip(&drafts);
+        let kept: BTreeMap<_, _> =
+            places.filter_map(|(place, draft)| Some((place, draft.kept?))).collect();
+        let steps = drafts.into_iter().map(|draft| draft.step).collect();
         let workflow = Workflow::new(steps, selection, self.pool, self.limits);
-        workflow.map(Plan::Workflow).map_err(|wrong| wrong.iter().map(complaint).collect())
+        workflow
+            .map(|flow| Plan::Workflow(flow.keeping(kept)))
+            .map_err(|wrong| wrong.iter().map(complaint).collect())
     }
 
     fn selection(&mut self, written: Option<&Literal>) -> Selection {
@@ -315,6 +414,18 @@ impl Judge<'_> {
             }
         }
         Selection::Last
+    }
+}
+
+/// The position in an entry such as `"keep 2"`.
+fn kept_position(entry: &Literal) -> Option<&str> {
+    match entry {
+        Literal::Text(text) => text.strip_prefix(KEEP).map(str::trim),
+        Literal::Word(_)
+        | Literal::BadText(_)
+        | Literal::List(_)
+        | Literal::Object(_)
+        | Literal::Nothing => None,
     }
 }
 

@@ -229,7 +229,7 @@ proptest! {
         )
     ) {
         let reply = tokens.concat();
-        let (_, moves) = read_counting(&reply, &pool(3), &Limits::default());
+        let (_, moves) = read_counting(&reply, &pool(3), &Limits::default(), None);
         prop_assert!(moves <= 16 * reply.len() as u64 + 1024 + 16, "{} moves", moves);
     }
 }

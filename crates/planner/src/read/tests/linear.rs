@@ -10,7 +10,7 @@ const MOVES_MAX: u64 = 16 * 40_000 + 1024 + 16;
 /// Moves over `unit` repeated to that many bytes.
 fn moves(unit: &str, bytes: usize) -> u64 {
     let reply = unit.repeat(bytes / unit.len());
-    read_counting(&reply, &pool(3), &Limits::default()).1
+    read_counting(&reply, &pool(3), &Limits::default(), None).1
 }
 
 /// Twice the reply is at most twice the work, and no byte is visited too often.
@@ -75,7 +75,7 @@ fn one_open_list_before_many_does_not_multiply() {
     for head in ["model_id = [", "subtasks = [\"", "{\"a\": [\"", "{\"steps\": ["] {
         let count = |bytes: usize| {
             let reply = format!("{head}{}", "0, {\"x\": ['y', ".repeat(bytes / 15));
-            read_counting(&reply, &pool(3), &Limits::default()).1
+            read_counting(&reply, &pool(3), &Limits::default(), None).1
         };
         let (half, whole) = (count(20_000), count(40_000));
         assert!(whole <= half * 21 / 10 + 100, "{head}: {half} moves, then {whole}");
