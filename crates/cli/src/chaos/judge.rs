@@ -304,8 +304,7 @@ impl Court<'_> {
         }
         let told = events.iter().filter_map(spend_of).sum::<u64>();
         let spent = view.spent.usd.pico();
-        let asked: BTreeSet<u32> =
-            events.iter().filter_map(Event::asks).map(|(task, _)| task).collect();
+        let asked: BTreeSet<u32> = events.iter().filter_map(begun_by).collect();
         let open = asked.difference(outcomes).count();
         if open == 0 && told != spent || told > spent {
             let found = format!("outcomes cost {told} p$, the ledger has {spent} p$");
@@ -434,6 +433,14 @@ fn fold(events: &[Event], at: Timestamp) -> Option<Run> {
     let mut run = Run::begin(first, at)?;
     more.iter().for_each(|event| run.apply(event));
     Some(run)
+}
+
+/// The task, or the child run, whose outcome is awaited from now on.
+fn begun_by(event: &Event) -> Option<u32> {
+    match event {
+        Event::ChildBegun { child, .. } => Some(*child),
+        other => other.asks().map(|(task, _)| task),
+    }
 }
 
 /// The task whose end is told, and how it ended.
