@@ -2,6 +2,7 @@
 
 use crate::{
     bench::Bench,
+    chaos::Chaos,
     cluster::Cluster,
     complete::{Completions, Man},
     doctor::Doctor,
@@ -67,6 +68,12 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Measure this machine: speed, with the bound beside it.
     Bench(Bench),
+    /// Break a cluster of this machine on purpose, under load, and check that nothing was lost
+    /// or done twice.
+    #[command(
+        after_help = "Example: baton chaos --seconds 60 --seed 7\nNeeds redis-server and etcd. Exit codes: 0 nothing was found, 1 something was: it is named, and the seed repeats the faults."
+    )]
+    Chaos(Chaos),
     /// Look at, check, save and restore the ledger of a data folder.
     Ledger(Ledger),
     /// Look at a cluster at work: runs, queues, agents, cost.

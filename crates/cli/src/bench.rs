@@ -6,7 +6,7 @@ mod cpu;
 mod direct;
 mod engine;
 mod figures;
-mod http;
+pub(crate) mod http;
 mod ledger;
 mod load;
 mod plan;

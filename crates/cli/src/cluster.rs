@@ -1,6 +1,6 @@
 //! `baton cluster`: a cluster of several processes, for trying out, and a look at one.
 
-mod processes;
+pub(crate) mod processes;
 mod up;
 
 use crate::{

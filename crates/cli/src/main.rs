@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod chaos;
 mod client;
 mod cluster;
 mod complete;
@@ -80,6 +81,7 @@ fn start(args: Args) -> Result<ExitCode, Failure> {
             Command::Tasks(tasks) => tasks::tasks(tasks),
             Command::Ledger(ledger) => ledger::ledger(ledger).await,
             Command::Bench(bench) => bench::bench(bench).await,
+            Command::Chaos(args) => chaos::chaos(args).await,
             Command::Explain(explain) => explain::explain(&explain),
             Command::Completions(completions) => complete::completions(&completions),
             Command::Man(man) => complete::man(&man),

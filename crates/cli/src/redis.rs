@@ -2,7 +2,9 @@
 
 use crate::exit::Failure;
 use baton_codes::StartCode;
-use baton_ledger::LedgerError;
+use baton_ledger::{LeaseTerms, LedgerError};
+#[cfg(debug_assertions)]
+use baton_ledger_redis::Sabotage;
 use baton_ledger_redis::{Durability, RedisLedger, RedisOptions, Tls};
 use baton_workflow::TenantId;
 use clap::{Args, ValueEnum};
@@ -10,6 +12,8 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// Holds the password, where no file does.
 const PASSWORD: &str = "BATON_REDIS_PASSWORD";
+/// Which safeguard is taken out; heard in builds for tests alone.
+pub(crate) const SABOTAGE: &str = "BATON_SABOTAGE";
 /// Where Redis is unless it is said.
 const URL: &str = "redis://127.0.0.1:6379";
 
@@ -77,6 +81,16 @@ pub(crate) struct RedisArgs {
     #[arg(long, global = true, env = "BATON_REDIS_REPLICAS", value_name = "N", default_value_t = 1,
         value_parser = clap::value_parser!(u8).range(1..=9))]
     redis_replicas: u8,
+    /// How long leases last, in milliseconds; the same for every process of a cluster. For
+    /// tests: shorter leases are lost sooner, and also by processes that are merely slow.
+    #[arg(long, env = "BATON_LEASE_MS", value_name = "MS", default_value_t = LeaseTerms::USUAL.ttl_ms(),
+        value_parser = clap::value_parser!(u64).range(LeaseTerms::TTL_MS_MIN..=3_600_000),
+        hide = true)]
+    lease_ms: u64,
+    /// Which safeguard is taken out; in builds for tests alone.
+    #[cfg(debug_assertions)]
+    #[arg(long, env = SABOTAGE, hide = true)]
+    sabotage: Option<Sabotage>,
 }
 
 /// What Redis is set to.
@@ -130,6 +144,9 @@ impl RedisArgs {
                 DurabilityArg::Everysec => Durability::EverySecond,
                 DurabilityArg::Replicas => Durability::Replicas(self.redis_replicas),
             },
+            lease: LeaseTerms::lasting(self.lease_ms),
+            #[cfg(debug_assertions)]
+            sabotage: self.sabotage,
             ..RedisOptions::new(URL)
         })
     }
@@ -167,7 +184,7 @@ impl RedisArgs {
         let durability = self.durability.to_possible_value();
         let durability = durability.map(|value| value.get_name().into());
         let lanes = Some(self.redis_lanes.clone()).filter(|lanes| !lanes.is_empty());
-        let said: [(&str, Option<OsString>); 11] = [
+        let said: [(&str, Option<OsString>); 12] = [
             ("--redis", Some(self.redis.clone().unwrap_or_else(|| URL.to_owned()).into())),
             ("--redis-prefix", Some(self.redis_prefix.clone().into())),
             ("--redis-user", self.redis_user.clone().map(Into::into)),
@@ -178,6 +195,7 @@ impl RedisArgs {
             ("--redis-shards", Some(self.redis_shards.to_string().into())),
             ("--redis-lanes", lanes.map(Into::into)),
             ("--durability", durability),
+            ("--lease-ms", Some(self.lease_ms.to_string().into())),
             ("--redis-replicas", Some(self.redis_replicas.to_string().into())),
         ];
         let said = said.into_iter().filter_map(|(name, value)| Some([name.into(), value?]));

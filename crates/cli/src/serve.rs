@@ -169,7 +169,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
         workshop: workshop.handle(),
         metrics: metrics.clone(),
     };
-    let place = match kind {
+    let (place, holder) = match kind {
         Kind::Gateway => {
             check_exposure(server.listen, &settings)
                 .map_err(|reason| Failure::usage(reason).named(StartCode::Exposed))?;
@@ -184,10 +184,10 @@ async fn start(args: Serve) -> Result<Process, Failure> {
             let metrics = metrics.clone();
             let manners = Manners { notice, drain: Some(DRAIN), dialer, metrics };
             serve_http(&mut services, http, registry.clone(), tracer, manners);
-            let member = Member::new(holder, kind, address.clone());
+            let member = Member::new(holder.clone(), kind, address.clone());
             let load: Load = Arc::new(|| (0, 0));
             belong(&mut services, &registry, member, load, CancellationToken::new()).await?;
-            format!("{address}/v1")
+            (format!("{address}/v1"), holder)
         }
         Kind::Conductor | Kind::WorkerAgent | Kind::Verifier => {
             let advertise = args.advertise.clone();
@@ -208,7 +208,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     follow(&mut services, live);
     let name = kind.name();
     let greeting = format!(
-        "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}){PLAIN}"
+        "{STRONG}baton {name}{PLAIN} listens on {STRONG}{place}{PLAIN} {DIM}(cluster {cluster}, {holder}){PLAIN}"
     );
     Ok(Process { running: Running::of(services, workshop), traces, greeting })
 }

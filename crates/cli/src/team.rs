@@ -79,21 +79,21 @@ pub(crate) fn holder(kind: Kind) -> String {
     format!("{}-{}", kind.name(), uuid::Uuid::now_v7().simple())
 }
 
-/// Starts a service that works on tasks, and makes it known; gives where others reach it.
-/// `kind` is not the gateway.
+/// Starts a service that works on tasks, and makes it known; gives where others reach it, and
+/// its name. `kind` is not the gateway.
 pub(crate) async fn serve(
     services: &mut Supervisor,
     kind: Kind,
     parts: &Parts,
     place: &Place,
-) -> Result<String, Failure> {
+) -> Result<(String, String), Failure> {
     let (listener, address) = place.open()?;
     let tls = &place.tls;
     let Parts { ledger, registry, caller, traces, metrics, workshop } = parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
-    let mut member = Member::new(holder.clone(), kind, address.clone());
+    let (mut member, named) = (Member::new(holder.clone(), kind, address.clone()), holder.clone());
     let unready = CancellationToken::new();
     let name = kind.name();
     let load: Load = match kind {
@@ -163,7 +163,7 @@ pub(crate) async fn serve(
         }
     };
     belong(services, &registry, member, load, unready).await?;
-    Ok(address)
+    Ok((address, named))
 }
 
 /// Tasks that a process holds, and at most.

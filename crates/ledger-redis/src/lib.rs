@@ -25,4 +25,4 @@ mod waker;
 mod watch;
 
 pub use ledger::RedisLedger;
-pub use options::{Durability, RedisOptions, Tls};
+pub use options::{Durability, RedisOptions, Sabotage, Tls};

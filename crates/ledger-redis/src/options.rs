@@ -1,9 +1,9 @@
 //! Where the store is, how it is reached, and what is expected of it.
 
-use baton_ledger::LedgerError;
+use baton_ledger::{LeaseTerms, LedgerError};
 use baton_workflow::TenantId;
 use redis::{Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 /// Longest prefix of keys, and longest name of a cluster, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -64,6 +64,43 @@ pub struct RedisOptions {
     /// Share of the server's `maxmemory`, in percent, above which new runs are refused, so
     /// that those under way can finish.
     pub memory_percent_max: u8,
+    /// How long leases last.
+    pub lease: LeaseTerms,
+    /// What is taken out, to see that a checker notices. Not there in release builds.
+    #[cfg(debug_assertions)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A safeguard that is taken out: a negative control for the checkers of `baton chaos`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Any write about a task is taken, whoever holds it.
+    Tokens,
+    /// A server that keeps nothing is used all the same.
+    Durability,
+    /// Idempotency keys of submissions are ignored.
+    Keys,
+}
+
+impl Sabotage {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Durability => "durability",
+            Self::Keys => "keys",
+        }
+    }
+}
+
+impl FromStr for Sabotage {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Tokens, Self::Durability, Self::Keys];
+        let named = all.into_iter().find(|one| one.name() == text);
+        named
+            .ok_or_else(|| format!("{text:?} is no safeguard: expected tokens, durability or keys"))
+    }
 }
 
 impl fmt::Debug for RedisOptions {
@@ -94,6 +131,20 @@ impl RedisOptions {
             durability: Durability::Always,
             timeout_ms: 5_000,
             memory_percent_max: 80,
+            lease: LeaseTerms::USUAL,
+            #[cfg(debug_assertions)]
+            sabotage: None,
+        }
+    }
+
+    /// Whether this safeguard is taken out; never in a release build.
+    pub(crate) fn lacks(&self, safeguard: Sabotage) -> bool {
+        #[cfg(debug_assertions)]
+        return self.sabotage == Some(safeguard);
+        #[cfg(not(debug_assertions))]
+        {
+            let _present = safeguard;
+            false
         }
     }
 

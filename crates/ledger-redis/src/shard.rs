@@ -41,6 +41,20 @@ impl Shard {
         Self { store, waker, memory: Memory::new(options.memory_percent_max) }
     }
 
+    /// The tasks that this holder has leased; of all holders where none is named.
+    pub(crate) async fn held(&self, holder: Option<&str>) -> Result<Vec<TaskId>, LedgerError> {
+        let key = match holder {
+            Some(holder) => format!("{}held:{holder}", self.store.base()),
+            None => format!("{}leases", self.store.base()),
+        };
+        let mut asking = redis::cmd("ZRANGE");
+        asking.arg(key).arg(0).arg(-1);
+        let members = self.store.command(&asking).await?;
+        let members: Vec<String> = redis::from_redis_value(members)
+            .map_err(|error| LedgerError::Unusable(format!("leases cannot be read: {error}")))?;
+        members.iter().map(|member| task_of(member)).collect()
+    }
+
     /// For scripts that are refused for no reason but a lost lease or a bad argument.
     async fn write(&self, name: Name, arguments: Arguments) -> Result<Recorded, LedgerError> {
         match self.store.call(name, arguments).await? {
@@ -78,6 +92,15 @@ impl Shard {
         }
         Ok(Found { tasks, more, weight })
     }
+}
+
+/// A task in a set of leases: `RUN NUMBER`.
+fn task_of(member: &str) -> Result<TaskId, LedgerError> {
+    let parts = member.split_once(' ');
+    let task = parts.and_then(|(run, number)| {
+        Some(TaskId { run: RunId::new(run).ok()?, number: number.parse().ok()? })
+    });
+    task.ok_or_else(|| LedgerError::Unusable(format!("{member:?} is no task")))
 }
 
 /// What one look at the queues gave.

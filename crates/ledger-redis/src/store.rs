@@ -5,7 +5,7 @@
 //! an epoch of its own, and one that does not is adopted before the call is repeated.
 
 use crate::{
-    Durability, RedisOptions, barrier,
+    Durability, RedisOptions, Sabotage, barrier,
     options::address,
     reply::Reply,
     request::Arguments,
@@ -83,7 +83,7 @@ impl Store {
         let connection = within(limit, connecting).await?;
         Ok(Self {
             connection,
-            scripts: Scripts::new(&base),
+            scripts: Scripts::new(&base, options.lacks(Sabotage::Tokens)),
             base,
             prefix: options.prefix.clone(),
             timeout: limit,

@@ -22,14 +22,11 @@ use std::{
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a lease lasts without a heartbeat. Long against a pause of the process,
-/// short against the patience of a user whose worker died.
-const TTL_MS: u64 = 30_000;
-/// Time between heartbeats: several may be lost, and a cancellation is heard soon.
-const BEAT_MS: u64 = 1_000;
+/// Most time between heartbeats: several may be lost, and a cancellation is heard soon.
+const BEAT_MS_MAX: u64 = 1_000;
 /// Silence of a holder after which [`Ledger::reap`] may take its leases back: two heartbeats
 /// that did not come.
-pub const SILENT_MS: u64 = 2 * BEAT_MS;
+pub const SILENT_MS: u64 = 2 * BEAT_MS_MAX;
 /// How long one request for tasks waits.
 const WAIT_MS: u64 = 10_000;
 /// First and longest pause after the ledger did not answer.
@@ -38,8 +35,47 @@ const PAUSE_MS: (u64, u64) = (50, 2_000);
 const DRAIN_MS: u64 = 10_000;
 /// How long handing back may take: a ledger that is away then ends the leases itself.
 const HAND_BACK_MS: u64 = 2_000;
-/// A holder stops itself this long before its lease ends by its own clock.
-const MARGIN_MS: u64 = 3_000;
+
+/// How long leases last, and what follows from it. The same for everybody who shares a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTerms {
+    ttl_ms: u64,
+}
+
+impl LeaseTerms {
+    /// Long against a pause of the process, short against the patience of a user whose
+    /// worker died.
+    pub const USUAL: Self = Self { ttl_ms: 30_000 };
+    /// The shortest lease: its heartbeats still survive a busy machine.
+    pub const TTL_MS_MIN: u64 = 1_200;
+
+    /// Leases of this length; for tests, which have less patience than users.
+    pub fn lasting(ttl_ms: u64) -> Self {
+        Self { ttl_ms: ttl_ms.max(Self::TTL_MS_MIN) }
+    }
+
+    /// How long a lease lasts without a heartbeat, in milliseconds.
+    pub const fn ttl_ms(self) -> u64 {
+        self.ttl_ms
+    }
+
+    /// Time between heartbeats: several may be lost, and a cancellation is heard soon.
+    const fn beat_ms(self) -> u64 {
+        if self.ttl_ms / 12 < BEAT_MS_MAX { self.ttl_ms / 12 } else { BEAT_MS_MAX }
+    }
+
+    /// For how long a holder trusts in its lease by its own clock: it stops itself before
+    /// the lease ends.
+    fn trusted(self) -> Duration {
+        Duration::from_millis(self.ttl_ms - self.ttl_ms / 10)
+    }
+}
+
+impl Default for LeaseTerms {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
 
 /// What a service does with a task.
 #[async_trait]
@@ -114,7 +150,8 @@ impl Lessee {
 
     async fn lease_until(&self, ledger: &Arc<dyn Ledger>, team: &Team, stop: &CancellationToken) {
         let mut pause = PAUSE_MS.0;
-        let mut request = self.request();
+        let terms = ledger.lease_terms();
+        let mut request = self.request(terms);
         loop {
             let permits = stop.run_until_cancelled(self.room.permits()).await;
             let Some(mut permits) = permits.flatten() else { return };
@@ -125,16 +162,16 @@ impl Lessee {
             match leased {
                 Ok(leased) => {
                     pause = PAUSE_MS.0;
-                    request = self.request();
+                    request = self.request(terms);
                     for task in leased {
                         // No more are leased than were asked for.
                         let Some(permit) = permits.split(1) else { break };
-                        team.start(task, self.room.place(permit));
+                        team.start(task, terms, self.room.place(permit));
                     }
                 }
                 Err(error) => {
                     if !matches!(error, LedgerError::Unavailable(_)) {
-                        request = self.request();
+                        request = self.request(terms);
                     }
                     tracing::warn!(%error, classes = ?self.classes, "cannot lease");
                     let pausing = tokio::time::sleep(Duration::from_millis(pause));
@@ -148,7 +185,7 @@ impl Lessee {
     }
 
     /// A new request: repeated unchanged it gives the same tasks.
-    fn request(&self) -> LeaseRequest {
+    fn request(&self, terms: LeaseTerms) -> LeaseRequest {
         static REQUESTS: AtomicU64 = AtomicU64::new(0);
         let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
         let name = blake3::hash(format!("{}/{number}", self.holder).as_bytes());
@@ -158,7 +195,7 @@ impl Lessee {
             holder: self.holder.clone(),
             classes: self.classes.clone(),
             max: 1,
-            ttl_ms: TTL_MS,
+            ttl_ms: terms.ttl_ms(),
             wait_ms: WAIT_MS,
             request: u64::from_le_bytes(id),
         }
@@ -174,11 +211,11 @@ struct Team {
 }
 
 impl Team {
-    fn start(&self, leased: Leased, place: Place) {
+    fn start(&self, leased: Leased, terms: LeaseTerms, place: Place) {
         let stop = CancellationToken::new();
         let held = Held { task: leased.task.clone(), token: leased.token };
         let task = held.task.clone();
-        let ends = Instant::now() + Duration::from_millis(TTL_MS - MARGIN_MS);
+        let ends = Instant::now() + terms.trusted();
         self.holding.lock().insert(task.clone(), Lease { held, stop: stop.clone(), ends });
         let (handler, holding) = (self.handler.clone(), self.holding.clone());
         let leave = holding.leave.clone();
@@ -224,7 +261,7 @@ impl Holding {
         tasks.values().filter(|lease| lease.ends <= now).for_each(|lease| lease.stop.cancel());
     }
 
-    fn heard(&self, held: &[Held], answers: &[Heard], asked_at: Instant) {
+    fn heard(&self, held: &[Held], answers: &[Heard], trusted_until: Instant) {
         let mut tasks = self.lock();
         for (held, answer) in held.iter().zip(answers) {
             let Some(lease) = tasks.get_mut(&held.task).filter(|l| l.held.token == held.token)
@@ -232,9 +269,7 @@ impl Holding {
                 continue;
             };
             match answer {
-                Heard::Extended => {
-                    lease.ends = asked_at + Duration::from_millis(TTL_MS - MARGIN_MS);
-                }
+                Heard::Extended => lease.ends = trusted_until,
                 Heard::Lost | Heard::Abandon => lease.stop.cancel(),
                 Heard::Unknown => {}
             }
@@ -243,22 +278,25 @@ impl Holding {
 }
 
 async fn beat(ledger: Arc<dyn Ledger>, holding: Arc<Holding>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(BEAT_MS));
+    let terms = ledger.lease_terms();
+    let mut ticks = tokio::time::interval(Duration::from_millis(terms.beat_ms()));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let held = holding.held();
         for batch in held.chunks(BATCH_MAX) {
-            let asked_at = Instant::now();
-            let mut asked = ledger.heartbeat(batch, TTL_MS);
+            let trusted_until = Instant::now() + terms.trusted();
+            let mut asked = ledger.heartbeat(batch, terms.ttl_ms());
             let answer = loop {
                 // A ledger that stands still must not keep leases from ending here.
                 tokio::select! {
                     answer = &mut asked => break answer,
-                    () = tokio::time::sleep(Duration::from_millis(BEAT_MS)) => holding.overdue(),
+                    () = tokio::time::sleep(Duration::from_millis(terms.beat_ms())) => {
+                        holding.overdue();
+                    }
                 }
             };
             match answer {
-                Ok(answers) => holding.heard(batch, &answers, asked_at),
+                Ok(answers) => holding.heard(batch, &answers, trusted_until),
                 Err(error) => tracing::warn!(%error, "heartbeat failed"),
             }
         }
@@ -304,6 +342,22 @@ where
                 pause = (pause * 2).min(PAUSE_MS.1);
             }
             answer => return answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_stops_itself_before_its_lease_ends_and_after_several_heartbeats() {
+        for ttl_ms in [0, LeaseTerms::TTL_MS_MIN, 4_000, LeaseTerms::USUAL.ttl_ms()] {
+            let terms = LeaseTerms::lasting(ttl_ms);
+            let (ttl, beat) = (terms.ttl_ms(), terms.beat_ms());
+            assert!(ttl >= LeaseTerms::TTL_MS_MIN && beat >= 100, "{terms:?}");
+            let trusted = u64::try_from(terms.trusted().as_millis()).unwrap();
+            assert!(4 * beat < trusted && trusted + beat <= ttl, "{terms:?}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub use embedded::{
 };
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};
-pub use lessee::{Handler, Lessee, SILENT_MS, hand_back, persist};
+pub use lessee::{Handler, LeaseTerms, Lessee, SILENT_MS, hand_back, persist};
 pub use metered::Metered;
 pub use metrics::{Gauges, METRICS};
 pub use port::Ledger;

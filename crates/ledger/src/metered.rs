@@ -2,9 +2,9 @@
 
 use crate::{
     Admission, Admit, Bytes, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
-    Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
-    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
-    Watched, metrics,
+    LeaseTerms, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained,
+    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
+    Ticked, Watched, metrics,
 };
 use async_trait::async_trait;
 use baton_telemetry::{Measure, Metrics, One};
@@ -90,6 +90,10 @@ impl Ledger for Metered {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         timed!(self.submit(submission))
+    }
+
+    fn lease_terms(&self) -> LeaseTerms {
+        self.ledger.lease_terms()
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError> {

@@ -1,9 +1,10 @@
 //! The port: what every ledger does, whatever it is built on.
 
 use crate::{
-    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest, Leased,
-    LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView,
-    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    Admission, Admit, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
+    LeaseTerms, Leased, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
+    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -45,6 +46,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// out: it is dropped into its run's mail as `Lost { dropped: true }`. Each lease sets
     /// aside what its task asks for ([`crate::NewTask::reserve`]), in the same write.
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError>;
+
+    /// How long leases of it last for whoever holds tasks.
+    fn lease_terms(&self) -> LeaseTerms {
+        LeaseTerms::USUAL
+    }
 
     /// Extends leases by `ttl_ms` from now; answers for each held task, in order.
     async fn heartbeat(&self, held: &[Held], ttl_ms: u64) -> Result<Vec<Heard>, LedgerError>;

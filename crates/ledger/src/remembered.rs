@@ -5,9 +5,9 @@
 
 use crate::{
     Admission, Admit, Body, Cancelled, Commit, Completion, Heard, Held, Inventory, LeaseRequest,
-    Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained, Retention,
-    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
-    Watched,
+    LeaseTerms, Leased, Ledger, LedgerError, Reaped, Reconciled, Recorded, Release, Retained,
+    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
+    Ticked, Watched,
 };
 use async_trait::async_trait;
 use baton_workflow::{BodyRef, RunId, Spend, TenantId};
@@ -84,6 +84,10 @@ impl<L: Ledger> Ledger for Remembered<L> {
             self.keep(&tenant, &bodies);
         }
         Ok(submitted)
+    }
+
+    fn lease_terms(&self) -> LeaseTerms {
+        self.ledger.lease_terms()
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Vec<Leased>, LedgerError> {

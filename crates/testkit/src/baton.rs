@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 37] = [
+pub const VARIABLES: [&str; 39] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
@@ -39,6 +39,7 @@ pub const VARIABLES: [&str; 37] = [
     "BATON_ETCD_PASSWORD_FILE",
     "BATON_ETCD_USER",
     "BATON_GRPC_LISTEN",
+    "BATON_LEASE_MS",
     "BATON_LOG",
     "BATON_METRICS_LISTEN",
     "BATON_MODELS",
@@ -56,6 +57,7 @@ pub const VARIABLES: [&str; 37] = [
     "BATON_REDIS_REPLICAS",
     "BATON_REDIS_SHARDS",
     "BATON_REDIS_USER",
+    "BATON_SABOTAGE",
     "BATON_SIM",
     "CLICOLOR_FORCE",
     "NO_COLOR",

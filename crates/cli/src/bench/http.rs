@@ -1,6 +1,6 @@
 //! A client that costs little: it shares the machine with what is measured.
 //!
-//! HTTP/1.1 over a connection kept open, one request at a time, nothing but `POST` of JSON.
+//! HTTP/1.1 over a connection kept open, one request at a time.
 
 use crate::exit::Failure;
 use std::io;
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// Where to send requests.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Such as `127.0.0.1:8484`.
     authority: String,
     path: String,
@@ -28,7 +28,7 @@ pub(super) struct Target {
 
 impl Target {
     /// From an address such as `http://127.0.0.1:8484/v1`, and what follows it.
-    pub(super) fn new(url: &str, path: &str) -> Self {
+    pub(crate) fn new(url: &str, path: &str) -> Self {
         let rest = url.strip_prefix("http://").unwrap_or(url);
         let (authority, base) = rest.split_once('/').unwrap_or((rest, ""));
         let slash = if base.is_empty() { "" } else { "/" };
@@ -37,11 +37,20 @@ impl Target {
 }
 
 /// One connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     /// What was read and not yet made sense of.
     read: Vec<u8>,
     request: Vec<u8>,
+}
+
+/// The beginning of a reply.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    /// `x-request-id`: the run, where there is one.
+    pub(crate) run: Option<String>,
+    length: Length,
 }
 
 /// How a reply's body ends.
@@ -52,7 +61,7 @@ enum Length {
 }
 
 impl Connection {
-    pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
+    pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::other(format!("cannot reach {}: {error}", target.authority))
         };
@@ -65,7 +74,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection breaks, and when the reply is not one of success.
-    pub(super) async fn post(&mut self, target: &Target, body: &str) -> Result<String, Failure> {
+    pub(crate) async fn post(&mut self, target: &Target, body: &str) -> Result<String, Failure> {
         let broken = |error: io::Error| Failure::other(format!("{}: {error}", target.authority));
         let (status, reply) = self.exchange(target, body).await.map_err(broken)?;
         let reply = String::from_utf8(reply).map_err(|error| Failure::other(error.to_string()))?;
@@ -77,31 +86,49 @@ impl Connection {
     }
 
     async fn exchange(&mut self, target: &Target, body: &str) -> io::Result<(u16, Vec<u8>)> {
+        let head = self.send("POST", target, &[], body).await?;
+        let status = head.status;
+        Ok((status, self.rest(head).await?))
+    }
+
+    /// Sends a request with these headers beside the usual ones, and reads the reply's head.
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        target: &Target,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<Head> {
         let Target { authority, path } = target;
         self.request.clear();
+        let length = body.len();
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let headers: String = headers.collect();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
-            body.len()
+            "{method} {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\n\
+             {headers}content-length: {length}\r\n\r\n"
         );
         self.request.extend_from_slice(head.as_bytes());
         self.request.extend_from_slice(body.as_bytes());
         self.stream.write_all(&self.request).await?;
-        let (status, length) = loop {
-            if let Some(found) = self.head()? {
-                break found;
+        loop {
+            if let Some(head) = self.head()? {
+                return Ok(head);
             }
             self.more(HEAD_BYTES_MAX).await?;
-        };
-        let body = match length {
-            Length::Bytes(bytes) => self.take(bytes).await?,
-            Length::Chunks => self.chunks().await?,
-        };
-        Ok((status, body))
+        }
+    }
+
+    /// Reads what follows a head.
+    pub(crate) async fn rest(&mut self, head: Head) -> io::Result<Vec<u8>> {
+        match head.length {
+            Length::Bytes(bytes) => self.take(bytes).await,
+            Length::Chunks => self.chunks().await,
+        }
     }
 
     /// The head, once it is there; what follows it stays.
-    fn head(&mut self) -> io::Result<Option<(u16, Length)>> {
+    fn head(&mut self) -> io::Result<Option<Head>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut reply = httparse::Response::new(&mut headers);
         let malformed = |error: httparse::Error| io::Error::other(error.to_string());
@@ -120,9 +147,10 @@ impl Connection {
             (None, Some(_)) => Length::Chunks,
             (None, None) => Length::Bytes(0),
         };
+        let run = header("x-request-id").map(str::to_owned);
         let status = reply.code.unwrap_or_default();
         self.read.drain(..end);
-        Ok(Some((status, length)))
+        Ok(Some(Head { status, run, length }))
     }
 
     async fn chunks(&mut self) -> io::Result<Vec<u8>> {

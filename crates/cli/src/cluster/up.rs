@@ -1,6 +1,6 @@
 //! `baton cluster up`: several nodes as processes of this machine.
 
-use super::processes::Kept;
+use super::processes::{Kept, Program};
 use crate::{
     args::PoolArgs,
     exit::Failure,
@@ -65,14 +65,14 @@ async fn start(args: &ClusterUp) -> Result<Processes, Failure> {
         shared.extend(["--config".into(), config.into()]);
     }
     if simulated {
-        let mut sim = Kept::start("sim".into(), sim_words(&args.pool))?;
+        let mut sim = Kept::start(Program::new("sim", sim_words(&args.pool)))?;
         shared.extend(["--sim".into(), sim.place(START_LIMIT).await?.into()]);
         processes.sim = Some(sim);
     }
     for node in 1..=args.nodes {
         for service in TEAM {
             let words = words(&["serve", service], &shared);
-            processes.team.push(Kept::start(format!("{service}-{node}"), words)?);
+            processes.team.push(Kept::start(Program::new(format!("{service}-{node}"), words))?);
         }
     }
     for kept in &mut processes.team {
@@ -82,7 +82,7 @@ async fn start(args: &ClusterUp) -> Result<Processes, Failure> {
         let free = SocketAddr::new(args.listen.ip(), 0);
         let listen = if node == 1 { args.listen } else { free };
         let words = words(&["serve", "gateway", "--listen", &listen.to_string()], &shared);
-        processes.gateways.push(Kept::start(format!("gateway-{node}"), words)?);
+        processes.gateways.push(Kept::start(Program::new(format!("gateway-{node}"), words))?);
     }
     let mut urls = Vec::new();
     for kept in &mut processes.gateways {
