@@ -8,12 +8,13 @@
 
 use baton_testkit::{
     baton::{Baton, command},
+    cluster::Cluster,
     otlp::{Collector, Span},
     stores::LocalStores,
 };
 use baton_tests::{
     Client, ask,
-    config::{Config, agent, provider},
+    config::{Config, agent, policy, provider},
     end_of, report, until,
 };
 use serde_json::json;
@@ -134,7 +135,7 @@ impl Trace {
             ("invoke_workflow", "CHAIN") if !self.has(span.parent.as_deref()) => {
                 (&["baton-conductor"], &[])
             }
-            ("invoke_workflow", "CHAIN") => (&["baton-conductor"], &["HTTP"]),
+            ("invoke_workflow", "CHAIN") => (&["baton-conductor"], &["HTTP", "invoke_workflow"]),
             ("plan", "CHAIN") => (&["baton-conductor"], &["invoke_workflow"]),
             ("invoke_agent", "AGENT") => (&["baton-worker-agent"], &["invoke_workflow", "HTTP"]),
             ("invoke_agent", "EVALUATOR") => (&["baton-verifier"], &["invoke_workflow"]),
@@ -175,7 +176,9 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
     let baton = Baton::start(up(data.path(), &collector.endpoint(), &AT_ONCE, &[])).unwrap();
     let client = Client::new(baton.url());
     let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
-    let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 3 } });
+    let wrong = json!({ "baton": {
+        "verify": { "expected": "no such answer" }, "rounds": 3, "budget": { "depth": 0 },
+    } });
     let reply = traced.chat(&ask("baton", wrong));
     assert_eq!(reply.status, 200, "{reply:?}");
     let run = reply.header("x-request-id").unwrap();
@@ -190,23 +193,26 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
     assert_eq!(request.fact("baton.run"), run);
     let workflow = trace.doing("invoke_workflow")[0];
     assert_eq!(workflow.name, "invoke_workflow baton");
-    assert_eq!(workflow.fact("baton.rounds"), 3);
+    // It gives up where it makes no progress.
+    let begun = workflow.fact("baton.rounds").as_u64().unwrap() as usize;
+    assert!(begun >= 2, "{workflow:#?}");
     assert_eq!(workflow.fact("baton.status"), "incomplete");
-    assert_eq!(workflow.fact("baton.reason"), "not_accepted");
 
     // As the report has it: the rounds, their steps, the calls.
     let report = end_of(&client, run);
     let rounds = report["rounds"].as_array().unwrap();
-    let each_round = |n: usize| BTreeMap::from([0, 1, 2].map(|r: usize| (r.to_string(), n)));
-    assert_eq!(count(&trace.doing("plan"), "baton.round"), each_round(1));
+    assert_eq!(rounds.len(), begun);
+    let each_round: BTreeMap<_, _> = (0..begun).map(|round| (round.to_string(), 1)).collect();
+    assert_eq!(count(&trace.doing("plan"), "baton.round"), each_round);
     let checks = trace.checks();
     let answers = checks.iter().filter(|check| check.name == "invoke_agent text.exact/1");
-    assert_eq!(answers.count(), 3);
+    assert_eq!(answers.count(), begun);
     for (number, round) in rounds.iter().enumerate() {
+        // Steps that were kept from the round before are nobody's work in this one.
         let steps = round["steps"].as_array().unwrap().len();
         let told = trace.steps();
-        let told = told.iter().filter(|span| span.fact("baton.round") == number);
-        assert_eq!(told.count(), steps, "{round}");
+        let told = told.iter().filter(|span| span.fact("baton.round") == number).count();
+        assert!(told <= steps && (number > 0 || told == steps), "{told} of {round}");
     }
     let calls = report["usage"]["calls"].as_u64().unwrap();
     assert_eq!(trace.doing("chat").len() as u64, calls);
@@ -402,22 +408,31 @@ fn providers_are_told_nothing_of_the_trace() {
 }
 
 #[test]
-fn a_request_to_a_cluster_is_one_whole_trace_across_its_processes() {
+fn a_recursion_over_the_processes_of_a_cluster_is_one_whole_trace() {
+    const DEPTH: usize = 3;
     let (stores, collector) = (LocalStores::start().unwrap(), Collector::grpc().unwrap());
-    let mut command =
-        command(["cluster", "up", "--nodes", "2", "--listen", "127.0.0.1:0"]).unwrap();
-    command.args(["--redis", &format!("redis://{}", stores.redis())]);
-    command.args(["--etcd", &stores.etcd_url()]).args(AT_ONCE);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
-    command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    command.env("OTEL_BSP_SCHEDULE_DELAY", "50");
-    let cluster = Baton::start(command).unwrap();
-    let client = Client::new(cluster.url());
-    let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 3 } });
-    let reply = client.chat(&ask("baton", wrong));
+    let sim = Baton::sim(&["--time-scale", "0"]).unwrap();
+    let config = Config::new(&[
+        provider("sim", &sim.url()),
+        agent("arith", "sim", "sim-arith"),
+        agent("sage", "sim", "sim-sage"),
+        policy("sim").replace("sim-conductor", "sim-recursive"),
+        "[budget]\ndepth = 4\ntokens = 1000000\ncalls = 100\n".into(),
+    ]);
+    let path = config.path();
+    let (endpoint, words) = (collector.endpoint(), ["--config", path.to_str().unwrap()]);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ];
+    let cluster = Cluster::start_in(&stores, 3, "0", &words, &variables).unwrap();
+    let client = Client::new(cluster.gateways[0].url());
+    let deep = json!({ "baton": { "budget": { "depth": DEPTH } } });
+    let reply = client.chat(&ask("baton", deep));
     assert_eq!(reply.status, 200, "{reply:?}");
     let run = reply.header("x-request-id").unwrap();
-    // Processes send when they like: whole when nothing that is named is missing.
+    // Processes send when they like: it is whole when nothing that is named is missing.
     let whole = |spans: &[Span]| {
         let ids: BTreeSet<_> = spans.iter().map(|span| span.id.as_str()).collect();
         let named = spans
@@ -427,10 +442,23 @@ fn a_request_to_a_cluster_is_one_whole_trace_across_its_processes() {
     };
     let trace = Trace::of(&collector, run, whole);
     trace.check(None);
-    assert_eq!(trace.doing("plan").len(), 3);
+    let workflows = trace.doing("invoke_workflow");
+    assert_eq!(workflows.len(), DEPTH + 1);
+    for workflow in &workflows {
+        let parent = trace.parent(workflow);
+        if workflow.fact("baton.run") == run {
+            assert_eq!(parent.kind, "server");
+            continue;
+        }
+        let (child, above) = (workflow.fact("baton.run"), parent.fact("baton.run"));
+        let above = above.as_str().unwrap();
+        assert!(child.as_str().unwrap().starts_with(&format!("{above}-")), "{child} under {above}");
+        assert_eq!(workflow.fact("baton.root"), run);
+    }
     let services: BTreeSet<_> = trace.spans.iter().map(Span::service).collect();
-    let all = ["baton-conductor", "baton-gateway", "baton-verifier", "baton-worker-agent"];
-    assert_eq!(services.into_iter().collect::<Vec<_>>(), all);
+    for service in ["baton-conductor", "baton-gateway", "baton-worker-agent"] {
+        assert!(services.contains(service), "{services:?}");
+    }
 }
 
 #[test]
@@ -440,7 +468,9 @@ fn every_service_shows_what_it_does() {
     command.arg(data.path()).args(AT_ONCE).args(["--metrics-listen", "127.0.0.1:0"]);
     let baton = Baton::start(command).unwrap();
     let client = Client::new(baton.url());
-    let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 2 } });
+    let wrong = json!({ "baton": {
+        "verify": { "expected": "no such answer" }, "rounds": 2, "budget": { "depth": 0 },
+    } });
     assert_eq!(client.chat(&ask("baton", wrong)).status, 200);
     let reply = Client::new(metrics_of(&baton)).get("/metrics");
     assert!(reply.header("content-type").unwrap().starts_with("application/openmetrics-text"));

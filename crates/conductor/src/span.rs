@@ -114,8 +114,8 @@ pub(crate) fn plan(
         facts(span, policy);
         let Some(asked) = asked else { return };
         span.set(names::ROUND, asked.round);
-        if let Some(last) = asked.round.checked_sub(1) {
-            let key = SpanKey::Verify { round: last, vote: false };
+        if let Some(round) = asked.verdict {
+            let key = SpanKey::Verify { round, vote: false };
             span.link(&leased.task.run, key, "verdict");
         }
     })

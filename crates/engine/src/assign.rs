@@ -25,6 +25,9 @@ pub struct PlanAssignment {
     pub request: BodyRef,
     /// The agents to plan with.
     pub agents: Vec<AgentId>,
+    /// The round whose verdict made this one necessary. For readers of traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<u16>,
     /// The previous round, if there was one.
     pub previous: Option<PreviousRound>,
     /// The policy's terms.
@@ -72,6 +75,12 @@ pub struct WorkAssignment {
     pub workflow: BodyRef,
     /// The earlier steps it may see, with their outputs: all that it is given.
     pub inputs: Vec<(StepId, BodyRef)>,
+    /// The rounds and steps in which agents wrote those. For readers of traces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<(u16, StepId)>,
+    /// The round whose verdict it is shown. For readers of traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<u16>,
     /// The last round's answer, with its check's feedback, for corrective rounds.
     pub previous: Option<PreviousAnswer>,
     /// Tokens it may write.
@@ -104,9 +113,9 @@ pub struct VerifyAssignment {
     pub request: BodyRef,
     /// The candidates, in order.
     pub candidates: Vec<BodyRef>,
-    /// The steps that gave them, in the same order. For readers of traces.
+    /// The rounds and steps in which agents wrote those. For readers of traces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<StepId>,
+    pub sources: Vec<(u16, StepId)>,
     /// The places of those that are calls of tools, as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u16>,
@@ -138,6 +147,7 @@ impl Run {
                     round: *round,
                     request,
                     agents: self.spec.agents.iter().map(|agent| agent.id.clone()).collect(),
+                    verdict: round.checked_sub(1).filter(|last| self.verdict(*last).is_some()),
                     previous: round.checked_sub(1).and_then(|round| self.previous_round(round)),
                     model: model.clone(),
                     limits: self.spec.limits,
@@ -157,13 +167,15 @@ impl Run {
                 let places = (0_u16..).zip(&answers);
                 let calls = places.filter(|(_, answer)| answer.tool_calls.is_some());
                 let calls = calls.map(|(place, _)| place).collect();
-                let steps = answers.iter().map(|answer| answer.step).collect();
+                let sources =
+                    answers.iter().filter_map(|answer| self.source(answer.round, answer.step));
+                let sources = sources.collect();
                 let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
                 let verify = VerifyAssignment {
                     round: *round,
                     request,
                     candidates: answers.into_iter().map(looked_at).collect(),
-                    steps,
+                    sources,
                     calls,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
@@ -196,6 +208,7 @@ impl Run {
     ) -> Option<WorkAssignment> {
         let (plan, steps) = self.round(round)?;
         let StepShape { sees, sees_rounds, .. } = plan.steps.get(step.index())?;
+        let sees_rounds = *sees_rounds;
         Some(WorkAssignment {
             round,
             step,
@@ -204,12 +217,37 @@ impl Run {
             request: self.spec.request.clone(),
             workflow: plan.workflow.clone(),
             inputs: inputs_of(sees, steps)?,
+            sources: sees.iter().filter_map(|step| self.source(round, *step)).collect(),
+            verdict: self
+                .best
+                .as_ref()
+                .filter(|_| sees_rounds && round > 0)
+                .map(|best| best.answer.round),
             previous: sees_rounds.then(|| self.previous_answer(round)).flatten(),
             output_tokens_max,
             is_answer: plan.may_answer(step),
             may_ask: !plan.may_answer(step) && self.may_plan_again(),
             deadline: self.deadline(),
         })
+    }
+
+    /// Where an agent wrote the output of a step that may have been kept since. None where a
+    /// child run gave it.
+    fn source(&self, mut round: u16, mut step: StepId) -> Option<(u16, StepId)> {
+        loop {
+            let (plan, states) = self.round(round)?;
+            match (plan.steps.get(step.index())?.kept, round.checked_sub(1)) {
+                (Some(kept), Some(before)) => (round, step) = (before, kept),
+                (Some(_), None) | (None, _) => {
+                    return match states.get(step.index())? {
+                        StepState::Done { agent, .. } if !agent.is_itself() => Some((round, step)),
+                        StepState::Done { .. }
+                        | StepState::Waiting { .. }
+                        | StepState::Running { .. } => None,
+                    };
+                }
+            }
+        }
     }
 
     fn previous_round(&self, round: u16) -> Option<PreviousRound> {

@@ -20,6 +20,7 @@ pub struct Cluster<'a> {
     stores: &'a LocalStores,
     name: String,
     more: Vec<String>,
+    variables: Vec<(String, String)>,
     /// The simulated pool.
     pub sim: Baton,
     /// HTTP for users.
@@ -51,12 +52,27 @@ impl<'a> Cluster<'a> {
         time_scale: &str,
         more: &[&str],
     ) -> Result<Self> {
+        Self::start_in(stores, nodes, time_scale, more, &[])
+    }
+
+    /// The same, with these variables in the environment of each process.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(
+        stores: &'a LocalStores,
+        nodes: usize,
+        time_scale: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         static CLUSTERS: AtomicU32 = AtomicU32::new(0);
         let number = CLUSTERS.fetch_add(1, Ordering::Relaxed);
         let mut cluster = Self {
             stores,
             name: format!("test-{number}"),
             more: more.iter().map(|word| (*word).to_owned()).collect(),
+            variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             sim: Baton::sim(&["--time-scale", time_scale])?,
             gateways: Vec::new(),
             conductors: Vec::new(),
@@ -89,6 +105,7 @@ impl<'a> Cluster<'a> {
         let mut command = command(["serve", service])?;
         let sim = format!("{}/v1", self.sim.url());
         command.args(self.words()).args(["--sim", &sim]).args(&self.more);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if service == "gateway" {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -15,8 +15,8 @@ pub(crate) fn open(tracer: &Tracer, leased: &Leased, asked: Option<&VerifyAssign
         span.set(names::KIND, names::EVALUATOR);
         let Some(asked) = asked else { return };
         span.set(names::ROUND, asked.round);
-        for step in &asked.steps {
-            let key = SpanKey::Step { round: asked.round, step: *step };
+        for (round, step) in &asked.sources {
+            let key = SpanKey::Step { round: *round, step: *step };
             span.link(&leased.task.run, key, "candidate");
         }
     })

@@ -24,14 +24,14 @@ fn facts(span: &mut Span, leased: &Leased, work: &WorkAssignment) {
     span.set(names::AGENT, work.agent.as_str());
     span.set(names::ROUND, round);
     span.set(names::STEP, work.step.0);
-    for (step, _output) in &work.inputs {
-        span.link(run, SpanKey::Step { round, step: *step }, "input");
+    for (round, step) in &work.sources {
+        span.link(run, SpanKey::Step { round: *round, step: *step }, "input");
     }
     if let Some(before) = work.before.checked_sub(1) {
         span.link(run, SpanKey::Try { round, step: work.step, before }, "last_agent");
     }
-    if let Some(last) = round.checked_sub(1).filter(|_| work.previous.is_some()) {
-        span.link(run, SpanKey::Verify { round: last, vote: false }, "verdict");
+    if let Some(round) = work.verdict {
+        span.link(run, SpanKey::Verify { round, vote: false }, "verdict");
     }
 }
 
