@@ -123,7 +123,7 @@ fn json_is_held_to_its_schema() {
          steps, entry 1, subtask: found [\"a\"], expected an instruction in quotes\n\
          steps, entry 1, access: found nothing, expected [], [\"all\"] or a list of earlier positions\n\
          steps, entry 2: found the key agent twice, expected every key once\n\
-         steps, entry 2: found the key \"name\", expected only agent, subtask and access\n\
+         steps, entry 2: found the key \"name\", expected only agent, subtask and access, or keep alone\n\
          steps, entry 2, access: found 2, expected the position of an earlier step, 0 to 1\n\
          the plan: found the key \"title\" too much, expected either steps, or model_id, subtasks \
          and access_list, each once\n\
