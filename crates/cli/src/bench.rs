@@ -2,6 +2,7 @@
 
 mod args;
 mod bound;
+mod cluster;
 mod cpu;
 mod direct;
 mod engine;
@@ -61,6 +62,7 @@ async fn one(what: What, rounds: &Rounds) -> Result<Table, Failure> {
         What::Runs(load) => runs::runs(load, rounds).await,
         What::Direct(args) => direct::direct(args, rounds).await,
         What::Scale(args) => scale::scale(args, rounds).await,
+        What::Cluster(args) => cluster::cluster(args, rounds).await,
         What::Rivals(args) => rivals::rivals(&args, rounds).await,
     }
 }

@@ -9,7 +9,7 @@ mod link;
 mod load;
 mod report;
 mod schedule;
-mod stores;
+pub(crate) mod stores;
 
 use crate::{args::Format, exit::Failure, running::stop_signal};
 use baton_ledger_redis::Sabotage;

@@ -50,6 +50,8 @@ pub(crate) enum What {
     Direct(DirectArgs),
     /// Memory and start with many runs in the ledger.
     Scale(ScaleArgs),
+    /// Whole runs on separate processes, over Redis and etcd, which have to be installed.
+    Cluster(ClusterArgs),
     /// The same three steps by LangGraph, Restate and Baton. Installs the first two into a
     /// folder of the cache; needs python3 and node.
     Rivals(RivalsArgs),
@@ -76,6 +78,18 @@ pub(crate) struct LedgerArgs {
     /// Only keep it busy for so many seconds, for a profiler.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) busy: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClusterArgs {
+    #[command(flatten)]
+    pub(crate) load: Load,
+    /// Numbers of worker-agents to measure with, on one Redis.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) workers: Vec<u32>,
+    /// Numbers of Redis servers to measure with, and one worker-agent.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) redis: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -91,7 +91,7 @@ impl Cluster {
 
 /// The endpoint in a word such as `http://127.0.0.1:8484/v1,` with its colours.
 fn url_in(word: &str) -> Option<String> {
-    let start = word.find("http://")?;
-    let end = word.find("/v1")? + "/v1".len();
-    word.get(start..end).map(str::to_owned)
+    let url = word.get(word.find("http://")?..)?;
+    let end = url.find([',', '\u{1b}']).unwrap_or(url.len());
+    url.get(..end).map(str::to_owned)
 }

@@ -55,8 +55,16 @@ output_tokens = {TOKENS_OUT}
 concurrency = 256
 [policy]
 strategy = "plan_execute_verify"
+[limits]
+steps_max = 9
 "#
     )
+}
+
+/// What makes `baton/reflect` a workflow of nine steps, one after the other: an answer, and
+/// four times a critique and a correction.
+pub(super) fn steps_of_nine() -> &'static str {
+    r#""baton":{"strategy_parameters":{"rounds":4}},"#
 }
 
 /// Who carries out the steps.

@@ -30,11 +30,11 @@ const ASK_LIMIT: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A server.
-pub(super) struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
     words: Vec<String>,
     /// Where clients reach it.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What tells that it is ready: where to ask, what, and what it answers.
     probe: (SocketAddr, &'static str, &'static str),
     process: Option<(Child, Pid)>,
@@ -42,7 +42,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Redis, with its data in this folder.
-    pub(super) async fn redis(folder: &Path, keeps: bool) -> Result<Self, Failure> {
+    pub(crate) async fn redis(folder: &Path, keeps: bool) -> Result<Self, Failure> {
         let [address] = free_places()?;
         let settings = if keeps { REDIS } else { FORGETFUL };
         let own = format!("bind 127.0.0.1\nport {}\nloglevel notice\n", address.port());
@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// etcd, with its data in this folder.
-    pub(super) async fn etcd(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) async fn etcd(folder: &Path) -> Result<Self, Failure> {
         let [address, peer, health] = free_places()?;
         let own = format!(
             "name: baton\ndata-dir: data\nlisten-client-urls: http://{address}\n\
@@ -77,12 +77,18 @@ impl Store {
         Ok(store)
     }
 
+    /// Its process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let (_, pid) = self.process.as_ref()?;
+        u32::try_from(pid.as_raw_nonzero().get()).ok()
+    }
+
     fn name(&self) -> &str {
         self.words.first().map_or("", String::as_str)
     }
 
     /// Starts it (again), and waits until it answers.
-    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn begin(&mut self) -> Result<(), Failure> {
         let name = self.name().to_owned();
         let failed = |what: &str| Failure::other(format!("{name}: {what}"));
         let mut command = Command::new("sh");
@@ -120,7 +126,7 @@ impl Store {
     }
 
     /// Kills it as a crash would, and waits until it is gone.
-    pub(super) async fn kill(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         let Some((mut child, pid)) = self.process.take() else { return Ok(()) };
         let killed = kill_process(pid, Signal::KILL);
         killed.map_err(|error| Failure::other(format!("{}: {error}", self.name())))?;
@@ -157,7 +163,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
 }
 
 /// Ports of the loopback interface that nobody uses at the moment.
-pub(super) fn free_places<const N: usize>() -> Result<[SocketAddr; N], Failure> {
+pub(crate) fn free_places<const N: usize>() -> Result<[SocketAddr; N], Failure> {
     let failed = |error| Failure::other(format!("no free port: {error}"));
     let mut held = Vec::new();
     let mut places = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
