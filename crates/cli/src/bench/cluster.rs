@@ -75,8 +75,16 @@ impl Cluster {
         let (shards, lanes) = (form.redis.to_string(), format!("default={}", form.redis));
         let config = config.display().to_string();
         let shared = [
-            "--redis", &urls, "--redis-shards", &shards, "--redis-lanes", &lanes, "--etcd",
-            &etcd_url, "--config", &config,
+            "--redis",
+            &urls,
+            "--redis-shards",
+            &shards,
+            "--redis-lanes",
+            &lanes,
+            "--etcd",
+            &etcd_url,
+            "--config",
+            &config,
         ];
         let serve = async |kind: &str, more: &[&str]| {
             Process::start(&[&["serve", kind], more, &shared].concat()).await
@@ -152,10 +160,14 @@ fn number(text: &str, name: &str) -> f64 {
 
 /// Runs of one, three and nine steps, one after the other.
 fn requests(url: &str) -> [(u32, Request); 3] {
-    let request = |ask, check| Request { target: Endpoint::new(url, "/chat/completions"), ask, check };
+    let request =
+        |ask, check| Request { target: Endpoint::new(url, "/chat/completions"), ask, check };
     [
         (1, request(|n| body("baton/direct", "", n), |reply| is_whole(reply, 1))),
-        (STEPS, request(|n| body("baton/plan_execute_verify", "", n), |reply| is_whole(reply, STEPS))),
+        (
+            STEPS,
+            request(|n| body("baton/plan_execute_verify", "", n), |reply| is_whole(reply, STEPS)),
+        ),
         (9, request(|n| body("baton/reflect", steps_of_nine(), n), |reply| is_whole(reply, 9))),
     ]
 }
@@ -249,8 +261,10 @@ async fn rows_of(
         }
         table.row(format!("{name}: latency p50"), "ms", of(|m| m.loaded.quantile(0.5) / 1e3));
         table.row(format!("{name}: latency p99"), "ms", of(|m| m.loaded.quantile(0.99) / 1e3));
-        let (scripts, bytes) = (per_run(of(|m| m.redis.scripts)), per_run(of(|m| m.redis.bytes_in)));
-        let (of_scripts, of_bytes) = (format!("{name}: scripts"), format!("{name}: bytes to Redis"));
+        let (scripts, bytes) =
+            (per_run(of(|m| m.redis.scripts)), per_run(of(|m| m.redis.bytes_in)));
+        let (of_scripts, of_bytes) =
+            (format!("{name}: scripts"), format!("{name}: bytes to Redis"));
         if steps == STEPS {
             table.aimed(of_scripts, "a run", scripts, Target::AtMost(SCRIPTS_A_RUN));
             table.aimed(of_bytes, "a run", bytes, Target::AtMost(BYTES_A_RUN));
@@ -260,7 +274,11 @@ async fn rows_of(
         }
         table.row(format!("{name}: bytes from Redis"), "a run", per_run(of(|m| m.redis.bytes_out)));
         table.row(format!("{name}: CPU of Redis"), "us a run", per_run(of(|m| us(m.redis.cpu))));
-        table.row(format!("{name}: CPU of the services"), "us a run", per_run(of(|m| us(m.services_cpu))));
+        table.row(
+            format!("{name}: CPU of the services"),
+            "us a run",
+            per_run(of(|m| us(m.services_cpu))),
+        );
     }
     Ok(())
 }
