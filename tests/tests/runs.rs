@@ -175,10 +175,13 @@ fn an_answer_that_fails_its_check_is_corrected_and_never_streamed_unaccepted() {
     assert_eq!(streamed.status_at_first_text, "incomplete");
     let report = report(&client, &streamed.run);
     assert_eq!(report["status"], "incomplete");
-    assert_eq!(report["reason"]["code"], "not_accepted");
+    // Another round that comes to the same answer is the last one.
+    let code = report["reason"]["code"].as_str().unwrap();
+    assert!(["not_accepted", "no_progress"].contains(&code), "{report}");
     assert_eq!(report["answer"], streamed.text);
     let rounds = rounds(&report);
-    assert_eq!(rounds.len(), 3, "{report}");
+    let all = if code == "not_accepted" { 3..=3 } else { 2..=3 };
+    assert!(all.contains(&rounds.len()), "{report}");
     for round in rounds {
         let checks = round["checks"].as_array().unwrap();
         assert_eq!(checks.last().unwrap()["verdict"]["kind"], "fail", "{round}");
