@@ -93,5 +93,21 @@ impl Cluster {
 fn url_in(word: &str) -> Option<String> {
     let url = word.get(word.find("http://")?..)?;
     let end = url.find([',', '\u{1b}']).unwrap_or(url.len());
-    url.get(..end).map(str::to_owned)
+    url.get(..end).map(|url| url.trim_end_matches(':').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_stand_in_greetings() {
+        let check = |word: &str, expected: Option<&str>| {
+            assert_eq!(url_in(word).as_deref(), expected, "{word}");
+        };
+        check("http://127.0.0.1:1/v1:", Some("http://127.0.0.1:1/v1"));
+        check("\u{1b}[1mhttp://127.0.0.1:1/v1\u{1b}[0m,", Some("http://127.0.0.1:1/v1"));
+        check("http://127.0.0.1:4317", Some("http://127.0.0.1:4317"));
+        check("listens", None);
+    }
 }
