@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 use tokio::{
@@ -162,15 +163,29 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<(), Failure> {
     written.map_err(|error| Failure::other(format!("{}: {error}", file.display())))
 }
 
+/// Where ports begin that the system gives to no outgoing connection: one of those could
+/// take a port between its choice and the start of the process that is to listen there.
+const PORTS_FROM: u16 = 20_000;
+/// Ports that one harness chooses from, and how many harnesses can choose at the same time.
+const PORTS_OF_ONE: u16 = 120;
+const HARNESSES_MAX: u16 = 100;
+
 /// Ports of the loopback interface that nobody uses at the moment.
 pub(crate) fn free_places<const N: usize>() -> Result<[SocketAddr; N], Failure> {
-    let failed = |error| Failure::other(format!("no free port: {error}"));
-    let mut held = Vec::new();
+    static CHOSEN: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % u32::from(HARNESSES_MAX)).unwrap_or_default();
+    let first = PORTS_FROM + own * PORTS_OF_ONE;
     let mut places = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     for place in &mut places {
-        let listener = TcpListener::bind(*place).map_err(failed)?;
-        *place = listener.local_addr().map_err(failed)?;
-        held.push(listener);
+        let free = (0..PORTS_OF_ONE).find_map(|_| {
+            let next = CHOSEN.fetch_add(1, Ordering::Relaxed) % PORTS_OF_ONE;
+            let place = SocketAddr::from((Ipv4Addr::LOCALHOST, first + next));
+            TcpListener::bind(place).is_ok().then_some(place)
+        });
+        *place = free.ok_or_else(|| {
+            let last = first + PORTS_OF_ONE - 1;
+            Failure::other(format!("no port from {first} to {last} is free"))
+        })?;
     }
     Ok(places)
 }
