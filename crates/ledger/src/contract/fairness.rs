@@ -54,7 +54,7 @@ fn jain(got: &[usize]) -> f64 {
 }
 
 /// Two hundred tenants whose backlogs follow Zipf's law, the first with a hundred times the
-/// last one's, and several processes that lease at the same time: as long as all have
+/// last one's, and several requests for tasks at the same time: as long as all have
 /// something waiting, all get the same. One who comes late with little does not stand
 /// behind them.
 pub async fn many_tenants_share_whatever_they_bring(l: L) {
@@ -73,7 +73,7 @@ pub async fn many_tenants_share_whatever_they_bring(l: L) {
     }
     let mut got = vec![0_usize; TENANTS];
     while got.iter().sum::<usize>() < TENANTS * EACH {
-        // What several processes hold at the same time differs in size.
+        // Requests differ in size.
         let sizes = [1, 2, 3, 5];
         let leasing = sizes.map(|size| lease_many(&l, work(), size));
         for leased in futures::future::join_all(leasing).await.into_iter().flatten() {
