@@ -30,7 +30,9 @@ def main(path: str, ends: bool) -> None:
     params.cache_prompt = False
     params.cache_ram_mib = 0
     server = xllamacpp.Server(params)
-    print(f"llama.cpp listens on {server.listening_address}/v1", file=sys.stderr, flush=True)
+    # One write, newline and all: llama.cpp's threads log to the same stream at any time.
+    sys.stderr.write(f"llama.cpp listens on {server.listening_address}/v1\n")
+    sys.stderr.flush()
     signal.sigwait(stop)
 
 

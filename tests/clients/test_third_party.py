@@ -25,7 +25,8 @@ ASKED = [
     {"role": "user", "content": "Say something in bytes: ü."},
 ]
 # The model never ends by itself: each answer has as many tokens as it may have.
-TOKENS_OUT = 24
+# Enough that an answer is still being written when its stream is joined.
+TOKENS_OUT = 1024
 DOLLARS_IN, DOLLARS_OUT = 1.0, 2.0
 
 CONFIG = """
@@ -91,7 +92,7 @@ def test_a_streamed_run_completes(client, llama, steps, model, parameters):
     )
     after = counted(llama)
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks]
-    assert sum(text != "" for text in texts) > TOKENS_OUT / 4, "tokens come as they are written"
+    assert sum(text != "" for text in texts) > TOKENS_OUT / 16, "tokens come as they are written"
     assert chunks[-1].choices[0].finish_reason == "length"
 
     run = ended(client, last.baton["id"])
