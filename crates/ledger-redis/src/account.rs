@@ -2,7 +2,7 @@
 
 use crate::{
     request::Arguments,
-    scripts::Name,
+    scripts::Script,
     store::{Answer, Store},
 };
 use baton_ledger::{Admission, Admit, Bound, Health, LedgerError, Release};
@@ -25,7 +25,7 @@ pub(crate) async fn admit(store: &Store, ask: &Admit) -> Result<Admission, Ledge
         .number(ask.ttl_ms)
         .terms(&ask.terms);
     let keys = keys(store, &ask.account);
-    let mut reply = match store.call_on(&keys, Name::Admit, arguments).await? {
+    let mut reply = match store.call_on(&keys, Script::Admit, arguments).await? {
         Answer::Ok(reply) => reply,
         Answer::Refused(why, _) => return Err(strange(&why)),
     };
@@ -53,7 +53,7 @@ pub(crate) async fn release(store: &Store, release: &Release) -> Result<(), Ledg
         .number(pause_ms.unwrap_or(0))
         .terms(&release.terms);
     let keys = keys(store, &release.account);
-    match store.call_on(&keys, Name::Release, arguments).await? {
+    match store.call_on(&keys, Script::Release, arguments).await? {
         Answer::Ok(_) => Ok(()),
         Answer::Refused(why, _) => Err(strange(&why)),
     }

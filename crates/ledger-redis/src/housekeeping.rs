@@ -7,15 +7,16 @@ use crate::{
     store::{Answer, Store},
 };
 use baton_ledger::{BATCH_MAX, LedgerError, Reaped, Reconciled, Retained, Retention};
+use std::sync::Arc;
 
-pub(crate) async fn reconcile(store: &Store, max: usize) -> Result<Reconciled, LedgerError> {
+pub(crate) async fn reconcile(store: &Arc<Store>, max: usize) -> Result<Reconciled, LedgerError> {
     let arguments = Arguments::new().count(max.min(BATCH_MAX));
     let mut reply = answered(store, Name::Reconcile, arguments).await?;
     Ok(Reconciled { looked: reply.parse("a count")?, revived: reply.parse("a count")? })
 }
 
 pub(crate) async fn reap(
-    store: &Store,
+    store: &Arc<Store>,
     holder: &str,
     silent_ms: u64,
 ) -> Result<Reaped, LedgerError> {
@@ -25,7 +26,7 @@ pub(crate) async fn reap(
 }
 
 pub(crate) async fn retain(
-    store: &Store,
+    store: &Arc<Store>,
     rules: &Retention,
     max: usize,
 ) -> Result<Retained, LedgerError> {
@@ -39,7 +40,11 @@ pub(crate) async fn retain(
     Ok(Retained { deleted: reply.parse("a count")?, more: reply.flag()? })
 }
 
-async fn answered(store: &Store, name: Name, arguments: Arguments) -> Result<Reply, LedgerError> {
+async fn answered(
+    store: &Arc<Store>,
+    name: Name,
+    arguments: Arguments,
+) -> Result<Reply, LedgerError> {
     match store.call(name, arguments).await? {
         Answer::Ok(reply) => Ok(reply),
         Answer::Refused(why, _) => Err(LedgerError::Unusable(why)),

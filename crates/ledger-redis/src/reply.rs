@@ -1,5 +1,6 @@
 //! Reading the answer of a script: a status, then a flat list of byte strings.
 
+use crate::store::{Answer, failed};
 use baton_ledger::{Class, JournalEntry, LedgerError, Mail, MailEntry, Observation, Token};
 use baton_workflow::{Budget, RunId, Spend, TenantId, Timestamp, Usd};
 use bytes::Bytes;
@@ -24,6 +25,23 @@ impl Reply {
         match value {
             Value::Array(parts) => Ok(Self { parts: parts.into_iter() }),
             other => Err(strange("a list", &format!("{other:?}"))),
+        }
+    }
+
+    /// The answers of several operations, each of which is an answer by itself.
+    pub(crate) fn answers(self) -> Result<Vec<Result<Answer, LedgerError>>, LedgerError> {
+        self.parts.map(|answer| Reply::new(answer)?.answer()).map(Ok).collect()
+    }
+
+    /// What an operation, or a script, said.
+    pub(crate) fn answer(mut self) -> Result<Answer, LedgerError> {
+        match self.text()?.as_str() {
+            "Ok" => Ok(Answer::Ok(self)),
+            "Failed" => {
+                let text = self.text()?;
+                Err(failed(text.split(' ').next(), text.clone()))
+            }
+            other => Ok(Answer::Refused(other.to_owned(), self)),
         }
     }
 

@@ -22,6 +22,12 @@ impl Arguments {
         self
     }
 
+    /// As they are in another call.
+    pub(crate) fn all(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     pub(crate) fn number(self, number: u64) -> Self {
         self.bytes(number.to_string())
     }

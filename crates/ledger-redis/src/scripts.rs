@@ -10,9 +10,10 @@ const READING: &str = include_str!("lua/reading.lua");
 const ACCOUNT: &str = include_str!("lua/account.lua");
 const EXPIRE: &str = include_str!("lua/expire.lua");
 const WORD: &str = include_str!("lua/word.lua");
+const CALL: &str = include_str!("lua/call.lua");
 const ADOPT: &str = include_str!("lua/adopt.lua");
 
-/// What each script does is said in its first line.
+/// What a shard is asked for. What each operation does is said in the first line of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     SetTenant,
@@ -36,11 +37,9 @@ pub(crate) enum Name {
     Reconcile,
     Retain,
     Stats,
-    Admit,
-    Release,
 }
 
-const ALL: [Name; 23] = [
+const ALL: [Name; 21] = [
     Name::SetTenant,
     Name::Inventory,
     Name::Submit,
@@ -62,41 +61,70 @@ const ALL: [Name; 23] = [
     Name::Reconcile,
     Name::Retain,
     Name::Stats,
-    Name::Admit,
-    Name::Release,
 ];
 
 impl Name {
-    /// Whether it works on an account's keys, outside the frame and the queues of a shard.
-    fn is_of_an_account(self) -> bool {
-        matches!(self, Self::Admit | Self::Release)
+    /// As the script of the shards knows it, and its text.
+    fn part(self) -> (&'static str, &'static str) {
+        match self {
+            Self::SetTenant => ("set_tenant", include_str!("lua/set_tenant.lua")),
+            Self::Inventory => ("inventory", include_str!("lua/inventory.lua")),
+            Self::Submit => ("submit", include_str!("lua/submit.lua")),
+            Self::Lease => ("lease", include_str!("lua/lease.lua")),
+            Self::Heartbeat => ("heartbeat", include_str!("lua/heartbeat.lua")),
+            Self::Reserve => ("reserve", include_str!("lua/reserve.lua")),
+            Self::Settle => ("settle", include_str!("lua/settle.lua")),
+            Self::Complete => ("complete", include_str!("lua/complete.lua")),
+            Self::Start => ("start", include_str!("lua/start.lua")),
+            Self::Commit => ("commit", include_str!("lua/commit.lua")),
+            Self::Park => ("park", include_str!("lua/park.lua")),
+            Self::Tick => ("tick", include_str!("lua/tick.lua")),
+            Self::Reap => ("reap", include_str!("lua/reap.lua")),
+            Self::Signal => ("signal", include_str!("lua/signal.lua")),
+            Self::Cancel => ("cancel", include_str!("lua/cancel.lua")),
+            Self::Read => ("read", include_str!("lua/read.lua")),
+            Self::Watch => ("watch", include_str!("lua/watch.lua")),
+            Self::List => ("list", include_str!("lua/list.lua")),
+            Self::Reconcile => ("reconcile", include_str!("lua/reconcile.lua")),
+            Self::Retain => ("retain", include_str!("lua/retain.lua")),
+            Self::Stats => ("stats", include_str!("lua/stats.lua")),
+        }
     }
 
-    fn parts(self) -> &'static [&'static str] {
+    pub(crate) fn text(self) -> &'static str {
+        self.part().0
+    }
+}
+
+/// What is loaded: all operations of a shard as one, and the two of an account, whose keys are
+/// elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    Shard,
+    Admit,
+    Release,
+}
+
+impl Script {
+    const ALL: [Self; 3] = [Self::Shard, Self::Admit, Self::Release];
+
+    fn text(self) -> String {
         match self {
-            Self::SetTenant => &[include_str!("lua/set_tenant.lua")],
-            Self::Inventory => &[include_str!("lua/inventory.lua")],
-            Self::Submit => &[CREATE, include_str!("lua/submit.lua")],
-            Self::Lease => &[READING, include_str!("lua/lease.lua")],
-            Self::Heartbeat => &[include_str!("lua/heartbeat.lua")],
-            Self::Reserve => &[include_str!("lua/reserve.lua")],
-            Self::Settle => &[include_str!("lua/settle.lua")],
-            Self::Complete => &[CREATE, include_str!("lua/complete.lua")],
-            Self::Start => &[include_str!("lua/start.lua")],
-            Self::Commit => &[CREATE, ASK_TO_END, include_str!("lua/commit.lua")],
-            Self::Park => &[include_str!("lua/park.lua")],
-            Self::Tick => &[EXPIRE, WORD, include_str!("lua/tick.lua")],
-            Self::Reap => &[EXPIRE, include_str!("lua/reap.lua")],
-            Self::Signal => &[CREATE, WORD, include_str!("lua/signal.lua")],
-            Self::Cancel => &[ASK_TO_END, include_str!("lua/cancel.lua")],
-            Self::Read => &[READING, include_str!("lua/read.lua")],
-            Self::Watch => &[READING, include_str!("lua/watch.lua")],
-            Self::Admit => &[ACCOUNT, include_str!("lua/admit.lua")],
-            Self::Release => &[ACCOUNT, include_str!("lua/release.lua")],
-            Self::List => &[READING, include_str!("lua/list.lua")],
-            Self::Reconcile => &[include_str!("lua/reconcile.lua")],
-            Self::Retain => &[include_str!("lua/retain.lua")],
-            Self::Stats => &[include_str!("lua/stats.lua")],
+            Self::Shard => {
+                // Each is made into a function only where it is asked for: that costs as much as
+                // what many of them do.
+                let operations = ALL.iter().map(|operation| {
+                    let (name, text) = operation.part();
+                    format!(
+                        "if operation == '{name}' then done, said = pcall(function()\n{text}end)\n"
+                    )
+                });
+                let operations = operations.collect::<Vec<_>>().join("else") + "end";
+                let call = CALL.replace("@OPERATIONS@", &operations);
+                [FRAME, QUEUE, CREATE, ASK_TO_END, READING, EXPIRE, WORD, &call].join("\n")
+            }
+            Self::Admit => [ACCOUNT, include_str!("lua/admit.lua")].join("\n"),
+            Self::Release => [ACCOUNT, include_str!("lua/release.lua")].join("\n"),
         }
     }
 }
@@ -106,7 +134,7 @@ impl Name {
 pub(crate) struct Scripts {
     /// Raises the epoch; sent with its text, never by digest.
     pub(crate) adopt: String,
-    loaded: Vec<(Name, String, String)>,
+    loaded: Vec<(Script, String, String)>,
 }
 
 /// What takes the comparison of tokens out of the scripts: any task is held by whoever says
@@ -126,25 +154,21 @@ const UNFENCED: [(&str, &str); 2] = [
 impl Scripts {
     /// Those of a ledger; without the comparison of tokens where `unfenced`.
     pub(crate) fn new(base: &str, unfenced: bool) -> Self {
-        let loaded = ALL.iter().map(|&name| {
-            let mut text = name.parts().join("\n");
-            if !name.is_of_an_account() {
-                text = format!("{FRAME}\n{QUEUE}\n{text}").replace("@BASE@", base);
-                if unfenced {
-                    text =
-                        UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
-                }
+        let loaded = Script::ALL.map(|script| {
+            let mut text = script.text().replace("@BASE@", base);
+            if unfenced && script == Script::Shard {
+                text = UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
             }
             let digest = Digest::new(&text).get_hash().to_owned();
-            (name, digest, text)
+            (script, digest, text)
         });
-        Self { adopt: ADOPT.replace("@BASE@", base), loaded: loaded.collect() }
+        Self { adopt: ADOPT.replace("@BASE@", base), loaded: loaded.into() }
     }
 
     /// What to call a script by, once it is loaded.
-    pub(crate) fn digest(&self, name: Name) -> &str {
-        let script = self.loaded.iter().find(|(of, _, _)| *of == name);
-        script.map_or("", |(_, digest, _)| digest)
+    pub(crate) fn digest(&self, script: Script) -> &str {
+        let loaded = self.loaded.iter().find(|(of, _, _)| *of == script);
+        loaded.map_or("", |(_, digest, _)| digest)
     }
 
     /// The texts to be loaded.
@@ -163,6 +187,6 @@ mod tests {
             assert_eq!(QUEUE.matches(fence).count(), 1, "{fence}");
         }
         let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", unfenced));
-        assert_ne!(whole.digest(Name::Complete), open.digest(Name::Complete));
+        assert_ne!(whole.digest(Script::Shard), open.digest(Script::Shard));
     }
 }

@@ -8,12 +8,13 @@ use crate::{
 };
 use baton_ledger::{Class, FileStats, LedgerError, QueueStats, QueueSums, STATS_QUEUES_MAX, Stats};
 use redis::{Value, from_redis_value};
+use std::sync::Arc;
 
 /// What stands for files: the names shown, and the server's own.
 const SIZES: [(&str, &str); 2] =
     [("append-only file (of the whole server)", "aof_current_size:"), ("memory", "used_memory:")];
 
-pub(crate) async fn read(store: &Store) -> Result<Stats, LedgerError> {
+pub(crate) async fn read(store: &Arc<Store>) -> Result<Stats, LedgerError> {
     let arguments = Arguments::new().count(STATS_QUEUES_MAX);
     let mut reply = match store.call(Name::Stats, arguments).await? {
         Answer::Ok(reply) => reply,
@@ -23,7 +24,7 @@ pub(crate) async fn read(store: &Store) -> Result<Stats, LedgerError> {
 }
 
 /// What stands for files, of the server of a shard.
-pub(crate) async fn files(store: &Store, named: bool) -> Result<Vec<FileStats>, LedgerError> {
+pub(crate) async fn files(store: &Arc<Store>, named: bool) -> Result<Vec<FileStats>, LedgerError> {
     let mut files = Vec::new();
     for (section, (name, field)) in ["persistence", "memory"].iter().zip(SIZES) {
         let info = store.command(redis::cmd("INFO").arg(section)).await?;

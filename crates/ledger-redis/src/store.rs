@@ -6,10 +6,11 @@
 
 use crate::{
     Durability, RedisOptions, Sabotage, barrier,
+    batch::Batches,
     options::address,
     reply::Reply,
     request::Arguments,
-    scripts::{Name, Scripts},
+    scripts::{Script, Scripts},
 };
 use baton_ledger::LedgerError;
 use redis::{
@@ -35,7 +36,8 @@ pub(crate) struct Store {
     base: String,
     prefix: String,
     scripts: Scripts,
-    timeout: Duration,
+    pub(crate) batches: Batches,
+    pub(crate) timeout: Duration,
     address: String,
     cluster: String,
     shards: u16,
@@ -85,6 +87,7 @@ impl Store {
             connection,
             scripts: Scripts::new(&base, options.lacks(Sabotage::Tokens)),
             base,
+            batches: Batches::new(),
             prefix: options.prefix.clone(),
             timeout: limit,
             address: address(url),
@@ -98,6 +101,11 @@ impl Store {
             adoptions: AtomicU64::new(0),
             adopting: Mutex::new(()),
         })
+    }
+
+    /// That there was no answer in time.
+    pub(crate) fn unanswered(&self) -> LedgerError {
+        unanswered(self.timeout)
     }
 
     /// What every key of the shard begins with.
@@ -128,27 +136,19 @@ impl Store {
         within(self.timeout, command.query_async(&mut connection)).await
     }
 
-    /// Has one script of the shard run. After `Unavailable` it may have run or not.
-    pub(crate) async fn call(
-        &self,
-        name: Name,
-        arguments: Arguments,
-    ) -> Result<Answer, LedgerError> {
-        self.call_on(&[format!("{}meta", self.base)], name, arguments).await
-    }
-
-    /// The same on these keys, which are all in one slot.
+    /// Has a script run on these keys, which are all in one slot. After `Unavailable` it may
+    /// have run or not.
     pub(crate) async fn call_on(
         &self,
         keys: &[String],
-        name: Name,
+        script: Script,
         arguments: Arguments,
     ) -> Result<Answer, LedgerError> {
         for _ in 0..ADOPTIONS_MAX {
             let adoptions = self.adoptions.load(Ordering::Acquire);
             let epoch = self.epoch.load(Ordering::Acquire);
             let mut command = redis::cmd("EVALSHA");
-            command.arg(self.scripts.digest(name)).arg(keys.len()).arg(keys);
+            command.arg(self.scripts.digest(script)).arg(keys.len()).arg(keys);
             command.arg(epoch).arg(&arguments.0);
             let Ok(ran) = timeout(self.timeout, self.run(command)).await else {
                 return Err(unanswered(self.timeout));
@@ -294,7 +294,12 @@ fn said(error: &RedisError) -> LedgerError {
              `password_file` ({text})"
         ));
     }
-    let advice = match error.code() {
+    failed(error.code(), text)
+}
+
+/// What a failure with this code means.
+pub(crate) fn failed(code: Option<&str>, text: String) -> LedgerError {
+    let advice = match code {
         Some("BUSY") => "a script of another program occupies the server",
         Some("LOADING") => "the server is loading its data",
         Some("OOM") => "the server is out of memory: raise maxmemory or remove finished runs",

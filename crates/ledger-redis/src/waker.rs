@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, futures::OwnedNotified},
+    sync::{Notify, futures::OwnedNotified, watch},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,11 +29,40 @@ const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
 
 type Topics = HashMap<String, Arc<Notify>>;
 
+/// What hints are about, and on which channel of a shard they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Tasks,
+    Runs,
+    Ends,
+}
+
+impl About {
+    const ALL: [Self; 3] = [Self::Tasks, Self::Runs, Self::Ends];
+
+    fn channel(self) -> &'static str {
+        match self {
+            Self::Tasks => "ready",
+            Self::Runs => "stirred",
+            Self::Ends => "ended",
+        }
+    }
+}
+
 /// Who waits for what, in this process.
-#[derive(Default)]
 pub(crate) struct Waker {
     classes: Mutex<Topics>,
     runs: Mutex<Topics>,
+    ends: Mutex<Topics>,
+    /// What anybody has ever waited for: other hints are not asked for.
+    wanted: watch::Sender<Vec<About>>,
+}
+
+impl Default for Waker {
+    fn default() -> Self {
+        let (classes, runs, ends) = Default::default();
+        Self { classes, runs, ends, wanted: watch::Sender::default() }
+    }
 }
 
 /// A wait that has begun: what happens from now on ends it.
@@ -50,15 +79,39 @@ fn wait_for(topics: &Mutex<Topics>, topic: &str) -> Wait {
     wait
 }
 
+fn wake_all(topics: &Mutex<Topics>, topic: &str) {
+    if let Some(notify) = locked(topics).get(topic) {
+        notify.notify_waiters();
+    }
+}
+
 impl Waker {
     /// Until a task may be had from the class; one waiter is woken for each task.
     pub(crate) fn class(&self, class: &str) -> Wait {
+        self.want(About::Tasks);
         wait_for(&self.classes, class)
     }
 
     /// Until something happened to the run; all waiters are woken.
     pub(crate) fn run(&self, run: &str) -> Wait {
+        self.want(About::Runs);
         wait_for(&self.runs, run)
+    }
+
+    /// Until the run may have ended; all waiters are woken.
+    pub(crate) fn end(&self, run: &str) -> Wait {
+        self.want(About::Ends);
+        wait_for(&self.ends, run)
+    }
+
+    fn want(&self, about: About) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = !wanted.contains(&about);
+            if is_new {
+                wanted.push(about);
+            }
+            is_new
+        });
     }
 
     /// Lets `count` more who wait for the class look.
@@ -71,12 +124,6 @@ impl Waker {
         }
     }
 
-    fn stirred(&self, run: &str) {
-        if let Some(notify) = locked(&self.runs).get(run) {
-            notify.notify_waiters();
-        }
-    }
-
     /// Lets one look for each class; a look that finds more than it wants passes it on.
     /// Forgets classes for which nobody waits.
     fn sweep_classes(&self) {
@@ -85,18 +132,26 @@ impl Waker {
         classes.values().for_each(|notify| notify.notify_one());
     }
 
-    /// Lets everybody look who watches a run.
+    /// Lets everybody look who watches a run, or waits for its end.
     fn sweep_runs(&self) {
-        let mut runs = locked(&self.runs);
-        runs.retain(|_, notify| Arc::strong_count(notify) > 1);
-        runs.values().for_each(|notify| notify.notify_waiters());
+        for topics in [&self.runs, &self.ends] {
+            let mut topics = locked(topics);
+            topics.retain(|_, notify| Arc::strong_count(notify) > 1);
+            topics.values().for_each(|notify| notify.notify_waiters());
+        }
     }
 
     fn hinted(&self, channel: &str, payload: &str) {
-        if channel.ends_with(":stirred") {
-            self.stirred(payload);
-        } else if let Some((count, class)) = payload.split_once(' ') {
-            self.ready(class, count.parse().unwrap_or(1));
+        let about = About::ALL.into_iter().find(|about| channel.ends_with(about.channel()));
+        match about {
+            Some(About::Tasks) => {
+                if let Some((count, class)) = payload.split_once(' ') {
+                    self.ready(class, count.parse().unwrap_or(1));
+                }
+            }
+            Some(About::Runs) => wake_all(&self.runs, payload),
+            Some(About::Ends) => wake_all(&self.ends, payload),
+            None => {}
         }
     }
 
@@ -131,23 +186,34 @@ impl Waker {
 
     /// Passes hints on until the connection is lost.
     async fn hear(&self, client: &Client, bases: &[String]) -> Result<(), redis::RedisError> {
-        let subscribing = async {
-            let mut hints = client.get_async_pubsub().await?;
-            let channels =
-                bases.iter().flat_map(|base| [format!("{base}ready"), format!("{base}stirred")]);
-            hints.subscribe(&channels.collect::<Vec<_>>()).await?;
-            Ok::<_, redis::RedisError>(hints)
-        };
         let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        let mut hints = timeout(SUBSCRIBE_LIMIT, subscribing).await.map_err(late)??;
-        // What was published before the subscription may concern anybody.
-        self.sweep_classes();
-        self.sweep_runs();
-        let mut messages = hints.on_message();
-        while let Some(message) = messages.next().await {
-            let payload: String = message.get_payload()?;
-            self.hinted(message.get_channel_name(), &payload);
+        let connecting = timeout(SUBSCRIBE_LIMIT, client.get_async_pubsub());
+        let (mut subscriptions, mut messages) = connecting.await.map_err(late)??.split();
+        let mut wanted = self.wanted.subscribe();
+        loop {
+            let channels: Vec<_> = wanted
+                .borrow_and_update()
+                .iter()
+                .flat_map(|about| bases.iter().map(|base| format!("{base}{}", about.channel())))
+                .collect();
+            if !channels.is_empty() {
+                // Again for those that are heard already: it changes nothing.
+                let subscribing = timeout(SUBSCRIBE_LIMIT, subscriptions.subscribe(&channels));
+                subscribing.await.map_err(late)??;
+            }
+            // What was published before the subscription may concern anybody.
+            self.sweep_classes();
+            self.sweep_runs();
+            loop {
+                let message = tokio::select! {
+                    message = messages.next() => message,
+                    // The sender is this waker's own.
+                    _ = wanted.changed() => break,
+                };
+                let Some(message) = message else { return Ok(()) };
+                let payload: String = message.get_payload()?;
+                self.hinted(message.get_channel_name(), &payload);
+            }
         }
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     waker::Waker,
 };
 use async_stream::try_stream;
-use baton_ledger::{JournalEntry, LedgerError, Observation, Watched};
+use baton_ledger::{END, JournalEntry, LedgerError, Observation, Watched};
 use baton_workflow::RunId;
 use bytes::Bytes;
 use futures::Stream;
@@ -42,7 +42,12 @@ pub(crate) async fn open(
     from: u64,
 ) -> Result<impl Stream<Item = Result<Watched, LedgerError>> + Send + use<>, LedgerError> {
     let mut place = Place { run: run.clone(), at: from, cursor: String::new() };
-    let mut wait = waker.run(run.as_str());
+    // Behind the journal there is nothing to be seen before the end.
+    let next = move |run: &RunId| match from {
+        END => waker.end(run.as_str()),
+        _ => waker.run(run.as_str()),
+    };
+    let mut wait = next(run);
     let mut news = fetch(&store, &mut place).await?;
     Ok(try_stream! {
         loop {
@@ -60,13 +65,13 @@ pub(crate) async fn open(
                 wait.as_mut().await;
             }
             // Waiting begins before the look, so that nothing falls in between.
-            wait = waker.run(place.run.as_str());
+            wait = next(&place.run);
             news = fetch(&store, &mut place).await?;
         }
     })
 }
 
-async fn fetch(store: &Store, place: &mut Place) -> Result<News, LedgerError> {
+async fn fetch(store: &Arc<Store>, place: &mut Place) -> Result<News, LedgerError> {
     let arguments = Arguments::new()
         .bytes(place.run.as_str())
         .number(place.at)

@@ -94,6 +94,7 @@ local function end_run()
   call('ZREM', BASE .. 'unended', run)
   vanish()
   stir(run)
+  ended[run] = true
   if run == root then
     call('HINCRBY', tenant_key(tenant), 'runs', -1)
     call('HINCRBY', META, 'unfinished', -1)

@@ -54,15 +54,15 @@ local function fields(key, ...)
   return call('HMGET', key, ...)
 end
 
--- ---- hints to waiting processes, published once the script has done its work -------
-local hints, stirred = {}, {}
+-- ---- hints to waiting processes, published once all is done -------
+local hints, stirred, ended = {}, {}, {}
 local function hint(class)
   hints[class] = (hints[class] or 0) + 1
 end
 local function stir(run)
   stirred[run] = true
 end
-local function answer(parts)
+local function publish()
   if next(hints) or next(stirred) then
     keep_time()
   end
@@ -72,6 +72,11 @@ local function answer(parts)
   for run in pairs(stirred) do
     call('PUBLISH', BASE .. 'stirred', run)
   end
+  for run in pairs(ended) do
+    call('PUBLISH', BASE .. 'ended', run)
+  end
+end
+local function answer(parts)
   table.insert(parts, 1, 'Ok')
   return parts
 end
