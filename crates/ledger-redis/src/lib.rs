@@ -21,6 +21,7 @@ mod shard;
 mod start;
 mod stats;
 mod store;
+mod stored;
 mod turns;
 mod waker;
 mod watch;

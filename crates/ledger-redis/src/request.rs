@@ -91,8 +91,12 @@ impl Arguments {
         })
     }
 
-    pub(crate) fn bodies(self, bodies: &[Body]) -> Self {
+    pub(crate) fn bodies<'a>(
+        self,
+        bodies: impl IntoIterator<Item = &'a Body, IntoIter: ExactSizeIterator>,
+    ) -> Self {
+        let bodies = bodies.into_iter();
         let counted = self.count(bodies.len());
-        bodies.iter().fold(counted, |to, body| to.bytes(&*body.name.hash).bytes(&body.bytes))
+        bodies.fold(counted, |to, body| to.bytes(&*body.name.hash).bytes(&body.bytes))
     }
 }

@@ -8,14 +8,15 @@ use crate::{
     scripts::Name,
     stats,
     store::{Answer, Store},
+    stored::Stored,
     waker::Waker,
-    watch,
+    watch::{self, Ends},
 };
 use baton_ledger::{
-    BATCH_MAX, Cancelled, Class, Commit, Completion, DECIDE_TASK, FileStats, Heard, Held,
-    Inventory, LeaseRequest, Leased, LedgerError, READ_MAX, Reaped, Reconciled, Recorded, Retained,
-    Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms,
-    Ticked, Watched, too_many_signals,
+    BATCH_MAX, Body, Cancelled, Class, Commit, Completion, DECIDE_TASK, END, FileStats, Heard,
+    Held, Inventory, LeaseRequest, Leased, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
+    Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted,
+    TenantTerms, Ticked, Watched, too_many_signals,
 };
 use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
@@ -34,11 +35,14 @@ pub(crate) struct Shard {
     pub(crate) store: Arc<Store>,
     waker: Arc<Waker>,
     memory: Memory,
+    stored: Stored,
+    ends: Ends,
 }
 
 impl Shard {
     pub(crate) fn new(store: Arc<Store>, waker: Arc<Waker>, options: &RedisOptions) -> Self {
-        Self { store, waker, memory: Memory::new(options.memory_percent_max) }
+        let memory = Memory::new(options.memory_percent_max);
+        Self { store, waker, memory, stored: Stored::default(), ends: Ends::default() }
     }
 
     /// The tasks that this holder has leased; of all holders where none is named.
@@ -191,32 +195,30 @@ impl Shard {
     pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, LedgerError> {
         submission.check()?;
         self.memory.admit(&self.store).await?;
-        let Submission { tenant, run, key, digest, budget, .. } = &submission;
-        let budget = format!(
-            "{} {} {} {} {}",
-            budget.usd.pico(),
-            budget.tokens,
-            budget.calls,
-            budget.seconds,
-            budget.depth
-        );
-        let arguments = Arguments::new()
-            .bytes(tenant.as_str())
-            .bytes(run.as_str())
-            .maybe(key.as_ref())
-            .bytes(digest)
-            .bytes(budget)
-            .bytes(&submission.label)
-            .maybe(submission.traceparent.as_ref())
-            .run(&submission.events, &submission.tasks, &submission.timers)
-            .bodies(&submission.bodies);
-        let mut reply = match self.store.call(Name::Submit, arguments).await? {
+        let Submission { tenant, run, bodies, .. } = &submission;
+        // Before it is recorded: whoever asks for its end later need not look first.
+        let end = self.waker.end(run.as_str());
+        let (new, there) = self.stored.part(tenant, bodies);
+        let all_sent = there.is_empty();
+        let mut answer =
+            self.store.call(Name::Submit, submitting(&submission, new, &there)).await?;
+        if !all_sent && matches!(&answer, Answer::Refused(why, _) if why == "NoSuchBody") {
+            self.stored.forget(tenant, bodies);
+            let arguments = submitting(&submission, bodies.iter().collect(), &[]);
+            answer = self.store.call(Name::Submit, arguments).await?;
+        }
+        let mut reply = match answer {
             Answer::Ok(reply) => reply,
             Answer::Refused(why, details) => return Err(refused(&why, details)?),
         };
         let known = reply.text()? == "Known";
         let run = reply.run()?;
-        Ok(if known { Submitted::Known(run) } else { Submitted::New(run) })
+        if known {
+            return Ok(Submitted::Known(run));
+        }
+        self.stored.keep(tenant, bodies);
+        self.ends.keep(&run, end);
+        Ok(Submitted::New(run))
     }
 
     pub(crate) async fn heartbeat(
@@ -368,7 +370,9 @@ impl Shard {
         run: &RunId,
         from: u64,
     ) -> Result<BoxStream<'static, Result<Watched, LedgerError>>, LedgerError> {
-        let stream = watch::open(self.store.clone(), self.waker.clone(), run, from).await?;
+        let begun = if from == END { self.ends.take(run) } else { None };
+        let (store, waker) = (self.store.clone(), self.waker.clone());
+        let stream = watch::open(store, waker, run, from, begun).await?;
         Ok(Box::pin(stream))
     }
 
@@ -473,6 +477,30 @@ impl Shard {
             Answer::Refused(..) => Err(LedgerError::NoSuchRun(run.clone())),
         }
     }
+}
+
+/// A submission, with the texts that have to be sent and the names of those that do not.
+fn submitting(submission: &Submission, new: Vec<&Body>, there: &[&str]) -> Arguments {
+    let Submission { tenant, run, key, digest, budget, .. } = submission;
+    let budget = format!(
+        "{} {} {} {} {}",
+        budget.usd.pico(),
+        budget.tokens,
+        budget.calls,
+        budget.seconds,
+        budget.depth
+    );
+    Arguments::new()
+        .bytes(tenant.as_str())
+        .bytes(run.as_str())
+        .maybe(key.as_ref())
+        .bytes(digest)
+        .bytes(budget)
+        .bytes(&submission.label)
+        .maybe(submission.traceparent.as_ref())
+        .run(&submission.events, &submission.tasks, &submission.timers)
+        .bodies(new)
+        .texts(there)
 }
 
 fn commit_arguments(commit: &Commit) -> Result<Arguments, LedgerError> {

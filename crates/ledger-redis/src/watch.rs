@@ -4,14 +4,18 @@ use crate::{
     request::Arguments,
     scripts::Name,
     store::{Answer, Store},
-    waker::Waker,
+    waker::{Wait, Waker},
 };
 use async_stream::try_stream;
 use baton_ledger::{END, JournalEntry, LedgerError, Observation, Watched};
 use baton_workflow::RunId;
 use bytes::Bytes;
 use futures::Stream;
-use std::sync::Arc;
+use lru::LruCache;
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Most entries, and most observations, fetched at once for a watcher.
 const FETCH_MAX: usize = 128;
@@ -26,6 +30,7 @@ struct Place {
 }
 
 /// What a watcher had not seen.
+#[derive(Default)]
 struct News {
     entries: Vec<JournalEntry>,
     observed: Vec<Observation>,
@@ -33,13 +38,38 @@ struct News {
     more: bool,
 }
 
+/// Runs that were submitted here not long ago, each with a wait for its end that began
+/// before it was recorded.
+pub(crate) struct Ends(Mutex<LruCache<RunId, Wait>>);
+
+/// Submissions that nobody has watched yet: each is watched within moments, or never.
+const UNWATCHED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(UNWATCHED_MAX)))
+    }
+}
+
+impl Ends {
+    pub(crate) fn keep(&self, run: &RunId, wait: Wait) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(run.clone(), wait);
+    }
+
+    pub(crate) fn take(&self, run: &RunId) -> Option<Wait> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(run)
+    }
+}
+
 /// Opens the stream; fails at once where there is no such run. Nothing is fetched ahead of
-/// the watcher, so that a slow one costs no memory and misses no entry.
+/// the watcher, so that a slow one costs no memory and misses no entry. Who watches with a
+/// wait that has `begun` knows that there is a run, and that it had not ended then.
 pub(crate) async fn open(
     store: Arc<Store>,
     waker: Arc<Waker>,
     run: &RunId,
     from: u64,
+    begun: Option<Wait>,
 ) -> Result<impl Stream<Item = Result<Watched, LedgerError>> + Send + use<>, LedgerError> {
     let mut place = Place { run: run.clone(), at: from, cursor: String::new() };
     // Behind the journal there is nothing to be seen before the end.
@@ -47,8 +77,10 @@ pub(crate) async fn open(
         END => waker.end(run.as_str()),
         _ => waker.run(run.as_str()),
     };
-    let mut wait = next(run);
-    let mut news = fetch(&store, &mut place).await?;
+    let (mut wait, mut news) = match begun {
+        Some(wait) => (wait, News::default()),
+        None => (next(run), fetch(&store, &mut place).await?),
+    };
     Ok(try_stream! {
         loop {
             for entry in news.entries {

@@ -35,10 +35,14 @@ end
 
 -- A root run's tree counts once for each body that was written for it. The first one only
 -- leaves a note that it has the body; how many more there are is counted.
+local function body_key(tenant, hash)
+  return BASE .. 'body:' .. tenant .. ':' .. hash
+end
 local function store_bodies(tenant, root, bodies)
   for _, body in ipairs(bodies) do
     if call('SADD', BASE .. 'uses:' .. root, body.hash) == 1 then
-      if call('SETNX', BASE .. 'body:' .. tenant .. ':' .. body.hash, body.bytes) == 1 then
+      -- Without its bytes it is known to be there.
+      if body.bytes and call('SETNX', body_key(tenant, body.hash), body.bytes) == 1 then
         call('HINCRBY', META, 'bodies', 1)
         call('HINCRBY', META, 'body_bytes', #body.bytes)
       else

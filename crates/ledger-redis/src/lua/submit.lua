@@ -13,6 +13,12 @@ end
 local budget, label, has_trace, trace = take(), take(), take(), take()
 local fresh = take_run()
 local bodies = take_bodies()
+for _, hash in ipairs(take_texts()) do
+  if call('EXISTS', body_key(tenant, hash)) == 0 then
+    return refuse('NoSuchBody')
+  end
+  bodies[#bodies + 1] = { hash = hash }
+end
 
 if call('EXISTS', run_key(run)) == 1 then
   return refuse('Invalid', 'run id ' .. run .. ' is in use: expected one never used before')
