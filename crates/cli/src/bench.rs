@@ -12,6 +12,7 @@ mod ledger;
 mod load;
 mod plan;
 mod process;
+mod redis;
 mod rivals;
 mod runs;
 mod scale;

@@ -1,4 +1,4 @@
-// Three steps as a Restate service, over HTTP. Each step calls the model at MODEL_URL once
+// Three steps, or as many as are asked for, as a Restate service, over HTTP. Each step calls the model at MODEL_URL once
 // and sees what the steps before it said; its result is in Restate's log (a write-ahead
 // log that is synced, as its server does by default) before the next step begins.
 import * as restate from "@restatedev/restate-sdk";
@@ -23,12 +23,15 @@ async function call(name, said) {
   return (await reply.json()).choices[0].message.content;
 }
 
+const names = ["plan", "execute", "verify"];
+
 const team = restate.service({
   name: "team",
   handlers: {
-    run: async (ctx, { question }) => {
+    run: async (ctx, { question, steps = names.length }) => {
       const said = [question];
-      for (const name of ["plan", "execute", "verify"]) {
+      for (let step = 0; step < steps; step++) {
+        const name = names[step % names.length];
         said.push(await ctx.run(name, () => call(name, said)));
       }
       return { answer: said.at(-1) };

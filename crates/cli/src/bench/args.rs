@@ -90,6 +90,15 @@ pub(crate) struct ClusterArgs {
     /// Numbers of Redis servers to measure with, and one worker-agent.
     #[arg(long, value_delimiter = ',', default_value = "1,2,4", value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) redis: Vec<u32>,
+    /// Seconds of one round in which nothing runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) idle: u32,
+    /// Measure Restate beside it; installs it into a folder of the cache, and needs node.
+    #[arg(long)]
+    pub(crate) rivals: bool,
+    /// Where rivals are installed. Default: `baton/rivals` in the user's cache folder.
+    #[arg(long, value_name = "DIR", requires = "rivals")]
+    pub(crate) cache: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

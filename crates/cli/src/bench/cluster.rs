@@ -7,24 +7,21 @@ use super::{
     http::Target as Endpoint,
     load::{Loaded, Request, Until, closed},
     process::{self, Process},
+    redis::Done,
+    rivals::{Rival, install_restate, steps_of_restate},
     table::{Table, Target},
     team::{configuration, steps_of_nine},
 };
 use crate::{chaos::stores::Store, exit::Failure};
 use std::{path::Path, time::Duration};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
 
 /// Requests before anything is counted.
 const WARM_UP: u32 = 128;
 /// What is aimed at for a run of three steps.
 const SCRIPTS_A_RUN: f64 = 12.0;
 const BYTES_A_RUN: f64 = 8.0 * 1024.0;
-/// How long Redis may take to tell of itself.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
+/// Runs of which each is alone, in one round.
+const ALONE: u32 = 32;
 
 /// What is measured: so many processes of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +36,6 @@ pub(super) struct Cluster {
     _etcd: Store,
     services: Vec<Process>,
     gateway: Process,
-}
-
-/// What the servers of the ledger have done so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Done {
-    scripts: f64,
-    /// Received, in bytes: what had to be written.
-    bytes_in: f64,
-    bytes_out: f64,
-    cpu: Duration,
 }
 
 /// One round of one form.
@@ -103,59 +90,18 @@ impl Cluster {
         all.map(|process| process.account().cpu()).sum()
     }
 
-    async fn done(&self) -> Result<Done, Failure> {
-        let mut sum = Done::default();
-        for store in &self.redis {
-            let scripts = info(store, "commandstats").await?;
-            let scripts = scripts.lines().filter_map(|line| line.strip_prefix("cmdstat_evalsha:"));
-            sum.scripts += scripts.map(|rest| number(rest, "calls=")).sum::<f64>();
-            let net = info(store, "stats").await?;
-            sum.bytes_in += number(&net, "total_net_input_bytes:");
-            sum.bytes_out += number(&net, "total_net_output_bytes:");
-            let pid = store.pid().ok_or_else(|| Failure::other("Redis is gone"))?;
-            sum.cpu += Account::of(pid).cpu()?;
-        }
-        Ok(sum)
-    }
-
     async fn measure(
         &self,
         request: &Request,
         count: u32,
         in_flight: u32,
     ) -> Result<Measured, Failure> {
-        let (before, cpu) = (self.done().await?, self.cpu()?);
+        let (before, cpu) = (Done::of(&self.redis).await?, self.cpu()?);
         let loaded = closed(request, Until::Count(count), in_flight).await?;
-        let (after, services_cpu) = (self.done().await?, self.cpu()? - cpu);
-        let redis = Done {
-            scripts: after.scripts - before.scripts,
-            bytes_in: after.bytes_in - before.bytes_in,
-            bytes_out: after.bytes_out - before.bytes_out,
-            cpu: after.cpu - before.cpu,
-        };
+        let redis = Done::of(&self.redis).await?.since(before);
+        let services_cpu = self.cpu()? - cpu;
         Ok(Measured { loaded, redis, services_cpu })
     }
-}
-
-/// What a server says of itself.
-async fn info(store: &Store, section: &str) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::other(format!("Redis: {error}"));
-    let asking = async {
-        let mut stream = TcpStream::connect(store.address).await?;
-        stream.write_all(format!("INFO {section}\r\nQUIT\r\n").as_bytes()).await?;
-        let mut said = String::new();
-        stream.read_to_string(&mut said).await?;
-        Ok(said)
-    };
-    let late = |_| Failure::other("Redis does not tell of itself");
-    timeout(ASK_LIMIT, asking).await.map_err(late)?.map_err(failed)
-}
-
-/// The number behind a name; 0 where there is none.
-fn number(text: &str, name: &str) -> f64 {
-    let rest = text.find(name).and_then(|at| text.get(at + name.len()..)).unwrap_or_default();
-    let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
-    rest.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0.0)
 }
 
 /// Runs of one, three and nine steps, one after the other.
@@ -187,15 +133,13 @@ fn is_whole(reply: &str, steps: u32) -> bool {
 pub(super) async fn cluster(args: ClusterArgs, rounds: &Rounds) -> Result<Table, Failure> {
     let folder = rounds.temporary()?;
     let sim = Process::start(&["sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]).await?;
-    let embedded = process::Cluster::up(folder.path(), &sim.url).await?;
     let mut table = Table::new(format!(
         "Runs over HTTP, zero-latency agents, services as processes on Redis (appendfsync always) \
          and etcd, {} runs a round, {} in flight, {} rounds",
         args.load.count, args.load.in_flight, rounds.rounds
     ))
     .simulated();
-    rows_of_embedded(&mut table, &embedded, &args, rounds).await?;
-    drop(embedded);
+    beside(&mut table, folder.path(), &sim.url, &args, rounds).await?;
     let mut forms = vec![Form { redis: 1, workers: 1 }];
     forms.extend(args.workers.iter().map(|workers| Form { redis: 1, workers: *workers }));
     forms.extend(args.redis.iter().map(|redis| Form { redis: *redis, workers: 1 }));
@@ -209,28 +153,68 @@ pub(super) async fn cluster(args: ClusterArgs, rounds: &Rounds) -> Result<Table,
         let cluster = Cluster::start(&own, form, &sim.url).await?;
         let whole = seen.is_empty();
         rows_of(&mut table, &cluster, form, whole, &args, rounds).await?;
+        if whole {
+            rows_of_one_alone(&mut table, &cluster, rounds).await?;
+            rows_of_idleness(&mut table, &cluster, &args, rounds).await?;
+        }
         seen.push(form);
     }
     Ok(table)
 }
 
-async fn rows_of_embedded(
+/// The same runs by `baton up` and, where it is asked for, by Restate.
+async fn beside(
     table: &mut Table,
-    up: &Process,
+    folder: &Path,
+    provider: &str,
     args: &ClusterArgs,
     rounds: &Rounds,
 ) -> Result<(), Failure> {
-    for (steps, request) in requests(&up.url) {
-        closed(&request, Until::Count(WARM_UP), args.load.in_flight).await?;
-        let mut all = Vec::new();
-        for _ in 0..rounds.rounds {
-            let until = Until::Count(args.load.count);
-            all.push(closed(&request, until, args.load.in_flight).await?);
-        }
-        let what = format!("`baton up` beside it, {steps} steps: whole runs");
-        table.row(what, "a second", all.iter().map(Loaded::rate).collect());
+    anstream::eprintln!("cluster: `baton up` beside it");
+    let up = process::Cluster::up(folder, provider).await?;
+    let all = requests(&up.url);
+    rows_beside(table, "`baton up`", &all, &[up.account()], args, rounds).await?;
+    drop(up);
+    if args.rivals {
+        let installed = install_restate(args.cache.as_deref()).await?;
+        anstream::eprintln!("cluster: Restate beside it");
+        let restate = Rival::restate(&installed, folder, provider).await?;
+        let all = steps_of_restate(&restate.url);
+        rows_beside(table, "Restate", &all, &restate.accounts(), args, rounds).await?;
     }
     Ok(())
+}
+
+async fn rows_beside(
+    table: &mut Table,
+    name: &str,
+    requests: &[(u32, Request); 3],
+    accounts: &[Account],
+    args: &ClusterArgs,
+    rounds: &Rounds,
+) -> Result<(), Failure> {
+    let cpu = || -> Result<Duration, Failure> { accounts.iter().map(Account::cpu).sum() };
+    for (steps, request) in requests {
+        closed(request, Until::Count(WARM_UP), args.load.in_flight).await?;
+        let (mut all, mut spent) = (Vec::new(), Vec::new());
+        for _ in 0..rounds.rounds {
+            let before = cpu()?;
+            all.push(closed(request, Until::Count(args.load.count), args.load.in_flight).await?);
+            spent.push(us(cpu()? - before) / f64::from(args.load.count));
+        }
+        let name = format!("{name} beside it, {steps} steps");
+        rows_of_load(table, &name, all.iter());
+        table.row(format!("{name}: CPU of it"), "us a run", spent);
+    }
+    Ok(())
+}
+
+/// How many a second, and how long each takes.
+fn rows_of_load<'a>(table: &mut Table, name: &str, all: impl Iterator<Item = &'a Loaded> + Clone) {
+    let of = |value: fn(&Loaded) -> f64| all.clone().map(value).collect::<Vec<_>>();
+    table.row(format!("{name}: whole runs"), "a second", of(Loaded::rate));
+    table.row(format!("{name}: latency p50"), "ms", of(|loaded| loaded.quantile(0.5) / 1e3));
+    table.row(format!("{name}: latency p99"), "ms", of(|loaded| loaded.quantile(0.99) / 1e3));
 }
 
 /// All figures of the first form; of the others, the rate of runs of three steps.
@@ -251,47 +235,79 @@ async fn rows_of(
         for _ in 0..rounds.rounds {
             all.push(cluster.measure(&request, args.load.count, args.load.in_flight).await?);
         }
-        let of = |value: fn(&Measured) -> f64| all.iter().map(value).collect::<Vec<_>>();
-        let runs = f64::from(args.load.count);
-        let per_run = |values: Vec<f64>| values.into_iter().map(|v| v / runs).collect::<Vec<_>>();
         let name = format!("{} Redis, {} workers, {steps} steps", form.redis, form.workers);
-        table.row(format!("{name}: whole runs"), "a second", of(|m| m.loaded.rate()));
         if !whole {
+            let rates = all.iter().map(|measured| measured.loaded.rate()).collect();
+            table.row(format!("{name}: whole runs"), "a second", rates);
             continue;
         }
-        table.row(format!("{name}: latency p50"), "ms", of(|m| m.loaded.quantile(0.5) / 1e3));
-        table.row(format!("{name}: latency p99"), "ms", of(|m| m.loaded.quantile(0.99) / 1e3));
-        let (scripts, bytes) =
-            (per_run(of(|m| m.redis.scripts)), per_run(of(|m| m.redis.bytes_in)));
-        let (of_scripts, of_bytes) =
-            (format!("{name}: scripts"), format!("{name}: bytes to Redis"));
-        if steps == STEPS {
-            table.aimed(of_scripts, "a run", scripts, Target::AtMost(SCRIPTS_A_RUN));
-            table.aimed(of_bytes, "a run", bytes, Target::AtMost(BYTES_A_RUN));
-        } else {
-            table.row(of_scripts, "a run", scripts);
-            table.row(of_bytes, "a run", bytes);
-        }
-        table.row(format!("{name}: bytes from Redis"), "a run", per_run(of(|m| m.redis.bytes_out)));
-        table.row(format!("{name}: CPU of Redis"), "us a run", per_run(of(|m| us(m.redis.cpu))));
-        table.row(
-            format!("{name}: CPU of the services"),
-            "us a run",
-            per_run(of(|m| us(m.services_cpu))),
-        );
+        rows_of_load(table, &name, all.iter().map(|measured| &measured.loaded));
+        rows_of_redis(table, &name, steps == STEPS, f64::from(args.load.count), &all);
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a run costs Redis, and its clients.
+fn rows_of_redis(table: &mut Table, name: &str, aimed: bool, runs: f64, all: &[Measured]) {
+    let of = |value: fn(&Measured) -> f64| -> Vec<f64> {
+        all.iter().map(|measured| value(measured) / runs).collect()
+    };
+    let mut row = |what: &str, unit, figures, most: Option<f64>| {
+        let what = format!("{name}: {what}");
+        match most.filter(|_| aimed) {
+            Some(most) => table.aimed(what, unit, figures, Target::AtMost(most)),
+            None => table.row(what, unit, figures),
+        }
+    };
+    row("script calls", "a run", of(|m| m.redis.scripts), Some(SCRIPTS_A_RUN));
+    row("bytes to Redis", "a run", of(|m| m.redis.bytes_in), Some(BYTES_A_RUN));
+    row("bytes from Redis", "a run", of(|m| m.redis.bytes_out), None);
+    row("commands of the scripts", "a run", of(|m| m.redis.commands - m.redis.scripts), None);
+    row("CPU of Redis", "us a run", of(|m| us(m.redis.cpu)), None);
+    row("CPU of the services", "us a run", of(|m| us(m.services_cpu)), None);
+}
 
-    #[test]
-    fn numbers_stand_behind_their_names() {
-        let text = "cmdstat_evalsha:calls=12,usec=7\r\ntotal_net_input_bytes:345\r\n";
-        assert_eq!(number(text, "calls="), 12.0);
-        assert_eq!(number(text, "total_net_input_bytes:"), 345.0);
-        assert_eq!(number(text, "nothing:"), 0.0);
+/// Runs that share their calls with no other: what a run needs at the most.
+async fn rows_of_one_alone(
+    table: &mut Table,
+    cluster: &Cluster,
+    rounds: &Rounds,
+) -> Result<(), Failure> {
+    let [_, (steps, request), _] = requests(&cluster.gateway.url);
+    let mut all = Vec::new();
+    for _ in 0..rounds.rounds {
+        all.push(cluster.measure(&request, ALONE, 1).await?);
     }
+    let name = format!("one run of {steps} steps alone");
+    let of = |value: fn(&Measured) -> f64| all.iter().map(value).collect::<Vec<_>>();
+    let runs = f64::from(ALONE);
+    let per_run = |values: Vec<f64>| values.into_iter().map(|v| v / runs).collect::<Vec<_>>();
+    table.row(format!("{name}: latency p50"), "ms", of(|m| m.loaded.quantile(0.5) / 1e3));
+    table.row(format!("{name}: script calls"), "a run", per_run(of(|m| m.redis.scripts)));
+    table.row(format!("{name}: bytes to Redis"), "a run", per_run(of(|m| m.redis.bytes_in)));
+    Ok(())
+}
+
+/// What the same processes ask of Redis while there is nothing to do.
+async fn rows_of_idleness(
+    table: &mut Table,
+    cluster: &Cluster,
+    args: &ClusterArgs,
+    rounds: &Rounds,
+) -> Result<(), Failure> {
+    let span = Duration::from_secs(args.idle.into());
+    let (mut all, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..rounds.rounds {
+        let (before, spent) = (Done::of(&cluster.redis).await?, cluster.cpu()?);
+        tokio::time::sleep(span).await;
+        all.push(Done::of(&cluster.redis).await?.since(before));
+        cpu.push(us(cluster.cpu()? - spent) / span.as_secs_f64() / 1e3);
+    }
+    let of = |value: fn(&Done) -> f64| -> Vec<f64> {
+        all.iter().map(|done| value(done) / span.as_secs_f64()).collect()
+    };
+    table.row("at idle: script calls", "a second", of(|done| done.scripts));
+    table.row("at idle: commands, with those of the scripts", "a second", of(|d| d.commands));
+    table.row("at idle: CPU of the services", "ms a second", cpu);
+    Ok(())
 }

@@ -13,7 +13,8 @@ use super::{
     table::Table,
 };
 use crate::exit::Failure;
-use serve::Rival;
+pub(super) use install::restate as install_restate;
+pub(super) use serve::Rival;
 use std::time::Duration;
 
 /// Requests of each before anything is counted.
@@ -29,11 +30,12 @@ struct Figures {
 }
 
 pub(super) async fn rivals(args: &RivalsArgs, rounds: &Rounds) -> Result<Table, Failure> {
-    let installed = install::install(args.cache.as_deref()).await?;
+    let cache = args.cache.as_deref();
+    let (python, node) = (install::langgraph(cache).await?, install::restate(cache).await?);
     let folder = rounds.temporary()?;
     let cluster = Cluster::start(folder.path()).await?;
-    let langgraph = Rival::langgraph(&installed, folder.path(), &cluster.sim.url).await?;
-    let restate = Rival::restate(&installed, folder.path(), &cluster.sim.url).await?;
+    let langgraph = Rival::langgraph(&python, folder.path(), &cluster.sim.url).await?;
+    let restate = Rival::restate(&node, folder.path(), &cluster.sim.url).await?;
     let contestants = [
         ("LangGraph", request(&langgraph.url), langgraph.accounts()),
         ("Restate", request(&restate.url), restate.accounts()),
@@ -74,6 +76,20 @@ pub(super) async fn rivals(args: &RivalsArgs, rounds: &Rounds) -> Result<Table, 
         table.row(format!("{name}: CPU of its processes"), "us a step", cpu_us);
     }
     Ok(table)
+}
+
+/// What Restate is asked for one, three and nine steps.
+pub(super) fn steps_of_restate(url: &str) -> [(u32, Request); 3] {
+    let request = |ask| Request { ask, ..request(url) };
+    [
+        (1, request(|number| restate_body(number, 1))),
+        (3, request(|number| restate_body(number, 3))),
+        (9, request(|number| restate_body(number, 9))),
+    ]
+}
+
+fn restate_body(number: u64, steps: u32) -> String {
+    format!(r#"{{"question":"Say that you are there, for the {number}th time.","steps":{steps}}}"#)
 }
 
 /// What both rivals are asked.

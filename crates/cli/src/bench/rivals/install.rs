@@ -22,19 +22,9 @@ const RESTATE: Files = &[
 /// There once everything of a rival is installed.
 const DONE: &str = "installed";
 
-/// Where the rivals are.
-pub(super) struct Installed {
-    pub(super) langgraph: PathBuf,
-    pub(super) restate: PathBuf,
-}
-
-/// Installs what is not there yet.
-pub(super) async fn install(cache: Option<&Path>) -> Result<Installed, Failure> {
-    let cache = match cache {
-        Some(folder) => folder.to_owned(),
-        None => default_cache()?,
-    };
-    let langgraph = prepare(&cache, "langgraph", LANGGRAPH)?;
+/// Where LangGraph is, installed if it was not.
+pub(super) async fn langgraph(cache: Option<&Path>) -> Result<PathBuf, Failure> {
+    let langgraph = prepare(&folder(cache)?, "langgraph", LANGGRAPH)?;
     if !langgraph.join(DONE).exists() {
         anstream::eprintln!("installing LangGraph into {}", langgraph.display());
         run(&langgraph, "python3", &["-m", "venv", "venv"]).await?;
@@ -43,17 +33,25 @@ pub(super) async fn install(cache: Option<&Path>) -> Result<Installed, Failure> 
         run(&langgraph, &pip, &args).await?;
         write(&langgraph.join(DONE), "")?;
     }
-    let restate = prepare(&cache, "restate", RESTATE)?;
+    Ok(langgraph)
+}
+
+/// Where Restate is, installed if it was not.
+pub(in crate::bench) async fn restate(cache: Option<&Path>) -> Result<PathBuf, Failure> {
+    let restate = prepare(&folder(cache)?, "restate", RESTATE)?;
     if !restate.join(DONE).exists() {
         anstream::eprintln!("installing Restate into {}", restate.display());
         let args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
         run(&restate, "npm", &args).await?;
         write(&restate.join(DONE), "")?;
     }
-    Ok(Installed { langgraph, restate })
+    Ok(restate)
 }
 
-fn default_cache() -> Result<PathBuf, Failure> {
+fn folder(cache: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(folder) = cache {
+        return Ok(folder.to_owned());
+    }
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     let cache = cache.ok_or_else(|| Failure::usage("there is no HOME: say --cache DIR"))?;

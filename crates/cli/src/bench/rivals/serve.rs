@@ -1,6 +1,5 @@
 //! The rivals' processes.
 
-use super::install::Installed;
 use crate::{
     bench::{
         cpu::Account,
@@ -22,10 +21,10 @@ const START_MAX: Duration = Duration::from_secs(60);
 const START_PAUSE: Duration = Duration::from_millis(100);
 
 /// What serves one rival; it ends when this is dropped.
-pub(super) struct Rival {
+pub(in crate::bench) struct Rival {
     processes: Vec<Running>,
     /// Where runs are asked for.
-    pub(super) url: String,
+    pub(in crate::bench) url: String,
 }
 
 struct Running(Child);
@@ -41,16 +40,16 @@ impl Drop for Running {
 impl Rival {
     /// LangGraph behind uvicorn, with its checkpoints in this folder.
     pub(super) async fn langgraph(
-        installed: &Installed,
+        installed: &Path,
         folder: &Path,
         model: &str,
     ) -> Result<Self, Failure> {
         let port = port()?;
-        let mut command = Command::new(installed.langgraph.join("venv/bin/python"));
+        let mut command = Command::new(installed.join("venv/bin/python"));
         let port_text = port.to_string();
         command.args(["-m", "uvicorn", "app:app", "--log-level", "warning"]);
         command.args(["--host", "127.0.0.1", "--port", &port_text]);
-        command.current_dir(&installed.langgraph).env("MODEL_URL", model);
+        command.current_dir(installed).env("MODEL_URL", model);
         command.env("DATABASE", absolute(folder)?.join("checkpoints.sqlite"));
         let process = start(command, folder, "langgraph")?;
         listens(port, "LangGraph").await?;
@@ -58,18 +57,18 @@ impl Rival {
     }
 
     /// Restate's server, with its data in this folder, and the service that it calls.
-    pub(super) async fn restate(
-        installed: &Installed,
+    pub(in crate::bench) async fn restate(
+        installed: &Path,
         folder: &Path,
         model: &str,
     ) -> Result<Self, Failure> {
         let (node, service, ingress, admin) = (port()?, port()?, port()?, port()?);
         let mut command = Command::new("node");
-        command.arg("service.mjs").current_dir(&installed.restate);
+        command.arg("service.mjs").current_dir(installed);
         command.env("MODEL_URL", model).env("PORT", service.to_string());
         let handler = start(command, folder, "restate-service")?;
         let at = |port: u16| format!("127.0.0.1:{port}");
-        let mut command = Command::new(server(&installed.restate)?);
+        let mut command = Command::new(server(installed)?);
         command.arg("--no-logo").current_dir(folder);
         for (name, value) in [
             ("RESTATE_BASE_DIR", absolute(folder)?.join("restate").display().to_string()),
@@ -92,7 +91,7 @@ impl Rival {
     }
 
     /// What all its processes use.
-    pub(super) fn accounts(&self) -> Vec<Account> {
+    pub(in crate::bench) fn accounts(&self) -> Vec<Account> {
         self.processes.iter().map(|process| Account::of(process.0.id())).collect()
     }
 }
