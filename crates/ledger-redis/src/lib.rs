@@ -1,4 +1,4 @@
-//! The ledger on Redis: every change of state is one Lua script on one shard of keys.
+//! The ledger on Redis: every change of state is made by a Lua script on one shard of keys.
 //!
 //! This crate is the only one that names the `redis` crate. The layout of the keys, the
 //! scripts and the meaning of the durability settings are in `docs/ledger-redis.md`.

@@ -7,7 +7,8 @@ local stands = standing(task_key(run, number), token)
 if stands ~= 'held' then
   return refuse(stands == 'done' and 'AlreadyDone' or 'LeaseLost')
 end
-if call('HGET', task_key(run, number), 'class') ~= DECIDE then
+local decide = fields(task_key(run, number), 'class', 'reserved', 'holder')
+if decide[1] ~= DECIDE then
   return refuse('Invalid', 'task ' .. number .. ' is no decision: complete it')
 end
 local row = fields(run_key(run), 'tenant', 'root', 'above', 'length', 'mails', 'seen', 'last_task',
@@ -110,8 +111,11 @@ end
 
 store_bodies(tenant, root, bodies)
 append(run, length, fresh.events)
-call('HSET', run_key(run), 'seen', int(mail_seen))
-call('LTRIM', mail_key(run), int(mail_seen - seen), -1)
+call('HSET', run_key(run), 'length', int(length + #fresh.events), 'seen', int(mail_seen),
+  'last_task', last_of(fresh.tasks, tonumber(row[7])))
+if mail_seen > seen then
+  call('LTRIM', mail_key(run), int(mail_seen - seen), -1)
+end
 for _, task in ipairs(withdraw) do
   withdraw_task(task)
 end
@@ -126,10 +130,8 @@ for _, child in ipairs(children) do
   create_child(child)
 end
 -- What the decision itself may have spent, and did not settle, counts in full.
-local reserved = call('HGET', task_key(run, number), 'reserved')
-release(root, reserved)
-spend_up(run, reserved)
-lease_end(run, number, tenant, DECIDE)
+pay(run, root, decide[2], decide[2])
+lease_end(run, number, tenant, DECIDE, decide[3])
 task_over(run, number, token)
 if ends then
   end_run()

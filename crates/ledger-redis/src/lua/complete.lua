@@ -5,19 +5,18 @@ local stands = standing(key, token)
 if stands ~= 'held' then
   return refuse(stands == 'done' and 'AlreadyDone' or 'LeaseLost')
 end
-local task = fields(key, 'class', 'reserved', 'spent', 'estimated')
+local task = fields(key, 'class', 'reserved', 'spent', 'estimated', 'holder')
 if task[1] == DECIDE then
   return refuse('Invalid', 'task ' .. number .. ' is a decision: commit it')
 end
 local bodies = take_bodies()
 
-local row = fields(run_key(run), 'tenant', 'root')
-if not has_ended(run) then
+local row = fields(run_key(run), 'tenant', 'root', 'end')
+if not row[3] then
   store_bodies(row[1], row[2], bodies)
 end
-release(row[2], task[2])
-spend_up(run, spend)
-lease_end(run, number, row[1], task[1])
+pay(run, row[2], task[2], spend)
+lease_end(run, number, row[1], task[1], task[5])
 task_over(run, number, token)
 if task[4] then
   estimated = '1'

@@ -59,7 +59,6 @@ local function append(run, length, events)
     call('XADD', key, int(length + i) .. '-0', 'at', int(NOW), 'event', event)
   end
   if #events > 0 then
-    call('HSET', run_key(run), 'length', int(length + #events))
     stir(run)
   end
 end
@@ -75,18 +74,22 @@ local function set_timers(run, timers)
 end
 
 local function add_tasks(run, tenant, tasks)
-  local last = tonumber(call('HGET', run_key(run), 'last_task'))
   for _, task in ipairs(tasks) do
     task_add(run, tenant, task)
+  end
+end
+-- The highest number of these tasks and those before.
+local function last_of(tasks, last)
+  for _, task in ipairs(tasks) do
     last = math.max(last, task.number)
   end
-  call('HSET', run_key(run), 'last_task', int(last))
+  return int(last)
 end
 
 -- Fills the row of a run that has its tenant, root, ancestors and label.
 local function create(run, tenant, fresh)
-  call('HSET', run_key(run), 'at', int(NOW), 'length', 0, 'mails', 0, 'seen', 0,
-    'last_task', 0, 'spent', NOTHING)
+  call('HSET', run_key(run), 'at', int(NOW), 'length', #fresh.events, 'mails', 0, 'seen', 0,
+    'last_task', last_of(fresh.tasks, 0), 'spent', NOTHING)
   call('ZADD', BASE .. 'unended', 0, run)
   append(run, 0, fresh.events)
   add_tasks(run, tenant, fresh.tasks)

@@ -4,14 +4,13 @@ local ATTEMPTS_MAX = 5
 local function expire(run, number)
   local key, run_row = task_key(run, number), fields(run_key(run), 'tenant', 'root')
   local task = fields(key, 'class', 'reserved', 'spent', 'attempt', 'withdrawn', 'priority', 'age',
-    'started')
+    'started', 'holder')
   local tenant, class = run_row[1], task[1]
   if task[2] ~= NOTHING then
-    release(run_row[2], task[2])
-    spend_up(run, task[2])
+    pay(run, run_row[2], task[2], task[2])
     call('HSET', key, 'spent', spend_add(task[3], task[2]), 'reserved', NOTHING, 'estimated', '1')
   end
-  lease_end(run, number, tenant, class)
+  lease_end(run, number, tenant, class, task[9])
   observe(run, 'Expired', number, task[4], class, '')
   if has_ended(run) then
     task_over(run, number, '')

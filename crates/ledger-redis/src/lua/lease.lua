@@ -27,33 +27,42 @@ local function active_weight()
 end
 local weight = active_weight()
 
-local function hand_out(run, number)
-  local key = task_key(run, number)
-  local task = fields(key, 'class', 'token', 'payload', 'reserve', 'unheld')
-  local row = fields(run_key(run), 'tenant', 'root')
-  local trace, stops = call('HGET', run_key(row[2]), 'trace'), told_to_stop(run)
-  for _, text in ipairs({ run, number, task[1], task[2], row[1], row[2], task[3],
-    trace and '1' or '0', trace or '', stops and '1' or '0',
-    task[5] and '1' or '0', task[5] or task[4] }) do
+-- Noted for the commit: a decision that was not told to stop is followed by one that is.
+local function note_told(run, stops, was_told)
+  if stops then
+    call('HSET', run_key(run), 'told', '1')
+  elseif was_told then
+    call('HDEL', run_key(run), 'told')
+  end
+end
+-- Puts a task with what was true of it when it was leased.
+local function hand_out(task)
+  local run, stops = task.run, task.stops
+  local trace = call('HGET', run_key(task.root), 'trace')
+  for _, text in ipairs({ run, task.number, task.class, task.token, task.tenant, task.root,
+    task.payload, trace and '1' or '0', trace or '', stops and '1' or '0',
+    task.beyond and '1' or '0', task.beyond or task.reserve }) do
     put(text)
   end
   -- Whoever decides needs the run as it is, but for the journal, which it may know.
-  if task[1] == DECIDE then
-    -- Noted for the commit: a decision that was not told to stop is followed by one that is.
-    if stops then
-      call('HSET', run_key(run), 'told', '1')
-    else
-      call('HDEL', run_key(run), 'told')
-    end
-    put_view(run, math.huge, 0, mails_max)
+  if task.class == DECIDE then
+    put_view(run, math.huge, 0, mails_max, stops)
   end
 end
 
 -- The same request again: the tasks it got, as far as they are still held by it.
 local earlier = call('LRANGE', request_key, 0, -1)
 for i = 1, #earlier, 3 do
-  if standing(task_key(earlier[i], earlier[i + 1]), earlier[i + 2]) == 'held' then
-    hand_out(earlier[i], earlier[i + 1])
+  local run, number, token = earlier[i], earlier[i + 1], earlier[i + 2]
+  if standing(task_key(run, number), token) == 'held' then
+    local row = fields(run_key(run), 'tenant', 'root')
+    local task = fields(task_key(run, number), 'class', 'payload', 'reserve', 'unheld')
+    local stops = told_to_stop(run)
+    if task[1] == DECIDE then
+      note_told(run, stops, true)
+    end
+    hand_out({ run = run, number = number, token = token, tenant = row[1], root = row[2],
+      class = task[1], payload = task[2], reserve = task[3], beyond = task[4], stops = stops })
   end
 end
 if #out > 0 then
@@ -61,34 +70,38 @@ if #out > 0 then
   table.insert(out, 1, 'Empty')
   return answer(out)
 end
-call('DEL', request_key)
+if #earlier > 0 then
+  call('DEL', request_key)
+end
 
 -- Handed out when all is done, so that each comes with what the others did to its run.
-local taken = {}
-local function lease(run, number, tenant, class)
+local taken, request = {}, {}
+local function lease(task, attempt)
+  local run, number, class = task.run, task.number, task.class
   local key = task_key(run, number)
-  local attempt = call('HINCRBY', key, 'attempt', 1)
-  local nonce = call('HINCRBY', META, 'nonce', 1)
-  local token = EPOCH .. ' ' .. attempt .. ' ' .. int(nonce)
-  local row = fields(key, 'reserve', 'unheld')
-  local beyond = set_aside(call('HGET', run_key(run), 'root'), row[1])
-  if beyond then
-    call('HSET', key, 'unheld', beyond)
-  elseif row[2] then
-    call('HDEL', key, 'unheld')
+  task.token = EPOCH .. ' ' .. attempt .. ' ' .. int(call('HINCRBY', META, 'nonce', 1))
+  task.beyond = set_aside(task.root, task.reserve)
+  if attempt > 1 then
+    call('HDEL', key, 'unheld', 'reserved_call', 'settled_call')
   end
-  call('HDEL', key, 'reserved_call', 'settled_call')
-  call('HSET', key, 'state', 'leased', 'token', token, 'holder', holder, 'reserved',
-    beyond and NOTHING or row[1])
+  if task.beyond then
+    call('HSET', key, 'unheld', task.beyond)
+  end
+  call('HSET', key, 'state', 'leased', 'attempt', attempt, 'token', task.token, 'holder', holder,
+    'reserved', task.beyond and NOTHING or task.reserve)
   call('ZADD', LEASES, int(NOW + ttl), member(run, number))
   call('ZADD', held_key(holder), int(NOW), member(run, number))
-  count('leased', tenant, class, 1)
-  call('RPUSH', request_key, run, number, token)
+  count('leased', task.tenant, class, 1)
   if class ~= DECIDE then
-    call('HINCRBY', tenant_key(tenant), 'leased', 1)
+    call('HINCRBY', tenant_key(task.tenant), 'leased', 1)
+  else
+    note_told(run, task.stops, task.told)
   end
   observe(run, 'Leased', number, attempt, class, holder)
-  taken[#taken + 1] = { run, number }
+  taken[#taken + 1] = task
+  for _, text in ipairs({ run, number, task.token }) do
+    request[#request + 1] = text
+  end
 end
 
 -- The tenant whose turn it is in a class, past those at their cap.
@@ -106,11 +119,12 @@ local function next_tenant(class)
   end
 end
 
-local function charge(class, tenant, pass, run, number)
-  local cost = tonumber(call('HGET', task_key(run, number), 'cost'))
-  local weight = tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
-  call('HSET', META, 'now:' .. class, math.max(virtual_time(class), pass))
-  return pass + math.max(math.floor(cost * 1000 / weight), 1)
+local weights = {}
+local function charge(class, tenant, pass, cost)
+  weights[tenant] = weights[tenant]
+    or tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
+  times[class], moved[class] = math.max(virtual_time(class), pass), true
+  return pass + math.max(math.floor(cost * 1000 / weights[tenant]), 1)
 end
 
 local found, dropped = 0, 0
@@ -123,12 +137,17 @@ local function take_one(class)
   local queue = queue_key(class, tenant)
   local run, number = of_member(call('ZPOPMIN', queue)[1])
   count('queued', tenant, class, -1)
-  if class ~= DECIDE and (has_ended(run) or told_to_stop(run)) then
+  local row = fields(run_key(run), 'root', 'end', 'cancel', 'above', 'told')
+  local stops = row[3] and true or stopped_above(row[4])
+  if class ~= DECIDE and (row[2] or stops) then
     task_lost(run, number, tenant, '1')
     dropped = dropped + 1
   else
-    pass = charge(class, tenant, pass, run, number)
-    lease(run, number, tenant, class)
+    local task = fields(task_key(run, number), 'attempt', 'cost', 'reserve', 'payload')
+    pass = charge(class, tenant, pass, tonumber(task[2]))
+    lease({ run = run, number = number, class = class, tenant = tenant, root = row[1],
+      reserve = task[3], payload = task[4], stops = stops, told = row[5] },
+      tonumber(task[1]) + 1)
     found = found + 1
   end
   if call('EXISTS', queue) == 0 then
@@ -150,9 +169,11 @@ while more and found < max and dropped < DROPPED_MAX do
   end
 end
 for _, task in ipairs(taken) do
-  hand_out(task[1], task[2])
+  hand_out(task)
 end
 if found > 0 then
+  -- As many as one call may lease: they fit on the stack.
+  call('RPUSH', request_key, unpack(request))
   call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))
 end
 table.insert(out, 1, weight)

@@ -6,10 +6,9 @@ if stands ~= 'held' then
   return refuse(stands == 'done' and 'AlreadyDone' or 'LeaseLost')
 end
 local row = fields(run_key(run), 'tenant', 'root')
-local reserved = call('HGET', key, 'reserved')
-release(row[2], reserved)
-spend_up(run, reserved)
-lease_end(run, number, row[1], DECIDE)
+local task = fields(key, 'reserved', 'holder')
+pay(run, row[2], task[1], task[1])
+lease_end(run, number, row[1], DECIDE, task[2])
 task_over(run, number, token)
 call('HSET', run_key(run), 'parked', int(NOW))
 return answer({})

@@ -62,7 +62,12 @@ end
 local function stir(run)
   stirred[run] = true
 end
+-- Where the virtual time of a class is, and of which it was moved on here.
+local times, moved = {}, {}
 local function publish()
+  for class in pairs(moved) do
+    call('HSET', META, 'now:' .. class, times[class])
+  end
   if next(hints) or next(stirred) then
     keep_time()
   end
@@ -88,25 +93,29 @@ local function observe(run, what, number, attempt, class, holder)
   local key = BASE .. 'observed:' .. run
   call('XADD', key, 'MAXLEN', '~', OBSERVED_MAX, '*', 'o',
     observation(what, number, attempt, class, holder))
-  call('PEXPIRE', key, OBSERVED_MS)
+  -- Of a run, nothing follows for long without a decision.
+  if class == DECIDE then
+    call('PEXPIRE', key, OBSERVED_MS)
+  end
   stir(run)
 end
 
 -- ---- fairness among tenants: stride scheduling in virtual time ---------------------
 local function virtual_time(class)
-  return tonumber(call('HGET', META, 'now:' .. class) or 0)
+  times[class] = times[class] or tonumber(call('HGET', META, 'now:' .. class) or 0)
+  return times[class]
 end
 -- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
 local function enter_ring(class, tenant)
+  local ring = ring_key(class)
+  if call('ZSCORE', ring, tenant) then
+    return hint(class)
+  end
   call('SADD', BASE .. 'classes', class)
   if call('SISMEMBER', BASE .. 'parked:' .. tenant, class) == 1 then
     return
   end
   hint(class)
-  local ring = ring_key(class)
-  if call('ZSCORE', ring, tenant) then
-    return
-  end
   local own = tonumber(call('HGET', pass_key(class), tenant) or 0)
   call('ZADD', ring, math.max(own, virtual_time(class)), tenant)
 end
@@ -183,10 +192,8 @@ local function standing(key, token)
   end
 end
 
--- Before `task_over`, which forgets the holder.
-local function lease_end(run, number, tenant, class)
+local function lease_end(run, number, tenant, class, holder)
   call('ZREM', LEASES, member(run, number))
-  local holder = call('HGET', task_key(run, number), 'holder')
   if holder then
     call('ZREM', held_key(holder), member(run, number))
   end
@@ -218,18 +225,18 @@ end
 
 -- ---- runs --------------------------------------------------------------------------
 -- Whether a run, or one of its ancestors, is to be cancelled, or an ancestor has ended.
-local function told_to_stop(run)
-  local row = fields(run_key(run), 'cancel', 'above')
-  if row[1] then
-    return true
-  end
-  for above in (row[2] or ''):gmatch('%S+') do
+local function stopped_above(all)
+  for above in (all or ''):gmatch('%S+') do
     local flags = fields(run_key(above), 'cancel', 'end')
     if flags[1] or flags[2] then
       return true
     end
   end
   return false
+end
+local function told_to_stop(run)
+  local row = fields(run_key(run), 'cancel', 'above')
+  return row[1] and true or stopped_above(row[2])
 end
 
 local function has_ended(run)
@@ -272,6 +279,17 @@ local function release(root, reserved)
     local key = run_key(root)
     call('HSET', key, 'reserved', spend_sub(call('HGET', key, 'reserved'), reserved))
   end
+end
+
+-- What an attempt had set aside becomes what it spent.
+local function pay(run, root, reserved, spend)
+  if run ~= root or reserved == NOTHING or spend == NOTHING then
+    release(root, reserved)
+    return spend_up(run, spend)
+  end
+  local key = run_key(run)
+  local row = fields(key, 'reserved', 'spent')
+  call('HSET', key, 'reserved', spend_sub(row[1], reserved), 'spent', spend_add(row[2], spend))
 end
 
 -- Delivers mail and has the run decide; a run that has ended takes no mail.

@@ -18,15 +18,18 @@ local function put_entries(run, from, length, max)
   end
   return #entries
 end
--- Puts a run as it is now; answers whether there is one.
-local function put_view(run, from, entries_max, mails_max)
+-- Puts a run as it is now; answers whether there is one. Whether it is told to stop may be
+-- known already.
+local function put_view(run, from, entries_max, mails_max, stops)
   local row = fields(run_key(run), 'tenant', 'root', 'at', 'length', 'end', 'spent', 'label')
   if not row[1] then
     return false
   end
   local root = fields(run_key(row[2]), 'budget', 'spent', 'reserved', 'trace')
-  for _, text in ipairs({ row[1], row[2], row[3], int(NOW), row[4],
-    told_to_stop(run) and '1' or '0', row[5] and '1' or '0', row[5] or '', row[6],
+  if stops == nil then
+    stops = told_to_stop(run)
+  end
+  for _, text in ipairs({ row[1], row[2], row[3], int(NOW), row[4], stops and '1' or '0', row[5] and '1' or '0', row[5] or '', row[6],
     root[1], root[2], root[3], row[7], root[4] and '1' or '0', root[4] or '' }) do
     put(text)
   end

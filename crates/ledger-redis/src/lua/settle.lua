@@ -9,8 +9,7 @@ if is_repeated(key, 'settled_call', at) then
 end
 local row = fields(key, 'reserved', 'spent')
 part = spend_common(row[1], part)
-release(call('HGET', run_key(run), 'root'), part)
-spend_up(run, spent)
+pay(run, call('HGET', run_key(run), 'root'), part, spent)
 call('HSET', key, 'reserved', spend_sub(row[1], part), 'spent', spend_add(row[2], spent),
   'settled_call', at)
 return answer({})
