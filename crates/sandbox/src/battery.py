@@ -1,8 +1,8 @@
-"""Attempts to get out. Each tells the control descriptor its name and what came of it.
+"""Attempts to get out. Each tells the control descriptor its name, and then what came of it.
 
 An attempt that ends in an error of the system has failed, which is good. One that returns
-something has succeeded, and one that ends in any other way proves nothing: both count as an
-escape.
+something has succeeded, and one that ends in any other way, or never, proves nothing: all of
+these count as an escape.
 """
 
 import ctypes
@@ -10,9 +10,9 @@ import errno
 import json
 import os
 import resource
-import signal
 import socket
 import sys
+import time
 
 AIMS = json.load(open("aims.json"))
 CONTROL = int(sys.argv[-1])
@@ -23,6 +23,10 @@ ATTEMPTS = []
 
 def attempt(name, action):
     ATTEMPTS.append((name, action))
+
+
+def tell(*words):
+    os.write(CONTROL, json.dumps(words).encode() + b"\n")
 
 
 def call(x86, other, *arguments):
@@ -204,7 +208,6 @@ for name, pid in (("parent", os.getppid()), ("service", SERVICE)):
         refused(f"open the {name}", 434, 434, pid, 0)
 attempt("signal everybody", lambda: os.kill(-1, 0) or "allowed")
 attempt("signal its group", lambda: os.killpg(0, 0) or "allowed")
-refused("ptrace", 101, 117, 0, 0, 0, 0)
 refused("process_vm_readv", 310, 270, SERVICE, 0, 0, 0, 0, 0)
 refused("process_vm_writev", 311, 271, SERVICE, 0, 0, 0, 0, 0)
 refused("kcmp", 312, 272, SERVICE, SERVICE, 0, 0, 0)
@@ -238,21 +241,25 @@ def leave_somebody():
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            signal.pause()
+            time.sleep(1)
         os._exit(0)
     return "left"
+
+
+def clone_a_process():
+    """Not by the C library, which has a way round."""
+    got = call(56, 220, 17, 0, 0, 0, 0)
+    if got == "returned 0":
+        os._exit(0)
+    return got
 
 
 attempt("fork", fork)
 attempt("a fork bomb", fork_bomb)
 attempt("a process that is left behind", leave_somebody)
-refused("vfork by clone", 56, 220, 0x4000 | 17, 0, 0, 0, 0)
+attempt("clone a process", clone_a_process)
 refused("clone3", 435, 435, 0, 0)
 attempt("a shell", lambda: os.posix_spawn("/bin/sh", ["sh", "-c", ":"], {}) or "ran")
-attempt("execute a shell", lambda: os.execv("/bin/sh", ["sh", "-c", ":"]))
-attempt("execute true", lambda: os.execv("/usr/bin/true", ["true"]))
-attempt("execute its own file", lambda: os.execv("aims.json", ["aims.json"]))
-refused("execveat", 322, 281, -100, 0, 0, 0, 0)
 refused("setsid", 112, 157)
 refused("setpgid", 109, 154, 0, 0)
 
@@ -267,7 +274,8 @@ for name, flag in (
     ("cgroup", 0x02000000),
 ):
     refused(f"a nested {name} namespace", 272, 97, flag)
-    refused(f"a thread in a {name} namespace", 56, 220, flag | 0x10900, 0, 0, 0, 0)
+    # A combination that the kernel refuses, but only once it looks.
+    refused(f"a thread in a {name} namespace", 56, 220, flag | 0x10100, 0, 0, 0, 0)
 refused("setns", 308, 268, -1, 0)
 refused("bpf", 321, 280, 0, 0, 0)
 refused("perf_event_open", 298, 241, 0, 0, -1, -1, 0)
@@ -310,7 +318,6 @@ def reserve():
 
 
 attempt("to reserve more memory than its limit", reserve)
-attempt("a bytearray beyond its limit", lambda: len(bytearray(AIMS["memory_bytes"] * 2)))
 
 
 def raise_limit(which):
@@ -354,10 +361,18 @@ refused("capset", 126, 91, 0, 0)
 attempt("to run as root", lambda: os.getuid() == 0 or os.geteuid() == 0)
 attempt("inherited environment", lambda: set(os.environ) - {"LANG", "HOME", "PATH", "LC_CTYPE"})
 
+# Last, because whoever succeeds may make no other attempt.
+attempt("a bytearray beyond its limit", lambda: len(bytearray(AIMS["memory_bytes"] * 2)))
+refused("ptrace", 101, 117, 0, 0, 0, 0)
+attempt("execute a shell", lambda: os.execv("/bin/sh", ["sh", "-c", ":"]))
+attempt("execute true", lambda: os.execv("/usr/bin/true", ["true"]))
+attempt("execute its own file", lambda: os.execv("aims.json", ["aims.json"]))
+refused("execveat", 322, 281, -100, 0, 0, 0, 0)
+
 
 def main():
-    outcomes = []
     for name, action in ATTEMPTS:
+        tell(name)
         try:
             got = action()
             outcome = f"succeeded: {got}" if got else None
@@ -367,8 +382,7 @@ def main():
             outcome = None if refusal else f"proves nothing: {error!r}"
         except BaseException as error:
             outcome = f"proves nothing: {error!r}"
-        outcomes.append([name, outcome])
-    os.write(CONTROL, json.dumps(outcomes).encode())
+        tell(name, outcome)
 
 
 main()

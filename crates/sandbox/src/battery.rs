@@ -8,6 +8,7 @@ use crate::{
     run::{End, Execution, Program},
     sandbox::Cell,
 };
+use serde::Deserialize;
 use serde_json::json;
 use std::{
     fs::{self, Permissions},
@@ -92,17 +93,35 @@ async fn from_inside(cell: &Cell) -> Result<Outcome, SandboxError> {
     Ok(read(&execution?))
 }
 
+/// A line for a name, when its attempt begins, and a line for a name and what came of it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Over(String, Option<String>),
+    Begun([String; 1]),
+}
+
 fn read(execution: &Execution) -> Outcome {
-    let outcomes: Vec<(String, Option<String>)> =
-        serde_json::from_slice(&execution.control).unwrap_or_default();
-    let attempts = outcomes.len();
-    let tell = |(name, outcome): (String, Option<String>)| Some(format!("{name} {}", outcome?));
-    let mut escapes: Vec<String> = outcomes.into_iter().filter_map(tell).collect();
+    let mut escapes = Vec::new();
+    let mut attempts = 0;
+    let mut begun = None;
+    for line in execution.control.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(Line::Begun([name])) => begun = Some(name),
+            Ok(Line::Over(name, outcome)) => {
+                attempts += 1;
+                begun = None;
+                escapes.extend(outcome.map(|outcome| format!("{name} {outcome}")));
+            }
+            Err(error) => escapes.push(format!("a line of the battery: {error}")),
+        }
+    }
+    escapes.extend(begun.map(|name| format!("{name} never came back")));
     if attempts < ATTEMPTS_MIN || execution.end != End::Exited(0) {
         let word = String::from_utf8_lossy(&execution.stderr);
         let word = word.trim_end().lines().last().unwrap_or_default();
         let end = execution.end;
-        escapes.push(format!("only {attempts} attempts were made: {end:?} {word}"));
+        escapes.push(format!("{attempts} attempts, then {end:?} {word}"));
     }
     Outcome { attempts, escapes }
 }

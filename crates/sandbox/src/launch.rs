@@ -80,10 +80,14 @@ fn serve(setup: &str, socket: BorrowedFd<'_>) -> Result<Option<Report>, Failure>
     let setup: Setup = serde_json::from_str(setup).at("read its settings")?;
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let processes = open("/proc", folder, Mode::empty()).at("open /proc")?;
-    if setup.level == Level::Ns {
-        namespaces::prepare(&setup)?;
-    }
+    let prepared = match setup.level {
+        Level::Ns => namespaces::prepare(&setup),
+        Level::Lsm => Ok(()),
+    };
+    // Before it says what failed: a socket that is closed with something unread loses what was
+    // said over it.
     let Some((job, streams)) = receive(socket)? else { return Ok(None) };
+    prepared?;
     let room = match setup.level {
         Level::Ns => namespaces::room(&job.limits)?,
         Level::Lsm => PrivateFolder::new(&setup)?,
