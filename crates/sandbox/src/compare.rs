@@ -105,7 +105,7 @@ impl Comparator {
     pub fn value(self, got: &str, expected: &str) -> Result<Option<Difference>, String> {
         let wanted = Value::read(expected)?;
         let Ok(value) = Value::read(got) else { return Ok(Some(Difference::whole(got))) };
-        self.values(&value, &wanted, "$")
+        self.values(&value, &wanted, "$", 0)
     }
 
     fn values(
@@ -113,6 +113,7 @@ impl Comparator {
         got: &Value<'_>,
         expected: &Value<'_>,
         place: &str,
+        depth: usize,
     ) -> Result<Option<Difference>, String> {
         let differs = |what: &str| Ok(Some(Difference::at(place, what)));
         match (got, expected) {
@@ -122,7 +123,7 @@ impl Comparator {
                 }
                 for (at, (got, expected)) in got.iter().zip(expected).enumerate() {
                     let place = format!("{place}[{at}]");
-                    let difference = self.inner(got, expected, &place)?;
+                    let difference = self.inner(got, expected, &place, depth + 1)?;
                     if difference.is_some() {
                         return Ok(difference);
                     }
@@ -135,7 +136,8 @@ impl Comparator {
                 }
                 for (key, expected) in expected {
                     let Some(got) = got.get(key) else { continue };
-                    let difference = self.inner(got, expected, &format!("{place}.{key}"))?;
+                    let difference =
+                        self.inner(got, expected, &format!("{place}.{key}"), depth + 1)?;
                     if difference.is_some() {
                         return Ok(difference);
                     }
@@ -155,15 +157,16 @@ impl Comparator {
         got: &RawValue,
         wanted: &RawValue,
         place: &str,
+        depth: usize,
     ) -> Result<Option<Difference>, String> {
-        if place.matches(['[', '.']).count() > DEPTH_MAX {
+        if depth > DEPTH_MAX {
             return Err(format!("it is nested deeper than {DEPTH_MAX} layers"));
         }
         let wanted = Value::read(wanted.get())?;
         let Ok(got) = Value::read(got.get()) else {
             return Ok(Some(Difference::at(place, got.get())));
         };
-        self.values(&got, &wanted, place)
+        self.values(&got, &wanted, place, depth)
     }
 
     fn numbers(self, got: &Value<'_>, expected: &Value<'_>) -> bool {

@@ -139,6 +139,18 @@ pub enum Limit {
     Threads,
 }
 
+/// The control groups that bound a program besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cgroup {
+    /// Version 2.
+    V2,
+    /// Version 1.
+    V1,
+    /// This process may make none.
+    None,
+}
+
 /// What stands between a program and the machine, as it was found at start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsolationReport {
@@ -146,6 +158,8 @@ pub struct IsolationReport {
     pub level: Level,
     /// The kernel's version of Landlock; 0 without.
     pub landlock_abi: u32,
+    /// Control groups.
+    pub cgroup: Cgroup,
     /// A virtual machine or a kernel in user space around all of this, where there is a sign
     /// of one.
     pub outer: Option<String>,

@@ -54,7 +54,8 @@ impl Interpreter {
         let places = env::split_paths(&path).filter(|place| place.is_absolute());
         let places = [PathBuf::from("/usr/bin")].into_iter().chain(places);
         let mut candidates = places.map(|place| place.join("python3")).filter(|path| path.exists());
-        let nowhere = || SandboxError::NoPython("there is no python3 in /usr/bin or on PATH".into());
+        let nowhere =
+            || SandboxError::NoPython("there is no python3 in /usr/bin or on PATH".into());
         Self::ask(&candidates.next().ok_or_else(nowhere)?)
     }
 

@@ -106,7 +106,7 @@ pub async fn judge(
 ) -> Result<Vec<TestResult>, SandboxError> {
     if let Form::Function(name) = &suite.form {
         let word = |c: char| c == '_' || c.is_alphanumeric();
-        if name.is_empty() || name == "stdin" || !name.chars().all(word) {
+        if name.is_empty() || !name.chars().all(word) {
             let text = format!("`{name}` is no name of a function that can be called");
             return Err(SandboxError::Config(text));
         }
@@ -125,21 +125,23 @@ pub async fn judge(
     Ok(results)
 }
 
+const DRIVER: &str = include_str!("driver.py");
+const CALL: &str = include_str!("call.py");
+
 /// The candidate, its driver, and its input: all that enters the sandbox.
 fn program(source: &str, suite: &Suite, input: &str) -> Program {
     let imports = if suite.imports { "imports" } else { "plain" };
-    let mut files = vec![
-        ("driver.py".into(), include_str!("driver.py").into()),
-        ("candidate.py".into(), source.into()),
-    ];
-    let (form, stdin) = match &suite.form {
-        Form::Stdin => ("stdin", input.as_bytes().to_vec()),
+    let mut files = vec![("candidate.py".into(), source.into())];
+    let mut arguments = vec!["driver.py".into(), imports.into()];
+    let (driver, stdin) = match &suite.form {
+        Form::Stdin => (format!("{DRIVER}\n\nposix.close(CONTROL)\ncandidate()\n"), input.into()),
         Form::Function(name) => {
             files.push(("arguments".into(), input.into()));
-            (name.as_str(), Vec::new())
+            arguments.push(name.clone());
+            (format!("{DRIVER}\n\n{CALL}"), Vec::new())
         }
     };
-    let arguments = vec!["driver.py".into(), form.into(), imports.into()];
+    files.push(("driver.py".into(), driver));
     Program { files, arguments, stdin }
 }
 

@@ -9,8 +9,9 @@ mod watch;
 
 use crate::{
     config::Level,
-    wire::{DESCRIPTORS, Job, Report, Setup},
+    wire::{DESCRIPTORS, ENTRANCES_MAX, Job, Report, Setup},
 };
+use confine::Confinement;
 use rustix::{
     fs::{Mode, OFlags, open},
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
@@ -84,9 +85,10 @@ fn serve(setup: &str, socket: BorrowedFd<'_>) -> Result<Option<Report>, Failure>
         Level::Ns => namespaces::prepare(&setup),
         Level::Lsm => Ok(()),
     };
+    let allowed = syscalls::allowed();
     // Before it says what failed: a socket that is closed with something unread loses what was
     // said over it.
-    let Some((job, streams)) = receive(socket)? else { return Ok(None) };
+    let Some((job, streams, groups)) = receive(socket)? else { return Ok(None) };
     prepared?;
     let room = match setup.level {
         Level::Ns => namespaces::room(&job.limits)?,
@@ -98,7 +100,9 @@ fn serve(setup: &str, socket: BorrowedFd<'_>) -> Result<Option<Report>, Failure>
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .at("write the program's files")?;
     }
-    let child = enter::start(&setup, &job, &room.path, streams, socket)?;
+    let (limits, path) = (job.limits, room.path.clone());
+    let confinement = Confinement { setup, limits, room: path, allowed: allowed?, groups };
+    let child = enter::start(confinement, &job.arguments, streams, socket)?;
     let Some((child, landlock_abi)) = child else { return Ok(None) };
     watch::until_over(child, &job.limits, &room.path, socket, processes.as_fd(), landlock_abi)
         .map(Some)
@@ -108,13 +112,17 @@ fn serve(setup: &str, socket: BorrowedFd<'_>) -> Result<Option<Report>, Failure>
 /// Standard input, output, error, and the control descriptor.
 pub(crate) type Streams = [OwnedFd; DESCRIPTORS - 1];
 
-fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Job, Streams)>, Failure> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+/// With the job and the program's streams come the control groups' entrances.
+type Order = (Job, Streams, Vec<OwnedFd>);
+
+fn receive(socket: BorrowedFd<'_>) -> Result<Option<Order>, Failure> {
+    const MAX: usize = DESCRIPTORS + ENTRANCES_MAX;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let mut parts = [IoSliceMut::new(&mut byte)];
-    let got = recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
-        .at("receive its job")?;
+    let got =
+        recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC).at("receive its job")?;
     if got.bytes == 0 {
         return Ok(None);
     }
@@ -125,12 +133,13 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Job, Streams)>, Failure> {
         }
     }
     let wrong = |got: Vec<_>| format!("{} descriptors came, not {DESCRIPTORS}", got.len());
+    let groups = descriptors.split_off(DESCRIPTORS.min(descriptors.len()));
     let [job, streams @ ..]: [OwnedFd; DESCRIPTORS] =
         descriptors.try_into().map_err(wrong).at("receive its job")?;
     let mut text = String::new();
     let mut file = File::from(job);
     file.rewind().and_then(|()| file.read_to_string(&mut text)).at("read its job")?;
-    Ok(Some((serde_json::from_str(&text).at("read its job")?, streams)))
+    Ok(Some((serde_json::from_str(&text).at("read its job")?, streams, groups)))
 }
 
 /// The program's working folder. What is on disk goes with the launcher.

@@ -15,9 +15,11 @@
 //! "none".
 
 mod battery;
+mod cgroup;
 pub mod compare;
 mod config;
 mod error;
+mod folder;
 mod interpreter;
 pub mod judge;
 mod launch;
@@ -26,9 +28,9 @@ mod run;
 mod sandbox;
 mod wire;
 
-pub use config::{Config, IsolationReport, Level, Limit, Limits};
 #[cfg(debug_assertions)]
 pub use config::Layer;
+pub use config::{Cgroup, Config, IsolationReport, Level, Limit, Limits};
 pub use error::{Missing, SandboxError};
 pub use launch::launched;
 pub use run::{End, Execution, Program};

@@ -6,7 +6,9 @@ use std::fs;
 pub(crate) fn outer() -> Option<String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let vendor = read("/sys/class/dmi/id/sys_vendor");
-    if read("/proc/version").contains("gVisor") || read("/proc/sys/kernel/osrelease").contains("gvisor") {
+    if read("/proc/version").contains("gVisor")
+        || read("/proc/sys/kernel/osrelease").contains("gvisor")
+    {
         return Some("gVisor".into());
     }
     let flags = read("/proc/cpuinfo");

@@ -1,10 +1,11 @@
 //! One execution, from the service's side: what goes in, what comes out, how much of it.
 
 use crate::{
+    cgroup::Group,
     config::{Limit, Limits},
     error::SandboxError,
     launch,
-    wire::{DESCRIPTORS, Job, Report, Setup},
+    wire::{DESCRIPTORS, ENTRANCES_MAX, Job, Report, Setup},
 };
 use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
@@ -119,27 +120,35 @@ impl Launcher {
     }
 
     /// Hands it its job.
-    pub(crate) fn begin(self, program: &Program, limits: &Limits) -> Result<Running, SandboxError> {
-        let prepare = SandboxError::io("prepare an execution");
-        let (theirs, streams) = streams(program, limits).map_err(prepare)?;
+    pub(crate) fn begin<'a>(
+        self,
+        program: &Program,
+        limits: &Limits,
+        group: Group<'a>,
+    ) -> Result<Running<'a>, SandboxError> {
+        let prepare = || SandboxError::io("prepare an execution");
+        let (theirs, streams) = streams(program, limits).map_err(prepare())?;
+        let mut descriptors = Vec::from(theirs);
+        descriptors.extend(group.entrances().map_err(prepare())?);
         // A launcher that failed says why, whether or not it still listens.
-        let _ = send(&self.socket, &theirs);
-        Ok(Running { launcher: self, streams, limits: *limits })
+        let _ = send(&self.socket, &descriptors);
+        Ok(Running { launcher: self, streams, limits: *limits, group })
     }
 }
 
 /// A program on its way. Dropped before its end, it takes the program with it.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct Running<'a> {
     launcher: Launcher,
+    group: Group<'a>,
     /// Standard output, error, and the control descriptor.
     streams: [Receiver; 3],
     limits: Limits,
 }
 
-impl Running {
+impl Running<'_> {
     pub(crate) async fn end(self) -> Result<Execution, SandboxError> {
-        let Self { launcher, streams: [stdout, stderr, control], limits } = self;
+        let Self { launcher, group, streams: [stdout, stderr, control], limits } = self;
         let follow = async {
             launcher.socket.set_nonblocking(true)?;
             let mut socket = UnixStream::from_std(launcher.socket)?;
@@ -165,7 +174,11 @@ impl Running {
         let (stdout, stderr, control) = (stdout.bytes, stderr.bytes, control.bytes);
         match serde_json::from_slice(&report) {
             Ok(Report::Over { code, signal, hit, wall_us, cpu_us, peak_bytes, landlock_abi }) => {
-                let hit = if over { Some(Limit::Output) } else { hit };
+                let hit = match hit {
+                    _ if over => Some(Limit::Output),
+                    None if signal.is_some() && group.ran_out() => Some(Limit::Memory),
+                    hit => hit,
+                };
                 Ok(Execution {
                     end: end(code, signal, hit, &stderr),
                     stdout,
@@ -210,13 +223,17 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
     file.rewind()?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     Ok(file.into())
 }
 
-fn send(socket: &Socket, theirs: &[OwnedFd; DESCRIPTORS]) -> io::Result<()> {
-    let theirs: [BorrowedFd<'_>; DESCRIPTORS] = theirs.each_ref().map(AsFd::as_fd);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+fn send(socket: &Socket, descriptors: &[OwnedFd]) -> io::Result<()> {
+    const MAX: usize = DESCRIPTORS + ENTRANCES_MAX;
+    let theirs: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&theirs));
     sendmsg(socket, &[IoSlice::new(b"j")], &mut control, SendFlags::NOSIGNAL)?;

@@ -2,22 +2,19 @@
 
 use crate::{
     battery,
+    cgroup::Groups,
     config::{Config, IsolationReport, Level, Limits},
     error::{Missing, SandboxError},
+    folder::Folder,
     interpreter::Interpreter,
     outside,
     run::{Execution, Launcher, Program},
     wire::Setup,
 };
 use std::{
-    fs::{self, DirBuilder, Permissions},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::PathBuf,
-    process,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Semaphore;
 
@@ -42,6 +39,7 @@ struct Shared {
 pub(crate) struct Cell {
     setup: Setup,
     launcher: Option<PathBuf>,
+    groups: Groups,
     folder: Folder,
     slots: usize,
     /// Prepared while others ran: a program waits for none of it.
@@ -101,6 +99,7 @@ impl Sandbox {
         let isolation = IsolationReport {
             level,
             landlock_abi,
+            cgroup: cell.groups.kind(),
             outer: outside::outer(),
             battery_held: outcome.attempts,
             battery_total: outcome.attempts,
@@ -132,21 +131,23 @@ impl Sandbox {
 impl Cell {
     fn new(config: &Config, level: Level, interpreter: Interpreter) -> Result<Self, SandboxError> {
         let root = rustix::process::geteuid().is_root();
-        let folder = Folder::new(&config.folder)?;
+        let doing = "make a folder for the sandbox";
+        let folder = Folder::new(&config.folder).map_err(SandboxError::io(doing))?;
         let setup = Setup {
             level,
             interpreter,
             uid: root.then_some(config.uid),
-            folder: folder.0.clone(),
+            folder: folder.path().to_owned(),
             #[cfg(debug_assertions)]
             without: config.without,
         };
+        let groups = Groups::find(folder.name());
         let (launcher, slots) = (config.launcher.clone(), config.slots);
-        Ok(Self { setup, launcher, folder, slots, ready: Mutex::default() })
+        Ok(Self { setup, launcher, groups, folder, slots, ready: Mutex::default() })
     }
 
-    pub(crate) fn folder(&self) -> &PathBuf {
-        &self.folder.0
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) async fn run(
@@ -158,7 +159,8 @@ impl Cell {
         let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let prepared = ready().pop();
         let launcher = prepared.map_or_else(start, Ok)?;
-        let running = launcher.begin(program, limits)?;
+        let group = self.groups.make(limits).map_err(SandboxError::io("make a control group"))?;
+        let running = launcher.begin(program, limits, group)?;
         // The next one prepares while this one runs.
         if ready().len() < self.slots {
             let next = start()?;
@@ -181,30 +183,5 @@ fn hint(stage: &str) -> &'static str {
             "make the interpreter readable for the sandbox's user, or configure another"
         }
         _ => "docs/guides/sandbox.md says what each level needs",
-    }
-}
-
-/// Holds the private folders of level `lsm`; goes with the sandbox.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(parent: &std::path::Path) -> Result<Self, SandboxError> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("baton-sandbox-{}-{number}", process::id()));
-        let make = || -> std::io::Result<()> {
-            DirBuilder::new().mode(0o711).create(&path)?;
-            // Whatever the mask: programs of another user pass through it.
-            fs::set_permissions(&path, Permissions::from_mode(0o711))
-        };
-        make().map_err(SandboxError::io("make a folder for the sandbox"))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

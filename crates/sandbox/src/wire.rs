@@ -23,7 +23,8 @@ pub(crate) struct Setup {
 }
 
 /// What it runs, in a file in memory whose descriptor comes over the socket, first of
-/// [`DESCRIPTORS`]: the job, standard input, output, error, and the control descriptor.
+/// [`DESCRIPTORS`]: the job, standard input, output, error, and the control descriptor. Then come
+/// the entrances of the control groups that the program is to be in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Files of the private folder: names without a slash, and texts.
@@ -35,6 +36,7 @@ pub(crate) struct Job {
 }
 
 pub(crate) const DESCRIPTORS: usize = 5;
+pub(crate) const ENTRANCES_MAX: usize = 2;
 
 /// What came of it: the only thing that a launcher says.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,5 +1,11 @@
 //! The sandbox holds, whoever starts it; and the battery sees when it does not.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests may fail loudly, as tests may"
+)]
+
 use baton_sandbox::{IsolationReport, Level};
 use std::process::Command;
 

@@ -1,6 +1,8 @@
 //! Candidates are judged by what they answer: the cheats that win against LiveCodeBench's own
 //! runner score nothing, and programs that it fails for their style pass.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, as tests may")]
+
 mod common;
 
 use baton_sandbox::{
@@ -11,7 +13,8 @@ use baton_sandbox::{
 
 /// Two cases of "read n, then n numbers; print their sum".
 fn sums() -> Suite {
-    let test = |input: &str, expected: &str| Test { input: input.into(), expected: expected.into() };
+    let test =
+        |input: &str, expected: &str| Test { input: input.into(), expected: expected.into() };
     Suite {
         form: Form::Stdin,
         tests: vec![test("3\n1 2 3\n", "6\n"), test("2\n-1\n1000000\n", "999999")],
@@ -24,10 +27,11 @@ fn sums() -> Suite {
 
 /// Two cases of a function that doubles a list's numbers.
 fn doubles() -> Suite {
-    let test = |input: &str, expected: &str| Test { input: input.into(), expected: expected.into() };
+    let test =
+        |input: &str, expected: &str| Test { input: input.into(), expected: expected.into() };
     Suite {
         form: Form::Function("double".into()),
-        tests: vec![test("[1, 2]", "[2, 4]"), test("[]\n", "[]")],
+        tests: vec![test("[1, 2]", "[2, 4]"), test("[3]\n", "[6]")],
         ..sums()
     }
 }
@@ -108,6 +112,8 @@ async fn programs_that_fail_are_told_apart() {
     assert_eq!((difference.place.as_str(), difference.got.as_str()), ("line 1", "one"));
     let error = results(&sandbox, "1 / 0", &Suite { stop_at_first: true, ..sums() }).await;
     assert_eq!(error[0].finding, Finding::RuntimeError);
+    let told = "Traceback (most recent call last):\n  File \"candidate.py\", line 1, in <module>\n";
+    assert!(error[0].stderr_tail.starts_with(told), "{}", error[0].stderr_tail);
     assert!(error[0].stderr_tail.ends_with("ZeroDivisionError: division by zero\n"));
     assert_eq!((error[1].finding, error[1].end), (Finding::Skipped, None));
 }
@@ -124,7 +130,7 @@ async fn functions_are_called_and_their_values_compared_outside() {
         check(&sandbox, source, &doubles(), Finding::Accepted).await;
     }
     for (source, expected) in [
-        ("def double(x): return x and [0]", Finding::RuntimeError),
+        ("def double(x): return [0]", Finding::WrongAnswer),
         ("def double(x): return [[1]]", Finding::WrongAnswer),
         ("def double(x): return {1: 2}", Finding::WrongAnswer),
         ("def double(x): return float('nan')", Finding::WrongAnswer),
@@ -132,18 +138,18 @@ async fn functions_are_called_and_their_values_compared_outside() {
         ("def treble(x): return x", Finding::RuntimeError),
         ("def double(x, y): return x", Finding::RuntimeError),
     ] {
-        let suite = doubles();
-        let results = results(&sandbox, source, &suite).await;
-        let found = results[0].finding;
-        let expected = if source.ends_with("x and [0]") { Finding::WrongAnswer } else { expected };
-        assert_eq!(found, expected, "{source}: {results:?}");
+        check(&sandbox, source, &doubles(), expected).await;
     }
     let big = Suite {
-        tests: vec![Test { input: "[590295810358705651712]".into(), expected: "[1180591620717411303424]".into() }],
+        tests: vec![Test {
+            input: "[590295810358705651712]".into(),
+            expected: "[1180591620717411303424]".into(),
+        }],
         ..doubles()
     };
     check(&sandbox, "def double(x): return [2 * y for y in x]", &big, Finding::Accepted).await;
-    check(&sandbox, "def double(x): return [2 * y + 1 for y in x]", &big, Finding::WrongAnswer).await;
+    check(&sandbox, "def double(x): return [2 * y + 1 for y in x]", &big, Finding::WrongAnswer)
+        .await;
     let name = Suite { form: Form::Function("a; import os".into()), ..doubles() };
     let error = judge(&sandbox, "", &name).await.unwrap_err();
     assert!(matches!(error, SandboxError::Config(_)), "{error}");
@@ -157,7 +163,8 @@ async fn cheats_score_nothing() {
     let always = "class Always:\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n    __hash__ = None\n";
     let always_list = "class Always(list):\n    def __eq__(self, other): return True\n    def __iter__(self): return iter([2, 4])\n    def __len__(self): return 2\n";
     let search = "import sys, gc\nfound = []\nframe = sys._getframe()\nwhile frame:\n    found += [v for k, v in frame.f_locals.items() if k in ('gt_out', 'gt_outs', 'expected', 'all_outputs', 'in_outs', 'sample')]\n    frame = frame.f_back\nfound += [o for o in gc.get_objects() if isinstance(o, dict) and 'expected' in o]\n";
-    let patched = "import json, os\njson.dumps = lambda *a, **k: '{\"value\": [2, 4]}' * 2\nos._exit(0)\n";
+    let patched =
+        "import json, os\njson.dumps = lambda *a, **k: '{\"value\": [2, 4]}' * 2\nos._exit(0)\n";
     let functions = [
         format!("{always}def double(x): return Always()"),
         format!("{always_list}def double(x): return Always()"),
@@ -198,7 +205,6 @@ async fn what_is_expected_is_nowhere_inside() {
     let sandbox = common::sandbox(Level::Lsm).await;
     let spy = "
 import gc, os, sys
-assert 'NOISE' + '1' not in open('/proc/self/mem').read() if os.path.exists('/proc/self/mem') else True
 files = {name: open(name).read() for name in sorted(os.listdir('.'))}
 print(len(files), sum(map(len, files.values())), sys.argv, dict(os.environ) | {'HOME': ''})
 print(sorted({type(o).__name__ for o in gc.get_objects()}))

@@ -5,7 +5,7 @@
 mod common;
 
 use baton_sandbox::{End, Execution, Level, Limit, Limits, Program, Sandbox};
-use common::{LEVELS, sandbox};
+use common::sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -13,6 +13,8 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+
+const LEVELS: [Level; 2] = [Level::Ns, Level::Lsm];
 
 async fn run(sandbox: &Sandbox, source: &str, limits: Limits) -> Execution {
     sandbox.run(&Program::python(source), &limits).await.unwrap()
@@ -61,7 +63,8 @@ async fn every_limit_is_hit_by_its_name() {
             execution
         };
         let wall = Limits { wall_ms: 100, ..all };
-        let execution = hit("import time; print(1, flush=True); time.sleep(9)", wall, Limit::Wall).await;
+        let execution =
+            hit("import time; print(1, flush=True); time.sleep(9)", wall, Limit::Wall).await;
         assert_eq!(execution.stdout, b"1\n", "what was written until then is there");
         let cpu = Limits { cpu_ms: 60, ..all };
         hit("while True: pass", cpu, Limit::Cpu).await;
@@ -70,15 +73,24 @@ async fn every_limit_is_hit_by_its_name() {
         let execution = hit("while True: print('x' * 100)", all, Limit::Output).await;
         assert_eq!(execution.stdout.len(), 1_000);
         hit("import os\nos.write(2, b'x' * 1001)", all, Limit::Output).await;
-        hit("open('f', 'wb', 0).write(bytes(2 << 20)); open('f', 'ab', 0).write(b'x')", all, Limit::Files).await;
-        hit("import time\nfor n in range(99): open(f'{n}', 'w')\ntime.sleep(9)", all, Limit::Files).await;
+        hit(
+            "open('f', 'wb', 0).write(bytes(2 << 20)); open('f', 'ab', 0).write(b'x')",
+            all,
+            Limit::Files,
+        )
+        .await;
+        hit("import time\nfor n in range(99): open(f'{n}', 'w')\ntime.sleep(9)", all, Limit::Files)
+            .await;
         let threads = "import threading, time
 for _ in range(99): threading.Thread(target=time.sleep, args=(1,)).start()";
         hit(threads, all, Limit::Threads).await;
         // What is within its limits is not bothered by them.
         let fine = "import threading\nt = threading.Thread(target=print, args=(1,))\nt.start(); t.join(); exit = 1";
         assert_eq!(run(&sandbox, fine, all).await.end, End::Exited(0));
-        assert_eq!(run(&sandbox, "import os\nos.kill(os.getpid(), 9)", all).await.end, by_itself(level));
+        assert_eq!(
+            run(&sandbox, "import os\nos.kill(os.getpid(), 9)", all).await.end,
+            by_itself(level)
+        );
     }
 }
 
@@ -163,8 +175,10 @@ async fn dropping_an_execution_ends_it_and_leaves_nothing() {
     for level in LEVELS {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(folder.path(), None, None).unwrap();
-        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let config = baton_sandbox::Config { folder: folder.path().into(), ..common::config(level) };
+        fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        let config =
+            baton_sandbox::Config { folder: folder.path().into(), ..common::config(level) };
         let sandbox = Sandbox::probe(config).await.unwrap();
         let mark = format!("dropped-{}", level.name());
         let running = tokio::spawn({
@@ -175,7 +189,8 @@ async fn dropping_an_execution_ends_it_and_leaves_nothing() {
         running.abort();
         wait_until("the end of the program", || marked(&mark).is_empty());
         let held = || fs::read_dir(folder.path()).unwrap().flatten().next().unwrap().path();
-        let rooms = || fs::read_dir(held()).unwrap().flatten().filter(|e| e.path().is_dir()).count();
+        let rooms =
+            || fs::read_dir(held()).unwrap().flatten().filter(|e| e.path().is_dir()).count();
         wait_until("an empty folder", || rooms() == 0);
         // The slot is free again.
         assert_eq!(run(&sandbox, "", Limits::default()).await.end, End::Exited(0));
@@ -213,10 +228,20 @@ fn a_killed_service_takes_launchers_and_programs_with_it() {
         BufReader::new(host.stdout.take().unwrap()).read_line(&mut line).unwrap();
         wait_until("the program", || marked(&mark).len() == 1);
         let launcher = parent(marked(&mark)[0]);
+        let service = host.id();
         host.kill().unwrap();
         host.wait().unwrap();
         wait_until("the end of the program", || marked(&mark).is_empty());
         let path = format!("/proc/{}/cmdline", launcher.as_raw_nonzero());
+        // The next service there removes what this one left.
+        let left = || {
+            let folders = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+            let name = format!("baton-sandbox-{service}-");
+            folders.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)).count()
+        };
+        let mut next = Command::new(env!("CARGO_BIN_EXE_baton-sandbox-host"));
+        next.arg(level.name()).stdout(Stdio::null()).status().unwrap();
+        assert_eq!(left(), 0);
         // A zombie that nobody reaps has no arguments.
         wait_until("the end of its launcher", || fs::read(&path).map_or(true, |l| l.is_empty()));
     }

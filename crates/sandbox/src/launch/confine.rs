@@ -22,7 +22,11 @@ use rustix::{
     },
 };
 use seccompiler::{BpfProgram, apply_filter};
-use std::{os::fd::AsFd, path::{Path, PathBuf}, process};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    process,
+};
 
 /// The newest rights that this crate knows; the kernel enforces those that it knows.
 const NEWEST: ABI = ABI::V7;
@@ -32,22 +36,23 @@ const OPEN_FILES_MAX: u64 = 64;
 /// What a launcher and its program count beside the program's threads.
 const PROCESSES_MORE: u64 = 2;
 
+/// What a program is to live in.
 pub(super) struct Confinement {
-    setup: Setup,
-    limits: Limits,
-    room: PathBuf,
-    allowed: BpfProgram,
+    pub(super) setup: Setup,
+    pub(super) limits: Limits,
+    pub(super) room: PathBuf,
+    pub(super) allowed: BpfProgram,
+    /// Entrances of control groups.
+    pub(super) groups: Vec<OwnedFd>,
 }
 
 impl Confinement {
-    pub(super) fn new(setup: &Setup, limits: &Limits, room: &Path) -> Result<Self, Failure> {
-        let (setup, room) = (setup.clone(), room.to_owned());
-        Ok(Self { setup, limits: *limits, room, allowed: syscalls::allowed()? })
-    }
-
     /// Gives Landlock's version.
-    pub(super) fn apply(&mut self, launcher: impl AsFd) -> Result<u8, Failure> {
+    pub(super) fn apply(&self, launcher: impl AsFd) -> Result<u8, Failure> {
         rustix::process::setsid().at("leave the session")?;
+        for group in &self.groups {
+            rustix::io::write(group, b"0").at("enter a control group")?;
+        }
         if let (Level::Lsm, Some(uid)) = (self.setup.level, self.setup.uid) {
             become_somebody(uid)?;
         }
@@ -105,8 +110,7 @@ impl Confinement {
         ruleset = allow(ruleset, Path::new("/dev/urandom"), AccessFs::ReadFile.into())?;
         // Flat on disk, where nothing but the launcher's watch bounds it: a file that is there
         // can be counted. In memory the kernel counts.
-        let mut write =
-            read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg;
+        let mut write = read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg;
         if self.setup.level == Level::Ns {
             write |= AccessFs::MakeDir | AccessFs::RemoveFile | AccessFs::RemoveDir;
         }

@@ -4,20 +4,19 @@
 #![allow(unsafe_code, reason = "fork and close_range have no safe form in any library here")]
 
 use super::{At, Failure, Streams, confine::Confinement, say};
-use crate::wire::{Job, Report, Setup};
+use crate::wire::Report;
 use rustix::{
     fs::Mode,
     io::{FdFlags, fcntl_setfd},
     pipe::{PipeFlags, pipe_with},
 };
 use std::{
-    io::{self, Read},
     fs::File,
+    io::{self, Read},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::process::CommandExt,
     },
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -32,24 +31,26 @@ pub(super) fn close_inherited() {
 /// Starts the program in its cage, and gives it with Landlock's version. Nothing when the new
 /// process has said itself over the socket where it stopped.
 pub(super) fn start(
-    setup: &Setup,
-    job: &Job,
-    room: &Path,
+    confinement: Confinement,
+    arguments: &[String],
     streams: Streams,
     socket: BorrowedFd<'_>,
 ) -> Result<Option<(Child, u32)>, Failure> {
     let [stdin, stdout, stderr, control] = streams;
-    let mut confinement = Confinement::new(setup, &job.limits, room)?;
     let tell = socket.try_clone_to_owned().at("copy its socket")?;
     let (alive, mine) = pipe_with(PipeFlags::CLOEXEC).at("make a pipe")?;
     let (told, tells) = pipe_with(PipeFlags::CLOEXEC).at("make a pipe")?;
     // Past `exec` lives what is meant for the program, and nothing else.
     fcntl_setfd(&control, FdFlags::empty()).at("hand over the control descriptor")?;
 
-    let mut command = Command::new(&setup.interpreter.executable);
-    command.args(["-I", "-S", "-B"]).args(&job.arguments);
-    command.arg(control.as_raw_fd().to_string()).current_dir(room);
-    command.env_clear().env("LANG", "C.UTF-8").env("HOME", room).env("PATH", "/usr/bin");
+    let mut command = Command::new(&confinement.setup.interpreter.executable);
+    command.args(["-I", "-S", "-B"]).args(arguments);
+    command.arg(control.as_raw_fd().to_string()).current_dir(&confinement.room);
+    command
+        .env_clear()
+        .env("LANG", "C.UTF-8")
+        .env("HOME", &confinement.room)
+        .env("PATH", "/usr/bin");
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let mut mine = Some(mine);
     let enter = move || {

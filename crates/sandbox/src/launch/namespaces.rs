@@ -1,13 +1,16 @@
 //! Level `ns`: namespaces of its own, and a root that holds the interpreter alone.
 
 use super::{At, Failure, PrivateFolder, confine::become_somebody};
-use crate::{config::{Limits, NOBODY}, wire::Setup};
+use crate::{
+    config::{Limits, NOBODY},
+    wire::Setup,
+};
 use nix::sched::{CloneFlags, unshare};
 use rustix::{
     fs::{CWD, symlinkat},
     mount::{
-        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive,
-        mount_change, mount_remount, unmount,
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
+        mount_remount, unmount,
     },
     process::{DumpableBehavior, getgid, getuid, pivot_root, set_dumpable_behavior},
 };
@@ -70,8 +73,7 @@ fn root(visible: &[PathBuf]) -> Result<(), Failure> {
 /// The private folder, which goes with the mount namespace. Nothing in it can be executed.
 pub(super) fn room(limits: &Limits) -> Result<PrivateFolder, Failure> {
     // The folder itself is an inode too.
-    let options =
-        format!("size={},nr_inodes={},mode=700", limits.folder_bytes, limits.files + 1);
+    let options = format!("size={},nr_inodes={},mode=700", limits.folder_bytes, limits.files + 1);
     let options = CString::new(options).at("make a private folder")?;
     mount("tmpfs", ROOM, "tmpfs", QUIET | MountFlags::NOEXEC, options.as_c_str())
         .at("make a private folder")?;

@@ -45,8 +45,7 @@ pub(super) fn until_over(
     loop {
         let left = end.saturating_duration_since(Instant::now()).min(LOOK_EVERY);
         let left = Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as _ };
-        let mut fds =
-            [PollFd::new(&program, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
+        let mut fds = [PollFd::new(&program, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
         match poll(&mut fds, Some(&left)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -68,9 +67,8 @@ pub(super) fn until_over(
     let status = child.wait()?;
     let wall = started.elapsed();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = |time: nix::sys::time::TimeVal| {
-        (time.tv_sec() as u64) * 1_000_000 + time.tv_usec() as u64
-    };
+    let micros =
+        |time: nix::sys::time::TimeVal| (time.tv_sec() as u64) * 1_000_000 + time.tv_usec() as u64;
     let cpu_us = micros(usage.user_time()) + micros(usage.system_time());
     if hit.is_none() && cpu_us > limits.cpu_ms * 1_000 {
         hit = Some(Limit::Cpu);

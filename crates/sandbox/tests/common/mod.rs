@@ -2,9 +2,6 @@
 
 use baton_sandbox::{Config, Level, Sandbox};
 
-/// Levels that every test runs at.
-pub(crate) const LEVELS: [Level; 2] = [Level::Ns, Level::Lsm];
-
 pub(crate) fn config(level: Level) -> Config {
     Config {
         at_least: level,
