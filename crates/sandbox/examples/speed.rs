@@ -25,9 +25,9 @@ use tokio::{process::Command, runtime::Builder, task::JoinSet};
 
 const SOURCE: &str = "print(int(input()) + 1)";
 /// Turns that are measured, after some that are not.
-const TURNS: usize = 150;
+const TURNS: usize = 100;
 const WARM_UP: usize = 10;
-const AT_ONCE_TURNS: usize = 200;
+const AT_ONCE_TURNS: usize = 150;
 const RATES: usize = 3;
 
 /// One way of running the program.
