@@ -1,6 +1,7 @@
-//! A control group for each execution, where the machine lets this process make one: memory that
-//! no limit of a process counts (its files in memory, its pipes, the kernel's own) and its
-//! threads. In most pods it may not; what else bounds a program is there without.
+//! A control group for each execution, where it is asked for and the machine lets this process
+//! make one: for memory that no limit of a process counts (its files in memory, its pipes, the
+//! kernel's own) and its threads. In most pods it may not; what else bounds a program is there
+//! without.
 
 use crate::config::{Cgroup, Limits};
 use std::{
@@ -50,6 +51,10 @@ impl Groups {
                 }
             }
         }
+        Self::none()
+    }
+
+    pub(crate) fn none() -> Self {
         let (number, left) = (AtomicU32::new(0), Mutex::default());
         Self { kind: Cgroup::None, bases: Vec::new(), number, left }
     }
@@ -85,8 +90,9 @@ impl Groups {
             fs::create_dir(&folder)?;
             group.folders.push(folder);
         }
-        let memory = (limits.memory_bytes + limits.folder_bytes + MORE_BYTES).to_string();
-        let threads = (limits.threads + MORE_THREADS).to_string();
+        let memory = limits.memory_bytes.saturating_add(limits.folder_bytes);
+        let memory = memory.saturating_add(MORE_BYTES).to_string();
+        let threads = limits.threads.saturating_add(MORE_THREADS).to_string();
         match (self.kind, group.folders.as_slice()) {
             (Cgroup::V2, [folder]) => {
                 set(&folder.join("memory.max"), &memory)?;

@@ -52,6 +52,9 @@ pub struct Config {
     /// Whom programs run as when the service is root. Programs of one uid cannot reach each
     /// other, but a uid that nothing else uses is better.
     pub uid: u32,
+    /// Puts each program into a control group too, where this process may make one. To enter one
+    /// waits for all processors, some milliseconds each time.
+    pub control_groups: bool,
     /// Programs at the same time. More of them wait.
     pub slots: usize,
     /// The binary that is run again as a launcher; its `main` must call [`crate::launched`]
@@ -73,6 +76,7 @@ impl Default for Config {
             python: None,
             folder: std::env::temp_dir(),
             uid: NOBODY,
+            control_groups: false,
             slots: std::thread::available_parallelism().map_or(1, usize::from),
             launcher: None,
             #[cfg(debug_assertions)]
@@ -147,7 +151,7 @@ pub enum Cgroup {
     V2,
     /// Version 1.
     V1,
-    /// This process may make none.
+    /// None is asked for, or this process may make none.
     None,
 }
 

@@ -32,6 +32,8 @@ use tokio::{
 
 /// How long a launcher may take beyond its program's time: to start, to kill, to clean up.
 const GRACE: Duration = Duration::from_secs(10);
+/// It is kept in memory as long as the program runs.
+const STDIN_BYTES_MAX: usize = 64 << 20;
 /// A report is one short object.
 const REPORT_BYTES_MAX: u64 = 4_096;
 /// SIGXFSZ, for a file over its limit.
@@ -56,6 +58,27 @@ impl Program {
             arguments: vec!["main.py".into()],
             stdin: Vec::new(),
         }
+    }
+
+    /// Whether it can be put into a private folder, and nowhere else.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), SandboxError> {
+        let refuse = |text| Err(SandboxError::Config(text));
+        let outside = |name: &str| name.is_empty() || name.starts_with('.') || name.contains('/');
+        if let Some((name, _)) = self.files.iter().find(|(name, _)| outside(name)) {
+            return refuse(format!("`{name}` is no name of a file in a private folder"));
+        }
+        let (size, max) = (self.stdin.len(), STDIN_BYTES_MAX);
+        if size > max {
+            return refuse(format!("a standard input of {size} bytes; at most {max} can be given"));
+        }
+        let size: usize = self.files.iter().map(|(_, text)| text.len()).sum();
+        let (number, max) = (self.files.len(), limits.folder_bytes);
+        if size as u64 > max || number as u64 > limits.files {
+            let files = limits.files;
+            let text = format!("{number} files of {size} bytes; its folder holds {files} of {max}");
+            return refuse(text);
+        }
+        Ok(())
     }
 
     /// With this standard input.

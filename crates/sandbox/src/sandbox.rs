@@ -119,8 +119,10 @@ impl Sandbox {
     /// Runs a program when a slot is free. Dropping the future ends the program.
     ///
     /// # Errors
-    /// When it did not run, through no fault of its own.
+    /// When it did not run, through no fault of its own; and when what it is made of is more than
+    /// it may hold.
     pub async fn run(&self, program: &Program, limits: &Limits) -> Result<Execution, SandboxError> {
+        program.check(limits)?;
         let slot = self.shared.slots.acquire().await;
         let closed = |_| SandboxError::Config("the sandbox is closed".into());
         let _slot = slot.map_err(closed)?;
@@ -141,7 +143,10 @@ impl Cell {
             #[cfg(debug_assertions)]
             without: config.without,
         };
-        let groups = Groups::find(folder.name());
+        let groups = match config.control_groups {
+            true => Groups::find(folder.name()),
+            false => Groups::none(),
+        };
         let (launcher, slots) = (config.launcher.clone(), config.slots);
         Ok(Self { setup, launcher, groups, folder, slots, ready: Mutex::default() })
     }

@@ -6,7 +6,7 @@
     reason = "helpers of tests may fail loudly, as tests may"
 )]
 
-use baton_sandbox::{IsolationReport, Level};
+use baton_sandbox::{Cgroup, IsolationReport, Level};
 use std::process::Command;
 
 /// What a process of its own says of its probe, as text.
@@ -32,6 +32,14 @@ fn holds(words: &str, level: Level) -> IsolationReport {
 fn it_holds_for_root() {
     holds("ns", Level::Ns);
     holds("lsm", Level::Lsm);
+}
+
+/// Where this machine gives control groups: the report says whether.
+#[test]
+fn it_holds_in_control_groups() {
+    holds("ns groups", Level::Ns);
+    holds("lsm groups", Level::Lsm);
+    assert_eq!(holds("ns groups user", Level::Ns).cgroup, Cgroup::None);
 }
 
 #[test]

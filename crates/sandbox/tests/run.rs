@@ -257,6 +257,19 @@ async fn settings_that_cannot_work_say_so() {
     assert!(missing.ends_with("install Debian's python3, or configure the path of another"));
     let root = said(baton_sandbox::Config { uid: 0, ..config() }).await;
     assert_eq!(root, "programs cannot run as uid 0; take another");
+    let sandbox = sandbox(Level::Lsm).await;
+    let refused = async |files: &[(&str, &str)], stdin: usize| {
+        let files = files.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        let program = Program { files, arguments: vec![], stdin: vec![b'x'; stdin] };
+        let limits = Limits { folder_bytes: 3, ..Limits::default() };
+        sandbox.run(&program, &limits).await.unwrap_err().to_string()
+    };
+    let outside = refused(&[("../main.py", "")], 0).await;
+    assert_eq!(outside, "`../main.py` is no name of a file in a private folder");
+    let large = refused(&[("a", "12"), ("b", "34")], 0).await;
+    assert_eq!(large, "2 files of 4 bytes; its folder holds 64 of 3");
+    let long = refused(&[], (64 << 20) + 1).await;
+    assert_eq!(long, "a standard input of 67108865 bytes; at most 67108864 can be given");
     let none = said(baton_sandbox::Config { slots: 0, ..config() }).await;
     assert_eq!(none, "0 slots, levels lsm to lsm: nothing could run");
 }

@@ -1,7 +1,7 @@
 //! A process that has the launcher in it, for this crate's tests: it probes as whom it is told
 //! and where it is told, says in a line what came of it, and may then hold a program.
 //!
-//! `baton-sandbox-host LEVEL [user|pod] [without LAYER] [hold MARK]`
+//! `baton-sandbox-host LEVEL [best] [groups] [user|pod] [without LAYER] [hold MARK]`
 
 use baton_sandbox::{Config, Level, Limits, Program, Sandbox, launched};
 use rustix::{
@@ -39,7 +39,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let level = if has("ns") { Level::Ns } else { Level::Lsm };
     #[allow(unused_mut, reason = "a release build leaves nothing out")]
-    let mut config = Config { at_least: level, ..Config::default() };
+    let mut config = Config { at_least: level, control_groups: has("groups"), ..Config::default() };
     if !has("best") {
         config.at_most = level;
     }

@@ -140,7 +140,7 @@ impl Confinement {
         if self.setup.level == Level::Ns {
             // It counts in this program's own user namespace. Without one it would count all
             // processes of the uid, in other containers too.
-            all.push((Resource::Nproc, limits.threads + PROCESSES_MORE));
+            all.push((Resource::Nproc, limits.threads.saturating_add(PROCESSES_MORE)));
         }
         // Last: this process may have more of it than the program will.
         all.push((Resource::As, limits.memory_bytes));

@@ -73,7 +73,11 @@ fn root(visible: &[PathBuf]) -> Result<(), Failure> {
 /// The private folder, which goes with the mount namespace. Nothing in it can be executed.
 pub(super) fn room(limits: &Limits) -> Result<PrivateFolder, Failure> {
     // The folder itself is an inode too.
-    let options = format!("size={},nr_inodes={},mode=700", limits.folder_bytes, limits.files + 1);
+    let options = format!(
+        "size={},nr_inodes={},mode=700",
+        limits.folder_bytes,
+        limits.files.saturating_add(1)
+    );
     let options = CString::new(options).at("make a private folder")?;
     mount("tmpfs", ROOM, "tmpfs", QUIET | MountFlags::NOEXEC, options.as_c_str())
         .at("make a private folder")?;

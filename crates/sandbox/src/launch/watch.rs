@@ -38,15 +38,15 @@ pub(super) fn until_over(
     landlock_abi: u32,
 ) -> io::Result<Report> {
     let started = Instant::now();
-    let end = started + Duration::from_millis(limits.wall_ms);
+    let left = || Duration::from_millis(limits.wall_ms).saturating_sub(started.elapsed());
     let pid = Pid::from_child(&child);
     let program = pidfd_open(pid, PidfdFlags::empty())?;
     let mut hit = None;
     loop {
-        let left = end.saturating_duration_since(Instant::now()).min(LOOK_EVERY);
-        let left = Timespec { tv_sec: 0, tv_nsec: left.as_nanos() as _ };
+        let wait = left().min(LOOK_EVERY);
+        let wait = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() as _ };
         let mut fds = [PollFd::new(&program, PollFlags::IN), PollFd::new(&socket, PollFlags::IN)];
-        match poll(&mut fds, Some(&left)) {
+        match poll(&mut fds, Some(&wait)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -54,7 +54,7 @@ pub(super) fn until_over(
         if over {
             break;
         }
-        hit = if Instant::now() >= end {
+        hit = if left().is_zero() {
             Some(Limit::Wall)
         } else {
             look(processes, pid, limits, room)?
@@ -70,7 +70,7 @@ pub(super) fn until_over(
     let micros =
         |time: nix::sys::time::TimeVal| (time.tv_sec() as u64) * 1_000_000 + time.tv_usec() as u64;
     let cpu_us = micros(usage.user_time()) + micros(usage.system_time());
-    if hit.is_none() && cpu_us > limits.cpu_ms * 1_000 {
+    if hit.is_none() && cpu_us / 1_000 > limits.cpu_ms {
         hit = Some(Limit::Cpu);
     }
     Ok(Report::Over {
