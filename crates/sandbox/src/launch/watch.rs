@@ -54,11 +54,8 @@ pub(super) fn until_over(
         if over {
             break;
         }
-        hit = if left().is_zero() {
-            Some(Limit::Wall)
-        } else {
-            look(processes, pid, limits, room)?
-        };
+        hit =
+            if left().is_zero() { Some(Limit::Wall) } else { look(processes, pid, limits, room)? };
         if hung_up || hit.is_some() {
             child.kill()?;
             break;
