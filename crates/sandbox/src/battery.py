@@ -92,7 +92,7 @@ for path in (
 for path in ("/proc", "/sys", "/home", "/root", "/etc", "/var", AIMS["folder"]):
     attempt(f"list {path}", lambda path=path: os.listdir(path))
 attempt("list the folder above", lambda: set(os.listdir("..")) - VISIBLE)
-VISIBLE = {"box", "dev", "etc", "lib", "lib64", "proc", "usr", "root", "opt", "work", "home", "nix"}
+VISIBLE = {"box", "dev", "etc", "lib", "lib64", "usr", sys.prefix.split("/")[1]}
 for path in (
     "/escaped",
     "/tmp/escaped",

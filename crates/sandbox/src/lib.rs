@@ -5,7 +5,7 @@
 //!            pipes, caps          watches: time, CPU, memory, threads, files
 //! ```
 //!
-//! The launcher is the service's own binary, run again with [`launch::ARGUMENT`]: `main` calls
+//! The launcher is the service's own binary, run again with the argument `sandbox-launch`: `main` calls
 //! [`launched`] before anything else. It has one thread, does what its level asks for, and waits
 //! for one job. When the service goes, its socket hangs up and it kills the program; when the
 //! launcher goes, the kernel does.
