@@ -61,12 +61,13 @@ const IMPURE_WORDS: [&str; 16] = [
     "tokio",
 ];
 /// Vendors, by the beginning of their crates' names, with the crates that may name them.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 17] = [
     ("axum", &["gateway", "sim", "telemetry"]),
     ("clap", &["cli"]),
     // Its build needs a `protoc`; `registry-etcd` has etcd's calls generated.
     ("etcd-client", &[]),
     ("hyper", &[]),
+    ("landlock", &["sandbox"]),
     ("notify", &["registry"]),
     ("opentelemetry", &["telemetry", "testkit"]),
     ("prost", &["proto", "registry-etcd", "testkit"]),
@@ -75,6 +76,7 @@ const DOORS: [(&str, &[&str]); 15] = [
     ("redb", &["ledger"]),
     ("redis", &["ledger-redis"]),
     ("reqwest", &["provider-http"]),
+    ("seccompiler", &["sandbox"]),
     ("tonic-prost", &["proto", "registry-etcd"]),
     ("tracing-opentelemetry", &["telemetry"]),
     ("tracing-subscriber", &["telemetry"]),

@@ -136,6 +136,8 @@ fn the_checker_sees_a_vendor_outside_its_door() {
     outside("cli", "tracing-subscriber", "telemetry");
     outside("cli", "reqwest", "provider-http");
     outside("conductor", "redb", "ledger");
+    outside("verifier", "landlock", "sandbox");
+    outside("verifier", "seccompiler", "sandbox");
     outside("cli", "axum", "gateway, sim, telemetry");
     outside("gateway", "hyper-util", "nobody");
     for (name, vendor) in [
