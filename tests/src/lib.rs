@@ -16,7 +16,10 @@ mod http;
 mod run;
 mod screen;
 pub mod simulation;
+pub mod trace;
 
 pub use http::{Client, Event, Events, Reply};
-pub use run::{Ended, Journal, ask, ask_of, begin, end_of, ended, report, rounds, spent, until};
+pub use run::{
+    Ended, Journal, ask, ask_of, begin, calls, end_of, ended, report, rounds, spent, until,
+};
 pub use screen::Screen;

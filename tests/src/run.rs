@@ -67,6 +67,15 @@ pub fn end_of(client: &Client, run: &str) -> Value {
     until("the run to end", || Some(report(client, run)).filter(|run| run["status"] != "running"))
 }
 
+/// The calls that a `baton sim` took.
+pub fn calls(sim: &Client) -> Vec<Value> {
+    match sim.get("/sim/calls").json {
+        Value::String(lines) => lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
+        // One line is an object.
+        one => vec![one],
+    }
+}
+
 /// The rounds of a report.
 pub fn rounds(report: &Value) -> &[Value] {
     report["rounds"].as_array().unwrap()

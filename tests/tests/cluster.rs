@@ -7,7 +7,11 @@
     reason = "helpers of tests may fail loudly and say what they saw, as tests may"
 )]
 
-use baton_testkit::{baton::command, cluster::Cluster, stores::LocalStores};
+use baton_testkit::{
+    baton::{Baton, command},
+    cluster::Cluster,
+    stores::LocalStores,
+};
 use baton_tests::{
     Client, Ended, Journal, ask, ask_of, begin,
     config::{Config, agent, policy, provider},
@@ -292,6 +296,21 @@ fn stores_that_are_missing_or_wrong_are_named_with_what_to_do() {
     check(&["--redis", &swapped, "--etcd", etcd], 1, &["explain ledger_unusable"]);
     let swapped = redis.replace("redis", "http");
     check(&["--redis", &redis, "--etcd", &swapped], 1, &["explain registry_un"]);
+    // The Redis of one cluster and the etcd of another, both in order.
+    let other = LocalStores::start().unwrap();
+    let pair = |redis: &str, etcd: &str| {
+        let stores = ["--redis", redis, "--redis-prefix", "pair", "--etcd", etcd];
+        let sim = ["--sim", "http://127.0.0.1:9/v1"];
+        command(["serve", "verifier"].iter().chain(&stores).chain(&sim)).unwrap()
+    };
+    drop(Baton::serve(pair(&redis, etcd)).unwrap());
+    drop(Baton::serve(pair(&format!("redis://{}", other.redis()), &other.etcd_url())).unwrap());
+    let mixed = ended(pair(&redis, &other.etcd_url()), "");
+    assert_eq!(mixed.code, Some(1), "{mixed:?}");
+    for words in ["another cluster", "the ledger's is", "explain registry_unusable"] {
+        assert!(mixed.stderr.contains(words), "no {words:?} in {mixed:?}");
+    }
+    drop(Baton::serve(pair(&redis, etcd)).unwrap());
     let none = ended(
         command(["serve", "conductor", "--redis", &redis, "--etcd", etcd, "--cluster", "none"])
             .unwrap(),

@@ -1,13 +1,21 @@
 //! A cluster of several processes whose etcd is away for longer than leases last.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly, as tests may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly and say what they saw, as tests may"
+)]
 
 use baton_testkit::{
     baton::{Baton, command},
     etcd::EtcdServer,
     redis::RedisServer,
 };
-use baton_tests::{Client, ask, until};
+use baton_tests::{
+    Client, ask, calls,
+    config::{Config, agent, policy, provider},
+    until,
+};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -18,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than the 10 s that a process's lease lasts.
+/// Longer than the 10 s that a process's lease lasts; `BATON_ETCD_AWAY_SECONDS` says another.
 const AWAY: Duration = Duration::from_secs(14);
 /// Who asks at the same time.
 const CLIENTS: usize = 3;
@@ -72,11 +80,21 @@ fn members(client: &Client) -> BTreeSet<String> {
 
 #[test]
 fn no_request_fails_while_etcd_is_away_and_nobody_is_taken_for_dead() {
+    let said = std::env::var("BATON_ETCD_AWAY_SECONDS");
+    let away = said.map_or(AWAY, |said| Duration::from_secs(said.parse().unwrap()));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let redis = runtime.block_on(RedisServer::start()).unwrap();
     let mut etcd = runtime.block_on(EtcdServer::start()).unwrap();
-    let mut cluster = command(["cluster", "up", "--nodes", "2", "--simulated"]).unwrap();
-    cluster.args(["--listen", "127.0.0.1:0", "--sim-time-scale", "0"]);
+    let sim = Baton::sim(&["--time-scale", "0.1", "--malformed-rate", "0"]).unwrap();
+    let config = Config::new(&[
+        provider("sim", &sim.url()),
+        agent("arith", "sim", "sim-arith"),
+        agent("sage", "sim", "sim-sage"),
+        policy("sim"),
+    ]);
+    let mut cluster =
+        command(["cluster", "up", "--nodes", "2", "--listen", "127.0.0.1:0"]).unwrap();
+    cluster.arg("--config").arg(config.path());
     cluster.args(["--redis", &redis.url(), "--etcd", &etcd.url()]);
     let cluster = Cluster::start(cluster);
     let client = Client::new(&cluster.url);
@@ -108,18 +126,19 @@ fn no_request_fails_while_etcd_is_away_and_nobody_is_taken_for_dead() {
                 "frozen" => etcd.freeze().unwrap(),
                 _ => etcd.kill().unwrap(),
             }
-            let end = Instant::now() + AWAY;
+            let end = Instant::now() + away;
             while Instant::now() < end && !done.load(Ordering::Relaxed) {
                 others(1);
                 assert_eq!(members(&client), before, "while etcd is {loss}");
                 sleep(Duration::from_millis(200));
             }
+            println!("{away:?} {loss}: {} requests so far", answered.load(Ordering::Relaxed));
             match loss {
                 "frozen" => etcd.thaw().unwrap(),
                 _ => runtime.block_on(etcd.restart()).unwrap(),
             }
             // Over the grace of whoever was away, and beyond it.
-            let end = Instant::now() + AWAY;
+            let end = Instant::now() + away;
             while Instant::now() < end && !done.load(Ordering::Relaxed) {
                 others(1);
                 assert_eq!(members(&client), before, "after etcd was {loss}");
@@ -141,5 +160,11 @@ fn no_request_fails_while_etcd_is_away_and_nobody_is_taken_for_dead() {
     let gateway = Baton::start(gateway).unwrap();
     let new = Client::new(gateway.url());
     until("all registered again", || before.is_subset(&members(&new)).then_some(()));
+    // Work that is taken from the living is done twice, as the pool's own record would show.
+    let calls = calls(&Client::new(sim.url()));
+    let keys: Vec<_> = calls.iter().map(|call| call["idempotency_key"].to_string()).collect();
+    let different: BTreeSet<_> = keys.iter().collect();
+    assert_eq!(different.len(), keys.len(), "a call was made twice");
+    println!("{} calls, each once", keys.len());
     println!("{} requests, none failed", answered.load(Ordering::Relaxed));
 }

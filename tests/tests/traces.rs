@@ -8,18 +8,18 @@
 
 use baton_testkit::{
     baton::{Baton, command},
-    cluster::Cluster,
     otlp::{Collector, Span},
-    stores::LocalStores,
 };
 use baton_tests::{
     Client, ask,
-    config::{Config, agent, policy, provider},
-    end_of, report, until,
+    config::{Config, agent, provider},
+    end_of, report,
+    trace::{Trace, count, has_request},
+    until,
 };
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
@@ -31,6 +31,7 @@ use std::{
 
 /// A trace that a caller begins.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const LOOKING: &str = "4bf92f3577b34da6a3ce929d0e0e4737";
 const CALLER: &str = "00f067aa0ba902b7";
 
 /// Simulated models that answer at once.
@@ -50,126 +51,6 @@ fn up(data: &Path, endpoint: &str, args: &[&str], more: &[(&str, &str)]) -> Comm
     command
 }
 
-/// A trace, with what must hold of every trace that is over.
-struct Trace {
-    spans: Vec<Span>,
-}
-
-impl Trace {
-    /// Once the request and the run are there: everything below the run is sent before it.
-    fn of(collector: &Collector, run: &str, whole: impl Fn(&[Span]) -> bool) -> Self {
-        let spans = collector.until("the whole trace", |spans| {
-            let top = spans.iter().find(|span| {
-                span.fact("baton.run") == run
-                    && span.fact("gen_ai.operation.name") == "invoke_workflow"
-            })?;
-            let spans = spans.iter().filter(|span| span.trace == top.trace);
-            let spans: Vec<_> = spans.cloned().collect();
-            whole(&spans).then_some(spans)
-        });
-        Self { spans: spans.unwrap() }
-    }
-
-    /// The spans of one kind of work.
-    fn doing(&self, operation: &str) -> Vec<&Span> {
-        let doing = |span: &&Span| span.fact("gen_ai.operation.name") == operation;
-        self.spans.iter().filter(doing).collect()
-    }
-
-    fn get(&self, id: &str) -> &Span {
-        self.spans.iter().find(|span| span.id == id).unwrap_or_else(|| panic!("no span {id}"))
-    }
-
-    fn has(&self, id: Option<&str>) -> bool {
-        self.spans.iter().any(|span| Some(span.id.as_str()) == id)
-    }
-
-    fn parent(&self, span: &Span) -> &Span {
-        self.get(span.parent.as_ref().unwrap())
-    }
-
-    fn steps(&self) -> Vec<&Span> {
-        let mut steps = self.doing("invoke_agent");
-        steps.retain(|span| span.fact("openinference.span.kind") == "AGENT");
-        steps
-    }
-
-    fn checks(&self) -> Vec<&Span> {
-        let mut checks = self.doing("invoke_agent");
-        checks.retain(|span| span.fact("openinference.span.kind") == "EVALUATOR");
-        checks
-    }
-
-    /// No span twice, none without its parent, no link into nothing, and the tree of every
-    /// request: who is under whom, from which service.
-    fn check(&self, caller: Option<&str>) {
-        let ids: BTreeSet<_> = self.spans.iter().map(|span| span.id.as_str()).collect();
-        assert_eq!(ids.len(), self.spans.len(), "a span is there twice");
-        for span in &self.spans {
-            match span.parent.as_deref() {
-                Some(parent) if Some(parent) == caller => {}
-                Some(parent) => assert!(ids.contains(parent), "an orphan: {span:#?}"),
-                None => assert!(caller.is_none(), "a second root: {span:#?}"),
-            }
-            for link in &span.links {
-                assert_eq!(link.trace, span.trace);
-                assert!(ids.contains(link.span.as_str()), "a link into nothing: {span:#?}");
-            }
-            assert!(span.start <= span.end, "{span:#?}");
-            assert!(!span.resource["service.instance.id"].as_str().unwrap().is_empty());
-            let usage = span.facts.keys().any(|name| name.starts_with("gen_ai.usage."));
-            let chat = span.fact("gen_ai.operation.name") == "chat";
-            assert!(chat || !usage, "usage is counted on leaves alone: {span:#?}");
-            self.check_place(span);
-        }
-        let roots: Vec<_> = self.spans.iter().filter(|span| span.parent.is_none()).collect();
-        assert_eq!(roots.len(), usize::from(caller.is_none()), "{roots:#?}");
-    }
-
-    fn check_place(&self, span: &Span) {
-        let kind = span.fact("openinference.span.kind").as_str().unwrap_or("HTTP");
-        let operation = span.fact("gen_ai.operation.name").as_str().unwrap_or("HTTP");
-        let (services, above): (&[&str], &[&str]) = match (operation, kind) {
-            ("HTTP", _) => (&["baton-gateway"], &[]),
-            // Of a caller's own span, or of one that nobody lived to tell, nothing is known.
-            ("invoke_workflow", "CHAIN") if !self.has(span.parent.as_deref()) => {
-                (&["baton-conductor"], &[])
-            }
-            ("invoke_workflow", "CHAIN") => (&["baton-conductor"], &["HTTP", "invoke_workflow"]),
-            ("plan", "CHAIN") => (&["baton-conductor"], &["invoke_workflow"]),
-            ("invoke_agent", "AGENT") => (&["baton-worker-agent"], &["invoke_workflow", "HTTP"]),
-            ("invoke_agent", "EVALUATOR") => (&["baton-verifier"], &["invoke_workflow"]),
-            ("chat", "LLM") => (
-                &["baton-conductor", "baton-worker-agent", "baton-verifier"],
-                &["plan", "invoke_agent"],
-            ),
-            other => panic!("what is {other:?}? {span:#?}"),
-        };
-        assert!(services.contains(&span.service()), "{span:#?}");
-        if !above.is_empty() {
-            let parent = self.parent(span);
-            let doing = parent.fact("gen_ai.operation.name").as_str().unwrap_or("HTTP");
-            assert!(above.contains(&doing), "{span:#?} under {parent:#?}");
-            if operation == "chat" {
-                assert_eq!(span.resource, parent.resource, "a call is made by whoever asks");
-            }
-        }
-    }
-}
-
-/// How often each value stands in the spans.
-fn count(spans: &[&Span], fact: &str) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for span in spans {
-        *counts.entry(span.fact(fact).to_string()).or_default() += 1;
-    }
-    counts
-}
-
-fn has_request(spans: &[Span]) -> bool {
-    spans.iter().any(|span| span.kind == "server")
-}
-
 #[test]
 fn a_request_with_corrective_rounds_is_one_whole_trace() {
     let (collector, data) = (Collector::grpc().unwrap(), tempfile::tempdir().unwrap());
@@ -182,6 +63,16 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
     let reply = traced.chat(&ask("baton", wrong));
     assert_eq!(reply.status, 200, "{reply:?}");
     let run = reply.header("x-request-id").unwrap();
+    // Who looks in a trace of its own is told of there, and others are not.
+    let looks = client.with("traceparent", &format!("00-{LOOKING}-{CALLER}-01"));
+    let look = format!("/v1/runs/{run}");
+    assert_eq!((looks.get(&look).status, client.get(&look).status), (200, 200));
+    let looked = collector.until("the look", |spans| {
+        spans.iter().find(|span| span.fact("http.request.method") == "GET").cloned()
+    });
+    let looked = looked.unwrap();
+    assert_eq!(looked.name, "GET /v1/runs/{id}");
+    assert_eq!((looked.trace.as_str(), looked.parent.as_deref()), (LOOKING, Some(CALLER)));
     let trace = Trace::of(&collector, run, has_request);
     trace.check(Some(CALLER));
     assert!(trace.spans.iter().all(|span| span.trace == TRACE));
@@ -405,60 +296,6 @@ fn providers_are_told_nothing_of_the_trace() {
         .until("the call", |spans| spans.iter().find(|span| span.name == "chat m").cloned());
     let failed = failed.unwrap();
     assert!(failed.failed && failed.trace == TRACE, "{failed:#?}");
-}
-
-#[test]
-fn a_recursion_over_the_processes_of_a_cluster_is_one_whole_trace() {
-    const DEPTH: usize = 3;
-    let (stores, collector) = (LocalStores::start().unwrap(), Collector::grpc().unwrap());
-    let sim = Baton::sim(&["--time-scale", "0"]).unwrap();
-    let config = Config::new(&[
-        provider("sim", &sim.url()),
-        agent("arith", "sim", "sim-arith"),
-        agent("sage", "sim", "sim-sage"),
-        policy("sim").replace("sim-conductor", "sim-recursive"),
-        "[budget]\ndepth = 4\ntokens = 1000000\ncalls = 100\n".into(),
-    ]);
-    let path = config.path();
-    let (endpoint, words) = (collector.endpoint(), ["--config", path.to_str().unwrap()]);
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
-    ];
-    let cluster = Cluster::start_in(&stores, 3, "0", &words, &variables).unwrap();
-    let client = Client::new(cluster.gateways[0].url());
-    let deep = json!({ "baton": { "budget": { "depth": DEPTH } } });
-    let reply = client.chat(&ask("baton", deep));
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let run = reply.header("x-request-id").unwrap();
-    // Processes send when they like: it is whole when nothing that is named is missing.
-    let whole = |spans: &[Span]| {
-        let ids: BTreeSet<_> = spans.iter().map(|span| span.id.as_str()).collect();
-        let named = spans
-            .iter()
-            .flat_map(|span| span.parent.iter().chain(span.links.iter().map(|link| &link.span)));
-        has_request(spans) && named.into_iter().all(|id| ids.contains(id.as_str()))
-    };
-    let trace = Trace::of(&collector, run, whole);
-    trace.check(None);
-    let workflows = trace.doing("invoke_workflow");
-    assert_eq!(workflows.len(), DEPTH + 1);
-    for workflow in &workflows {
-        let parent = trace.parent(workflow);
-        if workflow.fact("baton.run") == run {
-            assert_eq!(parent.kind, "server");
-            continue;
-        }
-        let (child, above) = (workflow.fact("baton.run"), parent.fact("baton.run"));
-        let above = above.as_str().unwrap();
-        assert!(child.as_str().unwrap().starts_with(&format!("{above}-")), "{child} under {above}");
-        assert_eq!(workflow.fact("baton.root"), run);
-    }
-    let services: BTreeSet<_> = trace.spans.iter().map(Span::service).collect();
-    for service in ["baton-conductor", "baton-gateway", "baton-worker-agent"] {
-        assert!(services.contains(service), "{services:?}");
-    }
 }
 
 #[test]

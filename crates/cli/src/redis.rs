@@ -113,18 +113,21 @@ impl RedisArgs {
     /// Connects to it, and looks at what is there.
     pub(crate) async fn open(&self, cluster: &str) -> Result<RedisLedger, Failure> {
         let opened = RedisLedger::connect(self.options(cluster)?).await;
-        opened.map_err(|error| {
-            let urls = self.redis.as_deref().unwrap_or(URL);
-            let urls: Vec<_> = urls.split(',').map(str::trim).map(shown).collect();
-            let urls = urls.join(" and ");
-            let hint = match error {
-                LedgerError::Unavailable(_) => {
-                    format!(": does Redis run at {urls}, as --redis says?")
-                }
-                _ => format!(" (--redis is {urls})"),
-            };
-            Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
-        })
+        opened.map_err(|error| self.failure(&error))
+    }
+
+    /// What a ledger's error is to whoever started a command.
+    pub(crate) fn failure(&self, error: &LedgerError) -> Failure {
+        let urls = self.redis.as_deref().unwrap_or(URL);
+        let urls: Vec<_> = urls.split(',').map(str::trim).map(shown).collect();
+        let urls = urls.join(" and ");
+        let hint = match error {
+            LedgerError::Unavailable(_) => {
+                format!(": does Redis run at {urls}, as --redis says?")
+            }
+            _ => format!(" (--redis is {urls})"),
+        };
+        Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
     }
 
     fn options(&self, cluster: &str) -> Result<RedisOptions, Failure> {

@@ -119,7 +119,7 @@ impl Process {
 /// Checks everything that can be wrong before anything is made known to others.
 async fn start(args: Serve) -> Result<Process, Failure> {
     let tls = args.tls.read()?;
-    let opened = args.stores.registry().await?;
+    let (opened, ledger) = args.stores.open().await?;
     let mut in_force = read(&args, &opened)?;
     if let Some(url) = &args.sim {
         in_force.simulated_at(url.clone());
@@ -133,7 +133,6 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     let metrics = Metrics::default();
     let traces = traces(&metrics)?;
     let shown = args.metrics_listen.map(bind).transpose()?;
-    let ledger = args.stores.ledger().await?;
     let ledger: Arc<dyn Ledger> = Arc::new(Metered::new(ledger, &metrics));
     let caller = caller.with_ledger(ledger.clone()).measured(&metrics);
     caller.set_limits(call_limits(&settings));
@@ -142,7 +141,7 @@ async fn start(args: Serve) -> Result<Process, Failure> {
     if kind == Kind::Conductor {
         set_all_terms(ledger.as_ref(), &settings).await?;
     }
-    let (registry, keeper) = opened.with(settings.clone());
+    let (registry, keeper) = opened.with(settings.clone(), &metrics);
     let cluster = registry.cluster_id().to_owned();
     let registry: Arc<dyn Registry> = Arc::new(registry);
 

@@ -5,13 +5,14 @@ use baton_telemetry::{Metric, names};
 const GUIDE: &str = include_str!("../../../docs/guides/telemetry.md");
 
 /// Everything that a process can count, crate by crate.
-const METRICS: [&[Metric]; 7] = [
+const METRICS: [&[Metric]; 8] = [
     baton_gateway::METRICS,
     baton_conductor::METRICS,
     baton_worker_agent::METRICS,
     baton_verifier::METRICS,
     baton_call::METRICS,
     baton_ledger::METRICS,
+    baton_registry_etcd::METRICS,
     baton_telemetry::TRACE_METRICS,
 ];
 

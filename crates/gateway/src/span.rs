@@ -1,7 +1,7 @@
 //! What is told of a request, from its arrival to the last byte of the answer.
 //!
-//! Requests that ask for work have a span, and those that only look have none: `baton top`
-//! looks every second.
+//! Requests that ask for work have a span. Those that only look have one where they come in
+//! a trace of their caller's: `baton top`, which has none, looks every second.
 
 use crate::{
     edge::{RequestId, is_event_stream},
@@ -38,8 +38,8 @@ impl Default for Telemetry {
     }
 }
 
-/// Counts every request, and opens the span of one that asks for work; both end with the
-/// last byte of the response.
+/// Counts every request, and opens the span of one that asks for work or is part of a trace;
+/// both end with the last byte of the response.
 pub(crate) async fn told(
     State(Telemetry { tracer, metrics }): State<Telemetry>,
     mut request: Request,
@@ -47,7 +47,8 @@ pub(crate) async fn told(
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let mut answering = metrics.begin(route.unwrap_or(NO_ROUTE));
-    let traced = tracer.is_on() && request.method() == Method::POST;
+    let is_wanted = request.method() == Method::POST || given(request.headers()).is_some();
+    let traced = tracer.is_on() && is_wanted;
     let mut span = if traced { open(&tracer, &request) } else { Span::default() };
     if let Some(trace) = span.context() {
         let above = given(request.headers()).map(TraceParent::span_id);

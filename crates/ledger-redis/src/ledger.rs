@@ -85,6 +85,23 @@ impl RedisLedger {
         })
     }
 
+    /// The id of the registry that belongs to this ledger; where none is noted yet, this one
+    /// is noted.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn paired(&self, id: Option<&str>) -> Result<Option<String>, LedgerError> {
+        let store = &self.shard(0)?.store;
+        let meta = format!("{}meta", store.base());
+        if let Some(id) = id {
+            let mut note = redis::cmd("HSETNX");
+            store.command(note.arg(&meta).arg("registry").arg(id)).await?;
+        }
+        let noted = store.command(redis::cmd("HGET").arg(&meta).arg("registry")).await?;
+        redis::from_redis_value(noted)
+            .map_err(|error| LedgerError::Unusable(format!("{meta}: registry: {error}")))
+    }
+
     /// The tasks that this holder has leased; of all holders where none is named. For whoever
     /// looks at a cluster: the next moment it may be others.
     ///

@@ -4,6 +4,7 @@ use crate::{
     client::Client,
     keys::Keys,
     known::Known,
+    metrics::CONNECTED,
     options::EtcdOptions,
     session::{Break, Listed, Session, member_at},
     store::claim,
@@ -13,6 +14,7 @@ use crate::{
 use backon::{BackoffBuilder, ExponentialBuilder};
 use baton_actor::{Mailbox, Reply};
 use baton_registry::{Complaint, Document, InForce, Member, Members, Refusal, RegistryError};
+use baton_telemetry::{Measure, Metrics};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -62,7 +64,8 @@ pub(crate) struct Shared {
     pub(crate) in_force: InForce,
     pub(crate) members: watch::Sender<Arc<Members>>,
     pub(crate) documents: watch::Sender<Option<Arc<Document>>>,
-    pub(crate) link: watch::Sender<Link>,
+    link: watch::Sender<Link>,
+    connected: Measure,
     known: Mutex<Known>,
 }
 
@@ -73,8 +76,12 @@ impl Shared {
         cluster_id: String,
         in_force: InForce,
         document: Option<Arc<Document>>,
+        metrics: &Metrics,
     ) -> Self {
+        let connected = metrics.of(&CONNECTED);
+        connected.set(&[], 0.0);
         Self {
+            connected,
             options,
             keys,
             cluster_id,
@@ -84,6 +91,21 @@ impl Shared {
             link: watch::Sender::new(Link::Starting),
             known: Mutex::default(),
         }
+    }
+
+    /// Tells whether etcd can be reached.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Notes whether etcd can be reached.
+    pub(crate) fn set_link(&self, link: Link) {
+        let level = match link {
+            Link::Up { .. } => 1.0,
+            Link::Starting | Link::Away { .. } => 0.0,
+        };
+        self.connected.set(&[], level);
+        self.link.send_replace(link);
     }
 
     /// Changes who is known, and shows it.
@@ -245,7 +267,7 @@ impl Keeper {
                         tracing::warn!(reason, "etcd is away: what is known stays in force");
                     }
                     kept.endpoint = kept.endpoint.wrapping_add(1);
-                    self.shared.link.send_replace(Link::Away { reason });
+                    self.shared.set_link(Link::Away { reason });
                     let pause = pauses.next().unwrap_or(PAUSE_MAX);
                     tokio::select! {
                         () = stop.cancelled() => return,

@@ -9,6 +9,7 @@ mod client;
 mod keeper;
 mod keys;
 mod known;
+mod metrics;
 mod options;
 mod registry;
 mod session;
@@ -18,6 +19,7 @@ mod wire;
 mod words;
 
 pub use keeper::{Keeper, Link};
+pub use metrics::METRICS;
 pub use options::{Credentials, EtcdOptions, Secret, Timing, Tls};
 pub use registry::{EtcdRegistry, Opened};
 pub use store::{ConfigStore, HISTORY_MAX, PushError, TEXT_BYTES_MAX};

@@ -13,6 +13,7 @@ use baton_actor::{Address, AskError, mailbox};
 use baton_registry::{
     Configuration, Document, InForce, Member, Members, Refusal, Registry, RegistryError, Settings,
 };
+use baton_telemetry::Metrics;
 use std::sync::Arc;
 use tokio::{sync::watch, time::timeout};
 
@@ -63,7 +64,7 @@ impl EtcdRegistry {
 
     /// Tells whether etcd can be reached. That it cannot stops nothing but changes.
     pub fn link(&self) -> watch::Receiver<Link> {
-        self.shared.link.subscribe()
+        self.shared.link()
     }
 
     /// Waits until etcd holds what is announced here.
@@ -99,11 +100,12 @@ impl Opened {
     }
 
     /// The registry with these settings as version 1, and what keeps it: to be run as a
-    /// supervised task. Without it, nobody is known and nothing is made known.
-    pub fn with(self, settings: Settings) -> (EtcdRegistry, Keeper) {
+    /// supervised task. Without it, nobody is known and nothing is made known. Whether etcd
+    /// can be reached is measured.
+    pub fn with(self, settings: Settings, metrics: &Metrics) -> (EtcdRegistry, Keeper) {
         let Self { options, keys, cluster_id, document } = self;
         let in_force = InForce::new(settings);
-        let shared = Arc::new(Shared::new(options, keys, cluster_id, in_force, document));
+        let shared = Arc::new(Shared::new(options, keys, cluster_id, in_force, document, metrics));
         let (keeper, asked) = mailbox(ASKED_MAX);
         let kept = Arc::new(tokio::sync::Mutex::new(Kept::default()));
         let registry = EtcdRegistry { shared: shared.clone(), keeper };

@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
     /// Works until it cannot, or is told to stop.
     pub(crate) async fn run(&mut self, asked: &Mailbox<Ask>, stop: &CancellationToken) -> Break {
         let endpoint = self.client.endpoint().to_owned();
-        self.shared.link.send_replace(Link::Up { endpoint });
+        self.shared.set_link(Link::Up { endpoint });
         let timing = self.shared.options.timing;
         let mut keep_alive = interval(timing.keep_alive_every());
         let mut load = interval(timing.load_every);

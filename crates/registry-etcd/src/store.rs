@@ -271,8 +271,9 @@ pub(crate) async fn claim(
     }
     match expected {
         Some(expected) if expected != found => Err(RegistryError::Unusable(format!(
-            "etcd holds another cluster under {}: its id is {found}, and this one's is {expected}. \
-             Give this cluster a name of its own, or an etcd of its own",
+            "etcd holds another cluster under {}: its id is {found}, and the ledger's is \
+             {expected}. Name the etcd that belongs to this ledger, or give this cluster a name \
+             of its own",
             keys.root()
         ))),
         Some(_) | None => Ok(found),

@@ -125,12 +125,13 @@ impl Brief {
 
     /// The plan that names the Conductor itself whenever it may. Shown an earlier round, it
     /// keeps that one's first step and has the rest done by the last agent.
-    pub(crate) fn recursive_plan(&self) -> String {
+    pub(crate) fn recursive_plan(&self, parameters: &parameters::Recursive) -> String {
         let last = self.agents.last().map_or(0, |agent| agent.number);
         if self.round != Round::First {
             return Lists::new(vec![last], Shape::FOLLOWED, self.form).behind_kept();
         }
         let (agents, shape) = match self.itself {
+            Some(itself) if parameters.wide => (vec![itself, itself, itself, last], Shape::WIDE),
             Some(itself) => (vec![last, itself], Shape::PLANNED),
             None => (vec![last], Shape::ONE),
         };
@@ -217,8 +218,13 @@ mod tests {
         let found = brief(&question, offered).unwrap();
         assert_eq!(found.itself, Some(3));
         assert_eq!(found.agents.len(), 3, "it is no agent like the others");
-        assert!(found.recursive_plan().contains("model_id = [2, 3]"), "{}", found.recursive_plan());
         let parameters = Parameters::built_in();
+        let plan = |brief: &Brief, wide| {
+            let model = parameters.recursive().model.clone();
+            brief.recursive_plan(&parameters::Recursive { model, wide })
+        };
+        assert!(plan(&found, false).contains("model_id = [2, 3]"), "{}", plan(&found, false));
+        assert!(plan(&found, true).contains("model_id = [3, 3, 3, 2]"), "{}", plan(&found, true));
         let conductor = parameters.conductor();
         let named = |brief: &Brief| {
             let plans = (0..200).map(|seed| {
@@ -232,7 +238,7 @@ mod tests {
         assert!((share - conductor.recursion_rate).abs() < 0.1, "{share}");
         let alone = brief(&question, "").unwrap();
         assert_eq!((alone.itself, named(&alone)), (None, 0));
-        assert!(alone.recursive_plan().contains("model_id = [2]"));
+        assert!(plan(&alone, true).contains("model_id = [2]"));
     }
 
     #[test]

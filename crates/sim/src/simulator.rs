@@ -224,7 +224,7 @@ impl Simulator {
             && let Some(brief) = conductor::Brief::find(&ask.messages, reading.problem.as_ref())
         {
             if model.name == parameters.recursive().model {
-                return brief.recursive_plan();
+                return brief.recursive_plan(parameters.recursive());
             }
             let mut draws = Draws::of(&["workflow", &self.seed, &prompt_hash]);
             return brief.plan(parameters.conductor(), self.options.malformed_rate, &mut draws);

@@ -43,12 +43,6 @@ const PLANNED_CHECKED: Shape =
     Shape(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::These(&[0])), (CHECK, Sees::These(&[1]))]);
 const CORRECTED: Shape =
     Shape(&[(SOLVE, Sees::Nothing), (CHECK, Sees::These(&[0])), (CORRECT, Sees::Everything)]);
-const WIDE: Shape = Shape(&[
-    (SOLVE, Sees::Nothing),
-    (SOLVE_AGAIN, Sees::Nothing),
-    (SOLVE_AGAIN, Sees::Nothing),
-    (MERGE, Sees::Everything),
-]);
 
 impl Shape {
     /// No step: the earlier answer stands.
@@ -60,6 +54,14 @@ impl Shape {
     /// A plan, and a step that follows it.
     pub(crate) const PLANNED: Self = Self(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 
+    /// Three solve beside each other, and one merges.
+    pub(crate) const WIDE: Self = Self(&[
+        (SOLVE, Sees::Nothing),
+        (SOLVE_AGAIN, Sees::Nothing),
+        (SOLVE_AGAIN, Sees::Nothing),
+        (MERGE, Sees::Everything),
+    ]);
+
     /// Easy questions mostly get one step; hard ones a mixture.
     pub(crate) fn draw(hard: bool, draws: &mut Draws) -> Self {
         let weighted: &[(f64, Self)] = if hard {
@@ -70,7 +72,7 @@ impl Shape {
                 (0.15, MERGED),
                 (0.15, PLANNED_CHECKED),
                 (0.10, CORRECTED),
-                (0.05, WIDE),
+                (0.05, Self::WIDE),
             ]
         } else {
             &[(0.75, Self::ONE), (0.15, CHECKED), (0.10, Self::PLANNED)]

@@ -203,6 +203,15 @@ impl EtcdServer {
         Ok(())
     }
 
+    /// Starts the server again on the same ports and data, from now on with TLS.
+    pub async fn restart_with_tls(&mut self) -> Result<()> {
+        self.kill()?;
+        let tls = Certificates::new()?;
+        std::fs::write(self.folder.path().join(SETTINGS), settings(self.ports, Some(&tls)))?;
+        self.tls = Some(tls);
+        self.restart().await
+    }
+
     /// Forgets all data. For use after [`Self::kill`].
     pub fn forget(&mut self) -> Result<()> {
         std::fs::remove_dir_all(self.folder.path().join("data"))

@@ -52,8 +52,7 @@ pub(crate) async fn up(args: ClusterUp) -> Result<ExitCode, Failure> {
 
 async fn start(args: &ClusterUp) -> Result<Processes, Failure> {
     // What is wrong with the stores or the configuration is said once, not by each process.
-    let opened = args.stores.registry().await?;
-    args.stores.ledger().await?;
+    let (opened, _ledger) = args.stores.open().await?;
     let read = match opened.document() {
         Some(document) => InForce::of(document),
         None => InForce::read(&args.pool),

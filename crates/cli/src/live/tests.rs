@@ -4,6 +4,7 @@ use super::*;
 use baton_ledger::EmbeddedLedger;
 use baton_provider::RetryPolicy;
 use baton_registry_etcd::{ConfigStore, EtcdOptions, EtcdRegistry, PushError};
+use baton_telemetry::Metrics;
 use baton_testkit::etcd::EtcdServer;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -37,7 +38,7 @@ async fn what_is_pushed_comes_into_force_and_what_cannot_be_used_here_does_not()
 
     let opened = EtcdRegistry::open(options).await.unwrap();
     let settings = crate::settings::InForce::of(opened.document().unwrap()).unwrap().settings;
-    let (registry, keeper) = opened.with(settings.clone());
+    let (registry, keeper) = opened.with(settings.clone(), &Metrics::default());
     let registry: Arc<dyn Registry> = Arc::new(registry);
     let stop = CancellationToken::new();
     let keeper = tokio::spawn(keeper.run(stop.clone()));

@@ -122,3 +122,23 @@ async fn certificates_are_checked_on_both_sides() {
     let said = refused(tls).await.to_string();
     assert!(said.contains("address") && said.contains("with http://"), "{said}");
 }
+
+#[tokio::test]
+async fn a_certificate_and_a_password_are_both_asked_for() {
+    let mut server = EtcdServer::start().await.unwrap();
+    server.enable_auth("baton", "right").await.unwrap();
+    server.restart_with_tls().await.unwrap();
+    let ours = server.certificates().unwrap();
+    let client = Some((ours.client(), ours.client_key()));
+    let tls = Tls { ca: Some(ours.ca()), client, server_name: None };
+    let with = EtcdOptions { tls: tls.clone(), ..options(&server.url()) };
+    let started = Started::new(as_user(&with, "baton", "right")).await;
+    started.announce(member("a")).await.unwrap();
+    started.sees(&["a"]).await;
+    let error = refused(as_user(&with, "baton", "wrong")).await;
+    check(&error, false, &["does not accept the user and password"]);
+    check(&refused(with.clone()).await, false, &["user"]);
+    let without = EtcdOptions { tls: Tls { client: None, ..tls }, ..with };
+    let said = refused(as_user(&without, "baton", "right")).await.to_string();
+    assert!(said.contains("client's certificate"), "{said}");
+}

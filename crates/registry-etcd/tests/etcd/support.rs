@@ -6,6 +6,7 @@ use baton_registry::{
     contract,
 };
 use baton_registry_etcd::{EtcdOptions, EtcdRegistry, Link, Timing};
+use baton_telemetry::Metrics;
 use std::{
     sync::{
         Arc,
@@ -58,7 +59,7 @@ impl Started {
 
     pub(crate) async fn with(options: EtcdOptions, settings: Settings) -> Self {
         let opened = EtcdRegistry::open(options).await.unwrap_or_else(|error| panic!("{error}"));
-        let (registry, keeper) = opened.with(settings);
+        let (registry, keeper) = opened.with(settings, &Metrics::default());
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(keeper.run(stop.clone()));
         Self { registry, stop, keeper }

@@ -125,6 +125,10 @@ pub(crate) struct Conductor {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recursive {
     pub(crate) model: String,
+    /// Whether it gives itself three steps beside each other and has the last agent merge
+    /// them, in the place of one behind a plan.
+    #[serde(default)]
+    pub(crate) wide: bool,
 }
 
 #[derive(Debug, Deserialize)]
