@@ -33,8 +33,20 @@ pub(crate) enum Unreadable {
     Character(char),
     #[error("{0:?} is not known")]
     Word(String),
+    #[error("\\{0} is not known")]
+    Command(String),
     #[error("it can be read in two ways: {0}")]
     Ambiguous(&'static str),
+}
+
+impl Unreadable {
+    fn doubt(&self) -> Doubt {
+        match self {
+            Self::TooLong | Self::TooDeep => Doubt::TooMuch,
+            Self::Ends | Self::Character(_) | Self::Word(_) => Doubt::Words,
+            Self::Command(_) | Self::Ambiguous(_) => Doubt::Notation,
+        }
+    }
 }
 
 /// The work that a comparison may be; no input is slow.
@@ -66,13 +78,18 @@ pub(crate) fn has_signs(text: &str) -> bool {
 /// Whether two texts say the same in mathematics.
 pub(crate) fn same(expected: &str, found: &str) -> Sameness {
     if !has_signs(expected) && !has_signs(found) {
-        return Sameness::Unclear(Doubt::Unreadable);
+        return Sameness::Unclear(Doubt::Words);
     }
-    let (Ok(expected), Ok(found), Some(mut comparer)) =
-        (parse(expected), parse(found), Comparer::new())
-    else {
-        return Sameness::Unclear(Doubt::Unreadable);
+    let (expected, found) = match (parse(expected), parse(found)) {
+        (Ok(expected), Ok(found)) => (expected, found),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Sameness::Unclear(error.doubt()),
+        (Err(error), Err(other)) => {
+            let doubts = [error.doubt(), other.doubt()];
+            let words = doubts.contains(&Doubt::Words);
+            return Sameness::Unclear(if words { Doubt::Words } else { doubts[0] });
+        }
     };
+    let Some(mut comparer) = Comparer::new() else { return Sameness::Unclear(Doubt::TooMuch) };
     // What is left out of one of them goes without saying.
     let unlike = !expected.units.is_empty() && !found.units.is_empty();
     if unlike && expected.units != found.units {

@@ -76,7 +76,8 @@ pub struct Report {
     pub feedback: String,
     /// What was read from the candidate, if anything was.
     pub evidence: Option<String>,
-    /// What is left to settle, where the verdict is to abstain for that reason.
+    /// What a computer algebra system may settle, where the verdict is to abstain for that
+    /// reason.
     pub remainder: Option<Remainder>,
     /// Name and version of the verifier, and who settled the remainder if somebody did.
     pub verifier: String,

@@ -212,22 +212,27 @@ fn mathematics(expected: &str, candidate: &str) -> Report {
     match math::same(expected, found) {
         math::Sameness::Same => Report::of_answer(MATH, true, found),
         math::Sameness::Different => Report::of_answer(MATH, false, found),
-        // Answers in words: the same words are the same answer.
-        math::Sameness::Unclear(Doubt::Unreadable)
+        // What nobody reads here is the same if it is written the same.
+        math::Sameness::Unclear(Doubt::Words)
             if final_answer::normal(expected) == final_answer::normal(found) =>
         {
             Report::of_answer(MATH, true, found)
         }
+        math::Sameness::Unclear(Doubt::Notation) if unspaced(expected) == unspaced(found) => {
+            Report::of_answer(MATH, true, found)
+        }
         math::Sameness::Unclear(doubt) => {
-            let feedback = format!(
-                "the final answer {} was not decided on ({doubt}): a computer algebra system would",
-                final_answer::shown(found)
-            );
-            let remainder = Some(Remainder { found: found.to_owned(), doubt });
-            let report = Report::abstain(MATH, Code::Undecided).having_read(found);
-            Report { remainder, ..report.saying(feedback) }
+            let found_shown = final_answer::shown(found);
+            let feedback = format!("the final answer {found_shown} was not decided on: {doubt}");
+            let report = Report::abstain(MATH, Code::Undecided).having_read(found).saying(feedback);
+            let remainder = Remainder { found: found.to_owned(), doubt };
+            Report { remainder: doubt.can_be_settled().then_some(remainder), ..report }
         }
     }
+}
+
+fn unspaced(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && *c != '$').collect()
 }
 
 #[cfg(test)]

@@ -20,9 +20,12 @@ pub(crate) enum Sameness {
 /// Why it cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    /// Too long, too deep, or in words or notation that is not known here.
-    #[error("it cannot be read as mathematics here")]
-    Unreadable,
+    /// Words, or signs that have no place in mathematics.
+    #[error("it cannot be read as mathematics")]
+    Words,
+    /// Notation that is not known here, or can be read in two ways.
+    #[error("its notation is not known here")]
+    Notation,
     /// Not defined, or not real, where it was looked at.
     #[error("its value is not defined at the points that were tried")]
     Undefined,
@@ -44,6 +47,24 @@ pub enum Doubt {
     /// Closer than the precision tells apart.
     #[error("the values are too close to tell apart")]
     Close,
+}
+
+impl Doubt {
+    /// Whether a computer algebra system may settle it. Not where units or words are in
+    /// doubt: such systems leave them out, and take 5 m for 5 cm, and `42 or any other
+    /// number` for 42.
+    pub fn can_be_settled(self) -> bool {
+        match self {
+            Self::Words | Self::Unit => false,
+            Self::Notation
+            | Self::Undefined
+            | Self::TooMuch
+            | Self::Rounded
+            | Self::Order
+            | Self::Kind
+            | Self::Close => true,
+        }
+    }
 }
 
 /// Points at which expressions of variables are compared.
@@ -112,7 +133,7 @@ impl Comparer {
                 let (a, b) = (of_unknown(expected), of_unknown(found));
                 if matches!((&a, &b), (Related(..), _) | (_, Related(..))) {
                     let plain = matches!(other, Scalar(_));
-                    let reason = if plain { Doubt::Kind } else { Doubt::Unreadable };
+                    let reason = if plain { Doubt::Kind } else { Doubt::Notation };
                     return Sameness::Unclear(reason);
                 }
                 self.answers(&a, &b)

@@ -239,7 +239,7 @@ impl Lexer<'_> {
         }
         // A date or a name, such as 2024-01-02 or 007.
         if first > 1 && whole.starts_with('0') {
-            return Err(Unreadable::Ambiguous("a zero in front"));
+            return Err(Unreadable::Character('0'));
         }
         let mut places = None;
         if let Some(behind) = self.rest.strip_prefix('.') {
@@ -300,7 +300,8 @@ impl Lexer<'_> {
         let name = &behind[..length];
         self.rest = &behind[length..];
         let known = WORDS.iter().find(|(word, _)| *word == name);
-        let (_, meaning) = known.ok_or_else(|| Unreadable::Word(name.to_owned()))?;
+        let (_, meaning) =
+            known.ok_or_else(|| Unreadable::Command(name.chars().take(32).collect()))?;
         self.mean(meaning)
     }
 
