@@ -39,7 +39,7 @@ pub(crate) fn pattern(pattern: &str) -> Result<Regex, SpecError> {
 /// The pattern matches somewhere in the candidate. A pattern may tell the answer, so
 /// feedback does not tell the pattern.
 pub(crate) fn matching(pattern: &Regex, candidate: &str) -> Report {
-    match pattern.find(candidate) {
+    match pattern.find(candidate.trim()) {
         Some(found) => Report::pass(REGEX).having_read(found.as_str()),
         None => Report::fail(REGEX, Code::Wrong)
             .saying("the answer is not of the form that is wanted: the pattern has no match"),

@@ -155,6 +155,10 @@ fn no_verifier_passes_what_is_wrong() {
             faults.push(format!("{name} passes only {recall:.3} of what is right"));
         }
     }
+    let guide = include_str!("../../../../docs/guides/verifiers.md");
+    if !guide.contains(&table) {
+        faults.push("docs/guides/verifiers.md must have the table above".into());
+    }
     println!("{table}\nin {} ms", began.elapsed().as_millis());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
