@@ -12,6 +12,7 @@ mod modular;
 mod parse;
 mod value;
 
+use ast::Constant;
 pub(crate) use ast::{Answer, Expr, Op};
 use compare::Comparer;
 pub use compare::Doubt;
@@ -77,6 +78,20 @@ pub(crate) fn has_signs(text: &str) -> bool {
 
 /// Whether two texts say the same in mathematics.
 pub(crate) fn same(expected: &str, found: &str) -> Sameness {
+    let sameness = same_as_written(expected, found);
+    // `42!` may be a factorial, or glad to be 42.
+    match found.strip_suffix('!') {
+        Some(calm)
+            if sameness == Sameness::Different
+                && same_as_written(expected, calm) == Sameness::Same =>
+        {
+            Sameness::Unclear(Doubt::Notation)
+        }
+        Some(_) | None => sameness,
+    }
+}
+
+fn same_as_written(expected: &str, found: &str) -> Sameness {
     if !has_signs(expected) && !has_signs(found) {
         return Sameness::Unclear(Doubt::Words);
     }
@@ -95,7 +110,17 @@ pub(crate) fn same(expected: &str, found: &str) -> Sameness {
     if unlike && expected.units != found.units {
         return Sameness::Unclear(Doubt::Unit);
     }
-    comparer.answers(&expected.answer, &found.answer)
+    // Degrees against radians.
+    let in_degrees = |reading: &Reading| reading.units.iter().any(|unit| unit == "degree");
+    let sameness = comparer.answers(&expected.answer, &found.answer);
+    let mixed =
+        in_degrees(&expected) != in_degrees(&found) && (circular(&expected) || circular(&found));
+    if mixed && sameness != Sameness::Same { Sameness::Unclear(Doubt::Unit) } else { sameness }
+}
+
+/// Whether an angle in it may be in radians.
+fn circular(reading: &Reading) -> bool {
+    matches!(&reading.answer, Answer::Scalar(expr) if expr.has(Constant::Pi))
 }
 
 /// A text that is the same for answers that are the same; nothing where that is not known.

@@ -155,6 +155,8 @@ fn what_cannot_be_told_is_handed_on() {
         ("\\{5\\}", "5", "Kind"),
         ("x = 5", "n = 5", "Kind"),
         ("5 m", "500 cm", "Unit"),
+        ("\\frac{\\pi}{2}", "90^\\circ", "Unit"),
+        ("42", "42!", "Notation"),
         ("5 \\text{ cm}", "5 \\text{ cm}^2", "Unit"),
         ("\\text{even}", "even", "Words"),
         ("42", "no idea at all", "Words"),
@@ -222,8 +224,8 @@ fn hostile_input_is_cheap() {
         same(&format!("\\{{{text}\\}}"), &format!("\\{{0,{text}\\}}"));
         key(text);
         let ms = began.elapsed().as_millis();
-        // Built without optimisation, beside other builds; it is some 10 ms else.
-        assert!(ms < 4_000, "input {place} took {ms} ms: {}", &text[..text.len().min(60)]);
+        // Without optimisation it is up to half a second; without limits it has no end.
+        assert!(ms < 20_000, "input {place} took {ms} ms: {}", &text[..text.len().min(60)]);
     }
 }
 
