@@ -11,7 +11,7 @@ use toml::{Table, Value};
 /// The crates, layer by layer. A crate may depend on lower layers only.
 const LAYERS: [&[&str]; 8] = [
     &["codes", "workflow"],
-    &["planner", "engine"],
+    &["planner", "engine", "checks"],
     &["proto", "telemetry", "actor"],
     &["ledger", "registry", "provider"],
     &["ledger-redis", "registry-etcd", "provider-http", "sandbox", "call", "briefing"],

@@ -211,6 +211,64 @@ fn an_answer_that_passes_its_check_is_accepted() {
 }
 
 #[test]
+fn checks_that_a_request_states_tell_right_from_wrong() {
+    let client = client(&QUICK);
+    let accepted = |verify: Value| {
+        let reply = client.chat(&ask("baton/direct", json!({ "baton": { "verify": verify } })));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let report = &reply.json["baton"];
+        let verdict = &rounds(report)[0]["checks"][0]["verdict"];
+        let kind = verdict["kind"].as_str().unwrap().to_owned();
+        (kind, verdict["verifier"].as_str().unwrap().to_owned())
+    };
+    for (verify, kind) in [
+        (json!({ "type": "math.answer", "expected": "\\frac{70}{2}" }), "pass"),
+        (json!({ "type": "math.answer", "expected": "\\sqrt{35}^2 + 1" }), "fail"),
+        (json!({ "type": "text.numeric", "expected": 34.9, "absolute": 0.1 }), "pass"),
+        (json!({ "type": "text.numeric", "expected": 34.9 }), "fail"),
+        (json!({ "type": "text.regex", "pattern": "(?m)^Answer: \\d+$" }), "pass"),
+        (json!({ "type": "json.schema", "schema": { "type": "object" } }), "fail"),
+        (json!({ "type": "expression.check", "numbers": [35], "target": 35 }), "pass"),
+        (json!({ "type": "choice.letter", "expected": "B", "options": ["36", "35"] }), "pass"),
+    ] {
+        let verifier = format!("{}/1", verify["type"].as_str().unwrap());
+        assert_eq!(accepted(verify.clone()), (kind.to_owned(), verifier), "{verify}");
+    }
+    for (verify, param) in [
+        (json!({ "type": "text.regex", "pattern": "(" }), "baton.verify.pattern"),
+        (json!({ "type": "math.answer", "expect": "4" }), "baton.verify"),
+    ] {
+        let reply = client.chat(&ask("baton/direct", json!({ "baton": { "verify": verify } })));
+        assert_eq!(
+            (reply.status, &reply.json["error"]["param"]),
+            (400, &json!(param)),
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
+fn a_stated_check_that_fails_is_told_and_corrected_without_the_answer() {
+    let client = client(&QUICK);
+    let wrong = |verify: Value| {
+        let more = json!({ "baton": { "verify": verify, "rounds": 2 } });
+        client.chat(&ask("baton", more)).json["baton"].clone()
+    };
+    let report = wrong(json!({ "type": "math.answer", "expected": "\\frac{7919}{3}" }));
+    let told = &rounds(&report)[0]["checks"].as_array().unwrap().last().unwrap()["verdict"];
+    assert_eq!((&told["kind"], &told["verifier"]), (&json!("fail"), &json!("math.answer/1")));
+    assert!(told["feedback"].as_str().unwrap().contains("is not right"), "{told}");
+    assert_eq!(rounds(&report).len(), 2, "a corrective workflow follows: {report}");
+    // Nobody who answers, plans or corrects is told what is right.
+    assert!(!report.to_string().contains("7919"), "{report}");
+    // Where the target is part of the question, it is told.
+    let report = wrong(json!({ "type": "expression.check", "numbers": [3, 4, 5], "target": 35 }));
+    let told = &rounds(&report)[0]["checks"].as_array().unwrap().last().unwrap()["verdict"];
+    assert!(told["feedback"].as_str().unwrap().contains("does not use 3"), "{told}");
+    assert_eq!(rounds(&report).len(), 2, "{report}");
+}
+
+#[test]
 fn a_budget_is_never_exceeded() {
     let client = client(&QUICK);
     let mut ends = Vec::new();

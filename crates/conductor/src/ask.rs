@@ -277,6 +277,9 @@ fn check(
         Some(v1::run_options::Check::Expected(expected)) => {
             Ok(Some(Check::Answer { expected: expected.clone() }))
         }
+        Some(v1::run_options::Check::CheckJson(check)) => {
+            Ok(Some(Check::Stated { check: check.clone() }))
+        }
         Some(v1::run_options::Check::Judge(name)) if name.is_empty() => {
             let configured = settings.judge.as_ref().and_then(judge);
             configured.map(Some).ok_or_else(|| {

@@ -16,7 +16,9 @@ impl Run {
             return None;
         }
         let grant = match check {
-            Check::Answer { .. } => Grant { output_tokens_max: 0, bound: Spend::ZERO },
+            Check::Answer { .. } | Check::Stated { .. } => {
+                Grant { output_tokens_max: 0, bound: Spend::ZERO }
+            }
             Check::Judge { model } => {
                 let answer = self.answer_of(self.current_round(), step)?;
                 let bytes = u64::from(self.spec.request.len) + u64::from(answer.output.len);

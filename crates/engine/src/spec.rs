@@ -166,6 +166,11 @@ pub enum Check {
         /// What is right.
         expected: String,
     },
+    /// What a verifier can tell without asking a model.
+    Stated {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+    },
     /// A model judges the answer.
     Judge {
         /// The judge's terms.

@@ -1,13 +1,11 @@
-//! The service that checks answers: against a known answer, by majority, by a judge.
+//! The service that checks answers: by what the crate `checks` can tell, or by a judge.
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
-mod answer;
 mod judge;
 mod metrics;
 mod service;
 mod span;
-mod text;
 mod verify;
 mod vote;
 

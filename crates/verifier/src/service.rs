@@ -1,7 +1,8 @@
 //! The gRPC surface: the same checks, asked for directly.
 
-use crate::{Verifier, answer, vote};
+use crate::{Verifier, verify::checked};
 use baton_call::Purse;
+use baton_checks::{Check as Stated, Class, majority, weighted};
 use baton_proto::v1;
 use baton_workflow::{AgentId, VerdictKind};
 use tokio_util::sync::CancellationToken;
@@ -21,26 +22,38 @@ impl v1::verifier_server::Verifier for Verifier {
         let check = asked.check.ok_or_else(|| Status::invalid_argument("check is missing"))?;
         let first = asked.candidates.first();
         let first = first.ok_or_else(|| Status::invalid_argument("candidates is empty"))?;
-        let verdict = match check {
-            Check::Vote(v1::Vote {}) => vote::majority(&asked.candidates),
-            Check::Expected(expected) => answer::check(&expected, first),
-            Check::Judge(agent) => {
-                let agent = AgentId::new(&agent)
-                    .map_err(|error| Status::invalid_argument(error.to_string()))?;
-                let stop = CancellationToken::new();
-                let purse = Purse::Open;
-                let judged = self.judge(
-                    &agent,
-                    &asked.question,
-                    first,
-                    JUDGE_TOKENS_MAX,
-                    None,
-                    &purse,
-                    &stop,
-                );
-                judged.await.verdict
-            }
-        };
+        let verdict =
+            match check {
+                Check::Vote(v1::Vote { weights }) => {
+                    let ballots: Vec<_> =
+                        asked.candidates.iter().map(|reply| Class::of(reply)).collect();
+                    match weights.as_slice() {
+                        [] => majority(ballots).into(),
+                        weights => weighted(ballots, weights).into(),
+                    }
+                }
+                Check::Expected(expected) => checked(Stated::expected(&expected), first)
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
+                Check::CheckJson(json) => Stated::read(&json)
+                    .and_then(|check| checked(check, first))
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
+                Check::Judge(agent) => {
+                    let agent = AgentId::new(&agent)
+                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                    let stop = CancellationToken::new();
+                    let purse = Purse::Open;
+                    let judged = self.judge(
+                        &agent,
+                        &asked.question,
+                        first,
+                        JUDGE_TOKENS_MAX,
+                        None,
+                        &purse,
+                        &stop,
+                    );
+                    judged.await.verdict
+                }
+            };
         let kind = match verdict.kind {
             VerdictKind::Pass => v1::verify_reply::Kind::Pass,
             VerdictKind::Fail => v1::verify_reply::Kind::Fail,

@@ -1,8 +1,9 @@
 //! Carrying out `verify` tasks.
 
-use crate::{Verifier, answer, judge, span, vote};
+use crate::{Verifier, judge, span, vote};
 use async_trait::async_trait;
 use baton_call::{Call, Called, Purse, Reply};
+use baton_checks::{Check as Stated, Class, Public, SpecError, majority};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
 use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::ChatRequest;
@@ -70,15 +71,21 @@ impl Verifier {
             let text = self.text(&leased.tenant, candidate).await;
             candidates.push(text.map_err(|error| error.to_string())?);
         }
-        for place in asked.calls.iter().copied() {
-            if let Some(candidate) = candidates.get_mut(usize::from(place)) {
-                *candidate = vote::ballot_of_calls(candidate);
-            }
-        }
         let first = candidates.first().cloned().unwrap_or_default();
+        let stated = |check: Result<Stated, SpecError>| {
+            let verdict = check.and_then(|check| checked(check, &first));
+            verdict.map(Checked::from).map_err(|error| format!("the check cannot be used: {error}"))
+        };
         match &asked.check {
-            None => Ok(vote::majority(&candidates).into()),
-            Some(Check::Answer { expected }) => Ok(answer::check(expected, &first).into()),
+            None => {
+                let ballots = candidates.iter().enumerate().map(|(place, reply)| {
+                    let calls = asked.calls.iter().any(|call| usize::from(*call) == place);
+                    if calls { vote::ballot_of_calls(reply) } else { Class::of(reply) }
+                });
+                Ok(Verdict::from(majority(ballots)).into())
+            }
+            Some(Check::Answer { expected }) => stated(Ok(Stated::expected(expected))),
+            Some(Check::Stated { check }) => stated(Stated::read(check)),
             Some(Check::Judge { model }) => {
                 let request = self.text(&leased.tenant, &asked.request).await;
                 let request = request.map_err(|error| error.to_string())?;
@@ -143,6 +150,11 @@ fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
         }
         Err(error) => Err(format!("the assignment cannot be read: {error}")),
     }
+}
+
+/// What can be told without asking a model.
+pub(crate) fn checked(check: Stated, candidate: &str) -> Result<Verdict, SpecError> {
+    Ok(Public::of(check)?.verify(candidate).into())
 }
 
 pub(crate) fn unavailable(verifier: &str, feedback: String) -> Verdict {

@@ -1,11 +1,8 @@
 //! Whether an answer has the form that was asked for.
 
+use baton_checks::Schema;
 use baton_workflow::AnswerForm;
-use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
-
-/// Characters of what is wrong that are told: validators quote what they look at.
-const FAULT_CHARS_MAX: usize = 300;
 
 /// What is wrong with the form of `text`, if anything is.
 pub(crate) fn fault(form: &AnswerForm, text: &str) -> Option<String> {
@@ -17,23 +14,16 @@ pub(crate) fn fault(form: &AnswerForm, text: &str) -> Option<String> {
         AnswerForm::JsonObject if value.is_object() => None,
         AnswerForm::JsonObject => Some("it is JSON, but not an object".into()),
         AnswerForm::JsonSchema { schema, .. } => {
-            let validator = validator(schema)?;
-            let error = validator.iter_errors(&value).next()?;
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "the whole".to_owned() } else { place };
-            Some(format!("{place}: {error}").chars().take(FAULT_CHARS_MAX).collect())
+            compiled(schema)?.faults(&value)?.into_iter().next()
         }
     }
 }
 
 /// Nothing where the schema cannot be used here (it may refer to others elsewhere): then
 /// the provider's word that the answer follows it has to do.
-fn validator(schema: &str) -> Option<Validator> {
+fn compiled(schema: &str) -> Option<Schema> {
     let schema: Value = serde_json::from_str(schema).ok()?;
-    // Patterns come from users: only matching in linear time is safe.
-    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-    options
-        .build(&schema)
+    Schema::compile(&schema)
         .inspect_err(|error| tracing::info!(%error, "an answer's schema cannot be checked"))
         .ok()
 }

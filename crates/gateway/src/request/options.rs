@@ -2,6 +2,7 @@
 
 use super::{fields::Fields, model::Offer};
 use crate::limits::AGENTS_NAMED_MAX;
+use baton_checks::{Check, Public};
 use baton_codes::ApiCode;
 use baton_proto::v1::{RunOptions, run_options};
 use baton_workflow::{AgentId, Budget, Resource, Usd};
@@ -21,7 +22,7 @@ const FIELDS: [&str; 11] = [
     "progress",
 ];
 const BUDGET_FIELDS: [&str; 5] = ["usd", "tokens", "calls", "seconds", "depth"];
-const VERIFY_FIELDS: [&str; 2] = ["expected", "judge"];
+const VERIFY_FIELDS: [&str; 3] = ["type", "expected", "judge"];
 
 /// What the `baton` object says beside the options that travel with the run.
 #[derive(Debug, Default, PartialEq)]
@@ -165,6 +166,9 @@ fn unless_in_pool(name: &str, agent: &str, offer: &Offer<'_>, fields: &mut Field
 fn check(fields: &mut Fields<'_>, offer: &Offer<'_>) -> Option<run_options::Check> {
     let path = fields.name("verify.");
     let map = fields.object("verify")?;
+    if map.contains_key("type") {
+        return stated(fields, map);
+    }
     let mut part = Fields::new(map, &path, fields.faults);
     let expected = part.text("expected");
     let judge = match part.take("judge") {
@@ -200,4 +204,22 @@ fn check(fields: &mut Fields<'_>, offer: &Offer<'_>) -> Option<run_options::Chec
     };
     part.refuse_rest(&VERIFY_FIELDS);
     chosen
+}
+
+/// A check that says its type. It is made ready here, so that what is wrong with it is told
+/// before anybody is asked anything.
+fn stated(fields: &mut Fields<'_>, map: Map<String, Value>) -> Option<run_options::Check> {
+    let json = Value::Object(map).to_string();
+    match Check::read(&json).and_then(Public::of) {
+        Ok(_) => Some(run_options::Check::CheckJson(json)),
+        Err(error) => {
+            let verify = fields.name("verify");
+            let name = match error.field {
+                "" => verify,
+                field => format!("{verify}.{field}"),
+            };
+            fields.faults.invalid(&name, format!("{name}: {error}"));
+            None
+        }
+    }
 }

@@ -169,6 +169,22 @@ fn the_baton_object_is_read_strictly() {
         "400 invalid_value baton.verify.expected",
     );
     baton(json!({"verify": {"expected": "4"}}), "ok");
+    baton(json!({"verify": {"type": "math.answer", "expected": "\\frac12"}}), "ok");
+    baton(json!({"verify": {"type": "json.schema", "schema": {"type": "object"}}}), "ok");
+    baton(json!({"verify": {"type": "math.answer"}}), "400 invalid_value baton.verify");
+    baton(json!({"verify": {"type": "vote.majority"}}), "400 invalid_value baton.verify");
+    baton(
+        json!({"verify": {"type": "text.exact", "expected": "4", "judge": true}}),
+        "400 invalid_value baton.verify",
+    );
+    baton(
+        json!({"verify": {"type": "text.regex", "pattern": "(a"}}),
+        "400 invalid_value baton.verify.pattern",
+    );
+    baton(
+        json!({"verify": {"type": "json.schema", "schema": {"$ref": "https://x.test"}}}),
+        "400 invalid_value baton.verify.schema",
+    );
     baton(json!({"rounds": 0}), "400 invalid_value baton.rounds");
     check(
         json!({"model": "baton/direct", "baton": {"strategy": "debate"}}),

@@ -1,0 +1,28 @@
+//! Deterministic judgement of answers: the same check and answer give the same report
+//! anywhere.
+//!
+//! Nothing here does IO, reads a clock or draws lots, and no input is slow: every text,
+//! number and recursion has a limit. What cannot be told is said to be so, and never
+//! counts as right or wrong.
+
+mod choice;
+mod class;
+mod expression;
+mod final_answer;
+mod math;
+mod numeric;
+mod report;
+mod schema;
+mod sealed;
+mod spec;
+mod text;
+mod vote;
+
+pub use class::Class;
+pub use expression::Uses;
+pub use math::Doubt;
+pub use report::{Code, Remainder, Report};
+pub use schema::Schema;
+pub use sealed::{Grade, Grader, Hidden, Public};
+pub use spec::{CHECK_BYTES_MAX, Check, SpecError};
+pub use vote::{Group, SETTLED, Tally, leader_stays, majority, weighted};
