@@ -53,7 +53,7 @@ impl v1::conductor_server::Conductor for Conductor {
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
         self.known.begin(&id, events);
-        self.known.owned(&id, tenant);
+        self.known.owned(&id, tenant.clone());
         let submitted = self.ledger.submit(submission).await;
         if !matches!(submitted, Ok(Submitted::New(_))) {
             self.known.forget(&id);
@@ -62,6 +62,11 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        // A ledger of several shards adds to the id where the run is.
+        if run != id {
+            self.known.forget(&id);
+            self.known.owned(&run, tenant);
+        }
         self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))

@@ -2,10 +2,11 @@
 
 use crate::{
     RedisOptions, Sabotage, account, fsck,
+    link::Server,
     place::{Places, number},
     shard::Shard,
     start,
-    store::Store,
+    store::{Store, server_at},
     turns::Turns,
     waker::{Wait, Waker},
 };
@@ -51,26 +52,38 @@ impl RedisLedger {
         options.check()?;
         let stop = CancellationToken::new();
         let (mut shards, mut wakers) = (Vec::new(), Vec::new());
-        for url in options.urls.iter().take(usize::from(options.shards)) {
-            let client = options.client(url)?;
-            let any = Store::open(&client, &options, url, 0).await?;
-            if !options.lacks(Sabotage::Durability) {
-                start::check(&any, options.durability).await?;
+        for url in &options.urls {
+            let server = server_at(&options, url).await?;
+            let of_a_cluster = matches!(server, Server::Cluster(..));
+            wakers.push((server, Arc::new(Waker::default())));
+            // All nodes of a cluster are reached by way of the first that answers.
+            if of_a_cluster {
+                break;
             }
-            wakers.push((client, Arc::new(Waker::default())));
+        }
+        if wakers.len() > usize::from(options.shards) {
+            return Err(LedgerError::Unusable(format!(
+                "{} shards cannot lie on {} servers: expected at least as many shards as servers",
+                options.shards,
+                wakers.len()
+            )));
         }
         for shard in 0..options.shards {
             let node = usize::from(shard) % wakers.len();
             let url = options.urls.get(node).map_or("", String::as_str);
-            let Some((client, waker)) = wakers.get(node) else { continue };
-            let store = Arc::new(Store::open(client, &options, url, shard).await?);
+            let Some((server, waker)) = wakers.get(node) else { continue };
+            let store = Arc::new(Store::open(server, &options, url, shard).await?);
+            if !options.lacks(Sabotage::Durability) {
+                start::check(&store, options.durability).await?;
+            }
             shards.push(Shard::new(store, waker.clone(), &options));
         }
         adopt(&shards, &options).await?;
-        for (node, (client, waker)) in wakers.iter().enumerate() {
+        for (node, (server, waker)) in wakers.iter().enumerate() {
             let bases = shards.iter().skip(node).step_by(wakers.len());
             let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
-            let (client, waker, stopped) = (client.clone(), waker.clone(), stop.child_token());
+            let (client, waker, stopped) =
+                (server.client().clone(), waker.clone(), stop.child_token());
             tokio::spawn(async move { waker.serve(client, bases, stopped).await });
         }
         Ok(Self {

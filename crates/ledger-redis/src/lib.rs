@@ -10,6 +10,7 @@ pub mod barrier;
 mod fsck;
 mod housekeeping;
 mod ledger;
+mod link;
 mod memory;
 mod options;
 mod place;

@@ -147,6 +147,13 @@ impl Scripts {
         script.map_or("", |(_, digest, _)| digest)
     }
 
+    /// The text of a script that works on an account; nothing for those of a shard, which are
+    /// loaded by an adoption alone.
+    pub(crate) fn of_an_account(&self, name: Name) -> Option<&str> {
+        let mut scripts = self.loaded.iter().filter(|(of, _, _)| of.is_of_an_account());
+        scripts.find(|(of, _, _)| *of == name).map(|(_, _, text)| text.as_str())
+    }
+
     /// The texts to be loaded.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.loaded.iter().map(|(_, _, text)| text.as_str())

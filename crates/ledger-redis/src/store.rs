@@ -6,6 +6,7 @@
 
 use crate::{
     Durability, RedisOptions, Sabotage, barrier,
+    link::{Link, Server},
     options::address,
     reply::Reply,
     request::Arguments,
@@ -14,7 +15,7 @@ use crate::{
 use baton_ledger::LedgerError;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    aio::{ConnectionManagerConfig, MultiplexedConnection},
 };
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -31,7 +32,7 @@ const RECONNECT_MS: (u64, u64) = (10, 250);
 
 /// One shard of a ledger on one server.
 pub(crate) struct Store {
-    connection: ConnectionManager,
+    link: Link,
     base: String,
     prefix: String,
     scripts: Scripts,
@@ -58,31 +59,20 @@ pub(crate) enum Answer {
 impl Store {
     /// Connects, without checking what the server is.
     pub(crate) async fn open(
-        client: &Client,
+        server: &Server,
         options: &RedisOptions,
         url: &str,
         shard: u16,
     ) -> Result<Self, LedgerError> {
         let base = options.base(shard)?;
         let limit = Duration::from_millis(options.timeout_ms);
-        let (first_ms, longest_ms) = RECONNECT_MS;
-        // The library's own timeout is 500 ms, less than a loaded server may take to sync.
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(limit))
-            .set_connection_timeout(Some(limit))
-            .set_number_of_retries(RECONNECTS_MAX)
-            .set_min_delay(Duration::from_millis(first_ms))
-            .set_max_delay(Duration::from_millis(longest_ms));
-        // The first attempt by itself: the manager tries again and again, whatever the reason.
-        let once = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(limit))
-            .set_connection_timeout(Some(limit));
-        let trying = client.get_multiplexed_async_connection_with_config(&once);
-        within(limit, trying).await.map_err(|error| at(&address(url), error))?;
-        let connecting = client.get_connection_manager_with_config(config);
-        let connection = within(limit, connecting).await?;
+        let meta = format!("{base}meta");
+        let link = match server {
+            Server::Alone(client) => alone(client, limit, url).await?,
+            Server::Cluster(_, connection) => Link::cluster(connection.clone(), &meta),
+        };
         Ok(Self {
-            connection,
+            link,
             scripts: Scripts::new(&base, options.lacks(Sabotage::Tokens)),
             base,
             prefix: options.prefix.clone(),
@@ -124,8 +114,7 @@ impl Store {
 
     /// Sends one plain command.
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, LedgerError> {
-        let mut connection = self.connection.clone();
-        within(self.timeout, command.query_async(&mut connection)).await
+        within(self.timeout, self.link.command(command)).await
     }
 
     /// Has one script of the shard run. After `Unavailable` it may have run or not.
@@ -144,13 +133,14 @@ impl Store {
         name: Name,
         arguments: Arguments,
     ) -> Result<Answer, LedgerError> {
+        let link = keys.first().map_or_else(|| self.link.clone(), |key| self.link.at(key));
         for _ in 0..ADOPTIONS_MAX {
             let adoptions = self.adoptions.load(Ordering::Acquire);
             let epoch = self.epoch.load(Ordering::Acquire);
             let mut command = redis::cmd("EVALSHA");
             command.arg(self.scripts.digest(name)).arg(keys.len()).arg(keys);
             command.arg(epoch).arg(&arguments.0);
-            let Ok(ran) = timeout(self.timeout, self.run(command)).await else {
+            let Ok(ran) = timeout(self.timeout, self.run(&link, command)).await else {
                 return Err(unanswered(self.timeout));
             };
             match ran? {
@@ -163,7 +153,15 @@ impl Store {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    self.adopt(adoptions).await?;
+                    match self.scripts.of_an_account(name) {
+                        // It knows no epoch, and may be on another node than the shard.
+                        Some(text) => {
+                            let mut load = redis::cmd("SCRIPT");
+                            load.arg("LOAD").arg(text);
+                            within(self.timeout, link.command(&load)).await?;
+                        }
+                        None => self.adopt(adoptions).await?,
+                    }
                 }
                 Err(error) => return Err(said(&error)),
             }
@@ -176,17 +174,19 @@ impl Store {
     /// Runs a script and, where replicas have to have what it answers, waits for them: in
     /// one pipeline, so that both are said to the same server. Also where it only read: what
     /// others wrote is shown to nobody before it is safe.
-    async fn run(&self, command: Cmd) -> Result<Result<Value, RedisError>, LedgerError> {
-        let mut connection = self.connection.clone();
+    async fn run(
+        &self,
+        link: &Link,
+        command: Cmd,
+    ) -> Result<Result<Value, RedisError>, LedgerError> {
         if self.replicas == 0 || barrier::is_off() {
-            return Ok(command.query_async::<Value>(&mut connection).await);
+            return Ok(link.command(&command).await);
         }
         let waiting_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) / 2;
         let mut pipe = redis::pipe();
         pipe.add_command(command);
         pipe.cmd("WAIT").arg(self.replicas).arg(waiting_ms);
-        let answers = pipe.ignore_errors().query_async(&mut connection).await;
-        let answers: Vec<Result<Value, RedisError>> = match answers {
+        let answers = match link.pipe(pipe).await {
             Ok(answers) => answers,
             Err(error) => return Ok(Err(error)),
         };
@@ -219,10 +219,11 @@ impl Store {
         pipe.cmd("EVAL").arg(&self.scripts.adopt).arg(1);
         pipe.arg(format!("{}meta", self.base)).arg(known).arg(&self.cluster).arg(self.shards);
         for text in self.scripts.texts() {
-            pipe.cmd("SCRIPT").arg("LOAD").arg(text).ignore();
+            pipe.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let mut connection = self.connection.clone();
-        let answers: Vec<Value> = within(self.timeout, pipe.query_async(&mut connection)).await?;
+        let answers = within(self.timeout, self.link.pipe(pipe)).await?;
+        let answers: Result<Vec<Value>, RedisError> = answers.into_iter().collect();
+        let answers = answers.map_err(|error| said(&error))?;
         let mut reply = Reply::new(answers.into_iter().next().unwrap_or(Value::Nil))?;
         let said = reply.text()?;
         if said == "Shards" {
@@ -258,6 +259,59 @@ impl Store {
         self.adoptions.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
+}
+
+/// A connection to one server, that is made anew whenever it is lost.
+async fn alone(client: &Client, limit: Duration, url: &str) -> Result<Link, LedgerError> {
+    let (first_ms, longest_ms) = RECONNECT_MS;
+    // The library's own timeout is 500 ms, less than a loaded server may take to sync.
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(limit))
+        .set_connection_timeout(Some(limit))
+        .set_number_of_retries(RECONNECTS_MAX)
+        .set_min_delay(Duration::from_millis(first_ms))
+        .set_max_delay(Duration::from_millis(longest_ms));
+    // The first attempt by itself: the manager tries again and again, whatever the reason.
+    once(client, limit, url).await?;
+    let connecting = client.get_connection_manager_with_config(config);
+    Ok(Link::Alone(within(limit, connecting).await?))
+}
+
+/// One attempt to connect, with the reason why it fails.
+async fn once(
+    client: &Client,
+    limit: Duration,
+    url: &str,
+) -> Result<MultiplexedConnection, LedgerError> {
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(Some(limit))
+        .set_connection_timeout(Some(limit));
+    let trying = client.get_multiplexed_async_connection_with_config(&config);
+    within(limit, trying).await.map_err(|error| at(&address(url), error))
+}
+
+/// What stands at this address: a server by itself, or a node of a Redis Cluster.
+pub(crate) async fn server_at(options: &RedisOptions, url: &str) -> Result<Server, LedgerError> {
+    let client = options.client(url)?;
+    let limit = Duration::from_millis(options.timeout_ms);
+    let mut connection = once(&client, limit, url).await?;
+    let mut asking = redis::cmd("INFO");
+    asking.arg("cluster");
+    let info: String = within(limit, asking.query_async(&mut connection)).await?;
+    if !info.contains("cluster_enabled:1") {
+        return Ok(Server::Alone(client));
+    }
+    if matches!(options.durability, Durability::Replicas(_)) {
+        return Err(LedgerError::Unusable(format!(
+            "{} is a Redis Cluster, which promotes replicas by itself, also ones that lack what \
+             was acknowledged: use `always` there, or servers by themselves for `replicas`",
+            address(url)
+        )));
+    }
+    let connecting = options.cluster_client()?;
+    let connection = within(limit, connecting.get_async_connection()).await;
+    let connection = connection.map_err(|error| at(&address(url), error))?;
+    Ok(Server::Cluster(client, connection))
 }
 
 /// The same error, with whom it is about.
