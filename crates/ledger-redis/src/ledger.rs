@@ -82,9 +82,8 @@ impl RedisLedger {
         for (node, (server, waker)) in wakers.iter().enumerate() {
             let bases = shards.iter().skip(node).step_by(wakers.len());
             let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
-            let (client, waker, stopped) =
-                (server.client().clone(), waker.clone(), stop.child_token());
-            tokio::spawn(async move { waker.serve(client, bases, stopped).await });
+            let (clients, waker, stopped) = (server.clients(), waker.clone(), stop.child_token());
+            tokio::spawn(async move { waker.serve(clients, bases, stopped).await });
         }
         Ok(Self {
             places: Places::new(options.shards, options.lanes.clone()),
@@ -493,9 +492,13 @@ impl Ledger for RedisLedger {
             add(&mut sum, one?);
         }
         // Several shards of one server say the same of its files.
-        let nodes = self.wakers.len();
-        for shard in self.shards.iter().take(nodes) {
-            sum.files.extend(shard.files(nodes > 1).await?);
+        let mut servers = BTreeMap::new();
+        for shard in &self.shards {
+            servers.insert(shard.store.server().await?, shard);
+        }
+        for (server, shard) in &servers {
+            let named = (servers.len() > 1).then_some(server.as_str());
+            sum.files.extend(shard.files(named).await?);
         }
         Ok(sum)
     }

@@ -109,6 +109,15 @@ pub(crate) struct Scripts {
     loaded: Vec<(Name, String, String)>,
 }
 
+/// Stands before every script in a Redis Cluster. While a slot is moved from node to node, a
+/// part of its keys is here and a part there, and a script would take what is not here for
+/// what is not, or fail half way: Redis sees only the keys that are named beforehand. Two keys
+/// that are nowhere are refused by either node, and only then.
+const UNMOVED: &str = "local whole = redis.pcall('EXISTS', '@BASE@nowhere', '@BASE@no-one')
+if type(whole) == 'table' then
+  return { 'Moving' }
+end";
+
 /// What takes the comparison of tokens out of the scripts: any task is held by whoever says
 /// so, and one that is over keeps what another completion of it needs.
 const UNFENCED: [(&str, &str); 2] = [
@@ -124,12 +133,14 @@ const UNFENCED: [(&str, &str); 2] = [
 ];
 
 impl Scripts {
-    /// Those of a ledger; without the comparison of tokens where `unfenced`.
-    pub(crate) fn new(base: &str, unfenced: bool) -> Self {
+    /// Those of a ledger, that do nothing while its keys are moved where they `may_move`;
+    /// without the comparison of tokens where `unfenced`.
+    pub(crate) fn new(base: &str, may_move: bool, unfenced: bool) -> Self {
+        let before = if may_move { UNMOVED } else { "" };
         let loaded = ALL.iter().map(|&name| {
             let mut text = name.parts().join("\n");
             if !name.is_of_an_account() {
-                text = format!("{FRAME}\n{QUEUE}\n{text}").replace("@BASE@", base);
+                text = format!("{before}\n{FRAME}\n{QUEUE}\n{text}").replace("@BASE@", base);
                 if unfenced {
                     text =
                         UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
@@ -169,7 +180,7 @@ mod tests {
         for (fence, _) in UNFENCED {
             assert_eq!(QUEUE.matches(fence).count(), 1, "{fence}");
         }
-        let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", unfenced));
+        let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", false, unfenced));
         assert_ne!(whole.digest(Name::Complete), open.digest(Name::Complete));
     }
 }

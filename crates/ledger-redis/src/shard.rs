@@ -424,8 +424,8 @@ impl Shard {
     }
 
     /// The files of this shard's server, named after it where there are several.
-    pub(crate) async fn files(&self, named: bool) -> Result<Vec<FileStats>, LedgerError> {
-        stats::files(&self.store, named).await
+    pub(crate) async fn files(&self, server: Option<&str>) -> Result<Vec<FileStats>, LedgerError> {
+        stats::files(&self.store, server).await
     }
 
     /// The newest runs that are older than `before`, where that is of this shard, else than

@@ -72,8 +72,8 @@ impl Store {
             Server::Cluster(_, connection) => Link::cluster(connection.clone(), &meta),
         };
         Ok(Self {
+            scripts: Scripts::new(&base, link.is_of_a_cluster(), options.lacks(Sabotage::Tokens)),
             link,
-            scripts: Scripts::new(&base, options.lacks(Sabotage::Tokens)),
             base,
             prefix: options.prefix.clone(),
             timeout: limit,
@@ -95,9 +95,15 @@ impl Store {
         &self.base
     }
 
-    /// Where it is, without user and password.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
+    /// The server it is on at the moment: its address, without user and password, or what a
+    /// Redis Cluster calls the node.
+    pub(crate) async fn server(&self) -> Result<String, LedgerError> {
+        if !self.link.is_of_a_cluster() {
+            return Ok(self.address.clone());
+        }
+        let id = self.command(redis::cmd("CLUSTER").arg("MYID")).await?;
+        let id = redis::from_redis_value::<String>(id).unwrap_or_default();
+        Ok(format!("node {id}"))
     }
 
     /// Whether the shard was made at some time.
@@ -149,6 +155,7 @@ impl Store {
                     match reply.text()?.as_str() {
                         "Ok" => return Ok(Answer::Ok(reply)),
                         "Fenced" => self.adopt(adoptions).await?,
+                        "Moving" => return Err(moving()),
                         other => return Ok(Answer::Refused(other.to_owned(), reply)),
                     }
                 }
@@ -208,7 +215,8 @@ impl Store {
     }
 
     /// Raises the epoch if the server is not the one that was adopted last, and loads the
-    /// scripts; unless that was done since there were so many `adoptions`, by another call.
+    /// scripts, both or neither; unless that was done since there were so many `adoptions`, by
+    /// another call.
     pub(crate) async fn adopt(&self, adoptions: u64) -> Result<(), LedgerError> {
         let _one_at_a_time = self.adopting.lock().await;
         if self.adoptions.load(Ordering::Acquire) != adoptions {
@@ -221,9 +229,7 @@ impl Store {
         for text in self.scripts.texts() {
             pipe.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let answers = within(self.timeout, self.link.pipe(pipe)).await?;
-        let answers: Result<Vec<Value>, RedisError> = answers.into_iter().collect();
-        let answers = answers.map_err(|error| said(&error))?;
+        let answers = within(self.timeout, self.link.at_once(pipe)).await?;
         let mut reply = Reply::new(answers.into_iter().next().unwrap_or(Value::Nil))?;
         let said = reply.text()?;
         if said == "Shards" {
@@ -308,10 +314,12 @@ pub(crate) async fn server_at(options: &RedisOptions, url: &str) -> Result<Serve
             address(url)
         )));
     }
+    let clients: Result<Vec<Client>, LedgerError> =
+        options.urls.iter().map(|url| options.client(url)).collect();
     let connecting = options.cluster_client()?;
     let connection = within(limit, connecting.get_async_connection()).await;
     let connection = connection.map_err(|error| at(&address(url), error))?;
-    Ok(Server::Cluster(client, connection))
+    Ok(Server::Cluster(clients?, connection))
 }
 
 /// The same error, with whom it is about.
@@ -335,6 +343,23 @@ async fn within<T>(
     }
 }
 
+fn moving() -> LedgerError {
+    LedgerError::Unavailable(
+        "the slot of the keys is being moved to another node of the Redis Cluster: nothing was \
+         done; repeat it when the move is over (CLUSTER NODES shows it)"
+            .into(),
+    )
+}
+
+/// Whether a node said that keys may be on another one, too.
+fn may_be_moving(error: &RedisError) -> bool {
+    let said = error.clone().into_server_errors();
+    said.is_some_and(|said| {
+        let moving = [Some(ServerErrorKind::Ask), Some(ServerErrorKind::TryAgain)];
+        said.iter().any(|(_, error)| moving.contains(&error.kind()))
+    })
+}
+
 fn unanswered(limit: Duration) -> LedgerError {
     LedgerError::Unavailable(format!("no answer from Redis within {} ms", limit.as_millis()))
 }
@@ -342,6 +367,9 @@ fn unanswered(limit: Duration) -> LedgerError {
 /// What a failure of a command means to the caller.
 fn said(error: &RedisError) -> LedgerError {
     let text = error.to_string();
+    if may_be_moving(error) {
+        return moving();
+    }
     if error.kind() == ErrorKind::AuthenticationFailed {
         return LedgerError::Unusable(format!(
             "Redis refused the user or the password: see to `user` and `password_env` or \
@@ -354,6 +382,9 @@ fn said(error: &RedisError) -> LedgerError {
         Some("OOM") => "the server is out of memory: raise maxmemory or remove finished runs",
         Some("MISCONF") => "the server cannot write to its disk: see its log",
         Some("READONLY") => "the server is a replica: connect to the primary",
+        Some("CLUSTERDOWN") => {
+            "no node of the Redis Cluster has the shard's slot: start the node that had it again"
+        }
         Some("NOAUTH" | "WRONGPASS" | "NOPERM") => {
             return LedgerError::Unusable(format!(
                 "Redis refused the connection's user: give a name and password in the URL \
