@@ -8,9 +8,10 @@ use crate::{
     output::{BAD, GOOD, PLAIN},
 };
 use baton_ledger::{
-    Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, restore_backup,
-    verify_backup,
+    Archived, EmbeddedLedger, JournalEntry, Ledger as Port, LedgerError, Looked, backup_of, fsck,
+    restore_backup, verify_backup,
 };
+use baton_workflow::RunId;
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
@@ -36,6 +37,13 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
             }
         }
         LedgerCommand::Fsck => return check(&path, args.output),
+        LedgerCommand::Journal { run } => {
+            there(&path)?;
+            let ledger = EmbeddedLedger::open(&path).map_err(refused)?;
+            let told = journal(&ledger, run).await;
+            ledger.close().await;
+            told?;
+        }
         LedgerCommand::Backup { file } => {
             let archived = backup(&args.data, &path, file)?;
             done("backup written and read back", file, archived, args.output);
@@ -58,6 +66,11 @@ async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
             let looked = ledger.fsck().await.map_err(refused);
             ledger.close();
             return Ok(report(&looked?, args.output));
+        }
+        LedgerCommand::Journal { run } => {
+            let told = journal(&ledger, run).await;
+            ledger.close();
+            return told.map(|()| ExitCode::SUCCESS);
         }
         LedgerCommand::Backup { .. } | LedgerCommand::Restore { .. } => {
             return Err(Failure::usage(
@@ -86,16 +99,38 @@ async fn stats(folder: &Path, path: &Path) -> Result<Value, Failure> {
             Failure::other(format!("the running process gave no figures: {error}"))
         });
     }
-    if !path.is_file() {
-        return Err(Failure::usage(format!(
-            "there is no ledger at {}: give the folder that `baton up --data` was given",
-            path.display()
-        )));
-    }
+    there(path)?;
     let ledger = EmbeddedLedger::open(path).map_err(refused)?;
     let stats = ledger.stats().await.map_err(refused)?;
     ledger.close().await;
     serde_json::to_value(stats).map_err(|error| Failure::other(error.to_string()))
+}
+
+fn there(path: &Path) -> Result<(), Failure> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "there is no ledger at {}: give the folder that `baton up --data` was given",
+        path.display()
+    )))
+}
+
+/// One line for each entry, as the ledger has it; what is no text is shown as such.
+async fn journal(ledger: &dyn Port, run: &str) -> Result<(), Failure> {
+    let run = RunId::new(run).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut seen = 0;
+    loop {
+        let view = ledger.read(&run, seen).await.map_err(refused)?;
+        for JournalEntry { seq, at, event } in &view.entries {
+            let event = String::from_utf8_lossy(event);
+            anstream::println!("{}", json!({ "seq": seq, "at_ms": at.0, "event": event }));
+            seen = *seq;
+        }
+        if seen >= view.journal_len || view.entries.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 fn show(stats: &Value) {
