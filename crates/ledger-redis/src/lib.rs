@@ -16,6 +16,8 @@ mod options;
 mod place;
 mod reply;
 mod request;
+mod restore;
+mod save;
 mod scripts;
 mod shard;
 mod start;

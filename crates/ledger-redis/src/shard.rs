@@ -4,7 +4,7 @@ use crate::{
     RedisOptions, housekeeping,
     memory::Memory,
     reply::Reply,
-    request::Arguments,
+    request::{Arguments, budget_text},
     scripts::Name,
     stats,
     store::{Answer, Store},
@@ -192,20 +192,12 @@ impl Shard {
         submission.check()?;
         self.memory.admit(&self.store).await?;
         let Submission { tenant, run, key, digest, budget, .. } = &submission;
-        let budget = format!(
-            "{} {} {} {} {}",
-            budget.usd.pico(),
-            budget.tokens,
-            budget.calls,
-            budget.seconds,
-            budget.depth
-        );
         let arguments = Arguments::new()
             .bytes(tenant.as_str())
             .bytes(run.as_str())
             .maybe(key.as_ref())
             .bytes(digest)
-            .bytes(budget)
+            .bytes(budget_text(budget))
             .bytes(&submission.label)
             .maybe(submission.traceparent.as_ref())
             .run(&submission.events, &submission.tasks, &submission.timers)

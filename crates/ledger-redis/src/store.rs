@@ -14,7 +14,7 @@ use crate::{
 };
 use baton_ledger::LedgerError;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
     aio::{ConnectionManagerConfig, MultiplexedConnection},
 };
 use std::{
@@ -123,6 +123,17 @@ impl Store {
         within(self.timeout, self.link.command(command)).await
     }
 
+    /// Sends several plain commands; gives an answer for each.
+    pub(crate) async fn pipe(&self, pipe: Pipeline) -> Result<Vec<Value>, LedgerError> {
+        let answers = within(self.timeout, self.link.pipe(pipe)).await?;
+        answers.into_iter().collect::<Result<_, _>>().map_err(|error: RedisError| said(&error))
+    }
+
+    /// The same as one, so that nothing happens in between.
+    pub(crate) async fn at_once(&self, pipe: Pipeline) -> Result<Vec<Value>, LedgerError> {
+        within(self.timeout, self.link.at_once(pipe)).await
+    }
+
     /// Has one script of the shard run. After `Unavailable` it may have run or not.
     pub(crate) async fn call(
         &self,
@@ -229,7 +240,7 @@ impl Store {
         for text in self.scripts.texts() {
             pipe.cmd("SCRIPT").arg("LOAD").arg(text);
         }
-        let answers = within(self.timeout, self.link.at_once(pipe)).await?;
+        let answers = self.at_once(pipe).await?;
         let mut reply = Reply::new(answers.into_iter().next().unwrap_or(Value::Nil))?;
         let said = reply.text()?;
         if said == "Shards" {
