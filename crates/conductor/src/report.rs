@@ -3,7 +3,10 @@
 mod document;
 mod words;
 
-use crate::{ask::Label, known::FoldError};
+use crate::{
+    ask::Label,
+    known::{FoldError, event_of},
+};
 use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
 use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
@@ -110,10 +113,7 @@ async fn build(
 
 impl Builder<'_> {
     async fn entry(&mut self, entry: &JournalEntry) -> Result<(), FoldError> {
-        let event: Event = baton_engine::version::read(&entry.event).map_err(|error| {
-            FoldError::Entry { run: self.id.clone(), seq: entry.seq, reason: error.to_string() }
-        })?;
-        match event {
+        match event_of(self.id, entry)? {
             Event::Submitted { spec } => {
                 let source = match &spec.planning {
                     Planning::Strategy { name, .. } => format!("strategy:{name}"),

@@ -1,6 +1,6 @@
 //! The ledger in this process: one thread, one file, or none.
 
-mod archive;
+pub(crate) mod archive;
 mod disk;
 mod file;
 mod files;
@@ -8,7 +8,7 @@ mod fsck;
 mod log;
 mod meter;
 mod room;
-mod row;
+pub(crate) mod row;
 mod snapshot;
 mod state;
 mod store;

@@ -147,7 +147,7 @@ local function take_one(class)
     pass = charge(class, tenant, pass, tonumber(task[2]))
     lease({ run = run, number = number, class = class, tenant = tenant, root = row[1],
       reserve = task[3], payload = task[4], stops = stops, told = row[5] },
-      tonumber(task[1]) + 1)
+      tonumber(task[1] or 0) + 1)
     found = found + 1
   end
   if call('EXISTS', queue) == 0 then
