@@ -101,7 +101,7 @@ impl Store {
             }
             let (mut all, mut askers) = (Arguments::new(), Vec::new());
             for Operation { name, arguments, asker } in operations {
-                all = all.bytes(name.text()).count(arguments.0.len()).all(arguments);
+                all = all.operation(name.text(), arguments);
                 askers.push(asker);
             }
             let meta = format!("{}meta", self.base());

@@ -22,10 +22,15 @@ impl Arguments {
         self
     }
 
-    /// As they are in another call.
-    pub(crate) fn all(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
+    /// An operation of this name, with its arguments and their number before them. Where the
+    /// last are 0 they are left out: so they are read.
+    pub(crate) fn operation(self, name: &str, mut arguments: Self) -> Self {
+        while arguments.0.last().is_some_and(|last| last == b"0") {
+            arguments.0.pop();
+        }
+        let mut all = self.bytes(name).count(arguments.0.len());
+        all.0.append(&mut arguments.0);
+        all
     }
 
     pub(crate) fn number(self, number: u64) -> Self {
@@ -44,7 +49,7 @@ impl Arguments {
     pub(crate) fn maybe(self, bytes: Option<impl AsRef<[u8]>>) -> Self {
         match bytes {
             Some(bytes) => self.flag(true).bytes(bytes),
-            None => self.flag(false).bytes(""),
+            None => self.flag(false),
         }
     }
 

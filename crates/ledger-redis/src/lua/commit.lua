@@ -39,7 +39,7 @@ for i = 1, take_number() do
   children[i] = child
 end
 local withdraw, withdraw_children = take_texts(), take_texts()
-local ends, ending, bodies = take() == '1', take(), take_bodies()
+local ending, bodies = take_maybe(), take_bodies()
 for _, task in ipairs(withdraw) do
   if call('EXISTS', task_key(run, task)) == 0 then
     return refuse('Invalid', 'there is no task ' .. task .. ' to withdraw')
@@ -133,7 +133,7 @@ end
 pay(run, root, decide[2], decide[2])
 lease_end(run, number, tenant, DECIDE, decide[3])
 task_over(run, number, token)
-if ends then
+if ending then
   end_run()
 elseif call('LLEN', mail_key(run)) > 0
   or (told_to_stop(run) and call('HEXISTS', run_key(run), 'told') == 0) then

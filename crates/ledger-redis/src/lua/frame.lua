@@ -5,13 +5,18 @@ local BASE = '@BASE@'
 local META = BASE .. 'meta'
 local call = redis.call
 
-local at_arg = 0
+-- An operation's last arguments are not sent where they are 0.
+local at_arg, last_arg = 0, #ARGV
 local function take()
   at_arg = at_arg + 1
-  return ARGV[at_arg]
+  return at_arg > last_arg and '0' or ARGV[at_arg]
 end
 local function take_number()
   return tonumber(take())
+end
+-- What may be there.
+local function take_maybe()
+  return take() == '1' and take()
 end
 
 -- Whole numbers as text; Lua's own conversion turns to 1e+15 from there on.

@@ -1,6 +1,6 @@
 -- Records a root run with its first tasks. Beside `create.lua`.
-local tenant, run, has_key, key, digest = take(), take(), take(), take(), take()
-local known_at = has_key == '1' and BASE .. 'known:' .. tenant .. ':' .. key
+local tenant, run, key, digest = take(), take(), take_maybe(), take()
+local known_at = key and BASE .. 'known:' .. tenant .. ':' .. key
 if known_at then
   local known = call('HMGET', known_at, 'run', 'digest')
   if known[1] then
@@ -10,7 +10,7 @@ if known_at then
     return answer({ 'Known', known[1] })
   end
 end
-local budget, label, has_trace, trace = take(), take(), take(), take()
+local budget, label, trace = take(), take(), take_maybe()
 local fresh = take_run()
 local bodies = take_bodies()
 for _, hash in ipairs(take_texts()) do
@@ -32,7 +32,7 @@ end
 store_bodies(tenant, run, bodies)
 call('HSET', run_key(run), 'tenant', tenant, 'root', run, 'above', '', 'budget', budget,
   'reserved', NOTHING, 'label', label)
-if has_trace == '1' then
+if trace then
   call('HSET', run_key(run), 'trace', trace)
 end
 if known_at then
