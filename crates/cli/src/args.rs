@@ -344,6 +344,11 @@ pub(crate) enum LedgerCommand {
     Stats,
     /// Read everything, tell what is damaged, what it means and what to do. Stop `baton up` before.
     Fsck,
+    /// The journal of a run as it is kept, also where nobody can read it. Stop `baton up` before.
+    Journal {
+        /// The run.
+        run: String,
+    },
     /// Write one checksummed file, and read it back; also while `baton up` has it open.
     Backup {
         /// The file to write; it must not be there yet.

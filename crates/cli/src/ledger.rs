@@ -8,14 +8,16 @@ use crate::{
     output::{BAD, GOOD, PLAIN},
 };
 use baton_ledger::{
-    Archived, EmbeddedLedger, Ledger as _, LedgerError, Looked, backup_of, fsck, restore_backup,
-    verify_backup,
+    Archived, EmbeddedLedger, JournalEntry, Ledger as Port, LedgerError, Looked, backup_of, fsck,
+    restore_backup, verify_backup,
 };
+use baton_ledger_redis::RedisLedger;
+use baton_workflow::RunId;
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -36,6 +38,13 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
             }
         }
         LedgerCommand::Fsck => return check(&path, args.output),
+        LedgerCommand::Journal { run } => {
+            there(&path)?;
+            let ledger = EmbeddedLedger::open(&path).map_err(refused)?;
+            let told = journal(&ledger, run).await;
+            ledger.close().await;
+            told?;
+        }
         LedgerCommand::Backup { file } => {
             let archived = backup(&args.data, &path, file)?;
             done("backup written and read back", file, archived, args.output);
@@ -51,6 +60,14 @@ pub(crate) async fn ledger(args: Ledger) -> Result<ExitCode, Failure> {
 }
 
 async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
+    if let LedgerCommand::Restore { file } = &args.command {
+        let options = args.redis.options(&args.cluster)?;
+        let prefix = options.prefix.clone();
+        let restored = RedisLedger::restore(options, || File::open(file)).await;
+        let place = Path::new(&prefix);
+        done("ledger restored", place, restored.map_err(refused)?, args.output);
+        return Ok(ExitCode::SUCCESS);
+    }
     let ledger = args.redis.open(&args.cluster).await?;
     match &args.command {
         LedgerCommand::Stats => {}
@@ -59,11 +76,21 @@ async fn on_redis(args: &Ledger) -> Result<ExitCode, Failure> {
             ledger.close();
             return Ok(report(&looked?, args.output));
         }
-        LedgerCommand::Backup { .. } | LedgerCommand::Restore { .. } => {
-            return Err(Failure::usage(
-                "a ledger on Redis is saved with the server's own files: see docs/ledger-redis.md",
-            ));
+        LedgerCommand::Journal { run } => {
+            let told = journal(&ledger, run).await;
+            ledger.close();
+            return told.map(|()| ExitCode::SUCCESS);
         }
+        LedgerCommand::Backup { file } => {
+            let (partial, archive) = begin(file)?;
+            let saved = ledger.backup(&archive).await.map_err(refused);
+            ledger.close();
+            let written = saved.and_then(|_| synced(&archive, &partial));
+            done("backup written and read back", file, kept(written, &partial, file)?, args.output);
+            return Ok(ExitCode::SUCCESS);
+        }
+        // Done above, without a ledger that is there.
+        LedgerCommand::Restore { .. } => {}
     }
     let stats = ledger.stats().await.map_err(refused);
     ledger.close();
@@ -86,16 +113,38 @@ async fn stats(folder: &Path, path: &Path) -> Result<Value, Failure> {
             Failure::other(format!("the running process gave no figures: {error}"))
         });
     }
-    if !path.is_file() {
-        return Err(Failure::usage(format!(
-            "there is no ledger at {}: give the folder that `baton up --data` was given",
-            path.display()
-        )));
-    }
+    there(path)?;
     let ledger = EmbeddedLedger::open(path).map_err(refused)?;
     let stats = ledger.stats().await.map_err(refused)?;
     ledger.close().await;
     serde_json::to_value(stats).map_err(|error| Failure::other(error.to_string()))
+}
+
+fn there(path: &Path) -> Result<(), Failure> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "there is no ledger at {}: give the folder that `baton up --data` was given",
+        path.display()
+    )))
+}
+
+/// One line for each entry, as the ledger has it; what is no text is shown as such.
+async fn journal(ledger: &dyn Port, run: &str) -> Result<(), Failure> {
+    let run = RunId::new(run).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut seen = 0;
+    loop {
+        let view = ledger.read(&run, seen).await.map_err(refused)?;
+        for JournalEntry { seq, at, event } in &view.entries {
+            let event = String::from_utf8_lossy(event);
+            anstream::println!("{}", json!({ "seq": seq, "at_ms": at.0, "event": event }));
+            seen = *seq;
+        }
+        if seen >= view.journal_len || view.entries.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 fn show(stats: &Value) {
@@ -155,8 +204,21 @@ fn tell(looked: &Looked) {
     );
 }
 
-/// Written under another name, read back, and only then given its own.
 fn backup(folder: &Path, path: &Path, file: &Path) -> Result<Archived, Failure> {
+    let (partial, mut archive) = begin(file)?;
+    let written = match control::connect(folder) {
+        Some(mut stream) => {
+            let asked = stream.write_all(b"backup\n");
+            let copied = asked.and_then(|()| io::copy(&mut stream, &mut archive));
+            copied.map(|_| ()).map_err(|error| cannot("write", &partial, &error))
+        }
+        None => backup_of(path, &mut archive).map(|_| ()).map_err(refused),
+    };
+    kept(written.and_then(|()| synced(&archive, &partial)), &partial, file)
+}
+
+/// A backup is written under another name, read back, and only then given its own.
+fn begin(file: &Path) -> Result<(PathBuf, File), Failure> {
     if file.exists() {
         let file = file.display();
         return Err(Failure::usage(format!("{file} is there already: name a new file")));
@@ -164,31 +226,25 @@ fn backup(folder: &Path, path: &Path, file: &Path) -> Result<Archived, Failure> 
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = file.with_file_name(name);
-    let written = write(folder, path, &partial).and_then(|()| {
-        let archive = File::open(&partial).map_err(|error| cannot("read", &partial, &error))?;
-        verify_backup(archive).map_err(refused)
-    });
-    let archived = written.inspect_err(|_| {
-        // The error that is told is the first.
-        let _ = fs::remove_file(&partial);
-    })?;
-    fs::rename(&partial, file).map_err(|error| cannot("write", file, &error))?;
-    Ok(archived)
+    let archive = File::create(&partial).map_err(|error| cannot("write", &partial, &error))?;
+    Ok((partial, archive))
 }
 
-fn write(folder: &Path, path: &Path, partial: &Path) -> Result<(), Failure> {
-    let failed = |error: io::Error| cannot("write", partial, &error);
-    let mut archive = File::create(partial).map_err(failed)?;
-    match control::connect(folder) {
-        Some(mut stream) => {
-            let asked = stream.write_all(b"backup\n");
-            asked.and_then(|()| io::copy(&mut stream, &mut archive)).map_err(failed)?;
-        }
-        None => {
-            backup_of(path, &mut archive).map_err(refused)?;
-        }
-    }
-    archive.sync_all().map_err(failed)
+fn synced(archive: &File, partial: &Path) -> Result<(), Failure> {
+    archive.sync_all().map_err(|error| cannot("write", partial, &error))
+}
+
+fn kept(written: Result<(), Failure>, partial: &Path, file: &Path) -> Result<Archived, Failure> {
+    let read = written.and_then(|()| {
+        let archive = File::open(partial).map_err(|error| cannot("read", partial, &error))?;
+        verify_backup(archive).map_err(refused)
+    });
+    let archived = read.inspect_err(|_| {
+        // The error that is told is the first.
+        let _ = fs::remove_file(partial);
+    })?;
+    fs::rename(partial, file).map_err(|error| cannot("write", file, &error))?;
+    Ok(archived)
 }
 
 fn done(what: &str, place: &Path, archived: Archived, output: Format) {

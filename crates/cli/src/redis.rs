@@ -130,7 +130,7 @@ impl RedisArgs {
         Failure::other(format!("{error}{hint}")).named(StartCode::LedgerUnusable)
     }
 
-    fn options(&self, cluster: &str) -> Result<RedisOptions, Failure> {
+    pub(crate) fn options(&self, cluster: &str) -> Result<RedisOptions, Failure> {
         let urls = self.redis.as_deref().unwrap_or(URL);
         let client_files = self.redis_cert.clone().zip(self.redis_key.clone());
         Ok(RedisOptions {

@@ -139,6 +139,7 @@ codes! {
         InvalidTenant = "invalid_tenant",
         InvalidUtf8 = "invalid_utf8",
         InvalidValue = "invalid_value",
+        JournalUnreadable = "journal_unreadable",
         LedgerUnavailable = "ledger_unavailable",
         MethodNotAllowed = "method_not_allowed",
         ModelNotFound = "model_not_found",

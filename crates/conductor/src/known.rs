@@ -4,7 +4,10 @@
 //! can merely be forgotten.
 
 use baton_codes::FailureCode;
-use baton_engine::{End, Event, Input, Outcome, Reason, Reported, Run, Status, version};
+use baton_engine::{
+    End, Event, Input, Outcome, Reason, Reported, Run, Status,
+    version::{self, VersionError},
+};
 use baton_ledger::{JournalEntry, Ledger, LedgerError, Mail, RunView};
 use baton_workflow::{RunId, Spend, StepId, TenantId, Timestamp};
 use lru::LruCache;
@@ -60,7 +63,13 @@ pub(crate) enum FoldError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("entry {seq} of the journal of {run} cannot be read: {reason}")]
-    Entry { run: RunId, seq: u64, reason: String },
+    Entry {
+        run: RunId,
+        seq: u64,
+        reason: String,
+        /// Another process may be of the version that wrote it.
+        newer: bool,
+    },
 }
 
 impl Default for Known {
@@ -180,12 +189,17 @@ impl Known {
 }
 
 fn gap(run: &RunId, seq: u64, reason: &str) -> FoldError {
-    FoldError::Entry { run: run.clone(), seq, reason: reason.into() }
+    FoldError::Entry { run: run.clone(), seq, reason: reason.into(), newer: false }
 }
 
 /// What an entry says.
 pub(crate) fn read(run: &RunId, entry: &JournalEntry) -> Result<Event, FoldError> {
-    version::read(&entry.event).map_err(|error| gap(run, entry.seq, &error.to_string()))
+    version::read(&entry.event).map_err(|error| FoldError::Entry {
+        run: run.clone(),
+        seq: entry.seq,
+        reason: error.to_string(),
+        newer: matches!(error, VersionError::Newer { .. }),
+    })
 }
 
 fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold, FoldError> {

@@ -10,6 +10,7 @@ use crate::{
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
     report, span,
 };
+use async_stream::stream;
 use baton_call::Purse;
 use baton_codes::ApiCode;
 use baton_engine::{Event, Run};
@@ -24,13 +25,20 @@ use baton_proto::{
 use baton_telemetry::TraceParent;
 use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
-use std::pin::Pin;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 /// Runs in one list, unless the request says otherwise, and at most.
 const LIST_DEFAULT: u32 = 20;
 const LIST_MAX: u32 = 1000;
+/// When it is seen to, first and then again and again, that a watched run can be read: most
+/// runs have ended by then.
+const READABLE_FIRST: Duration = Duration::from_secs(2);
+const READABLE_EACH: Duration = Duration::from_secs(15);
 
 type WatchStream = Pin<Box<dyn futures_core::Stream<Item = Result<v1::WatchReply, Status>> + Send>>;
 
@@ -53,7 +61,7 @@ impl v1::conductor_server::Conductor for Conductor {
         let id = submission.run.clone();
         // Before it is recorded: its first task may be done by the time the ledger answers.
         self.known.begin(&id, events);
-        self.known.owned(&id, tenant);
+        self.known.owned(&id, tenant.clone());
         let submitted = self.ledger.submit(submission).await;
         if !matches!(submitted, Ok(Submitted::New(_))) {
             self.known.forget(&id);
@@ -62,6 +70,11 @@ impl v1::conductor_server::Conductor for Conductor {
             Submitted::New(run) => (run, false),
             Submitted::Known(run) => (run, true),
         };
+        // A ledger of several shards adds to the id where the run is.
+        if run != id {
+            self.known.forget(&id);
+            self.known.owned(&run, tenant);
+        }
         self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
         Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
@@ -145,6 +158,7 @@ impl v1::conductor_server::Conductor for Conductor {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
+        let unreadable = unreadable(self.clone(), run.clone());
         let from = if asked.end_only { END } else { asked.from };
         let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
         let (ledger, known) = (self.ledger.clone(), self.known.clone());
@@ -164,7 +178,21 @@ impl v1::conductor_server::Conductor for Conductor {
             }
         });
         let replies = replies.take_until(self.stopping.clone().cancelled_owned());
-        Ok(Response::new(Box::pin(replies)))
+        Ok(Response::new(Box::pin(stream! {
+            let (mut replies, mut unreadable) = (pin!(replies), pin!(unreadable));
+            loop {
+                let reply = tokio::select! {
+                    reply = replies.next() => reply,
+                    error = &mut unreadable => Some(Err(error)),
+                };
+                let Some(reply) = reply else { return };
+                let is_last = reply.is_err();
+                yield reply;
+                if is_last {
+                    return;
+                }
+            }
+        })))
     }
 
     async fn status(
@@ -206,6 +234,21 @@ impl Conductor {
             return Err(refused(LedgerError::NoSuchRun(run.clone())));
         }
         Ok(())
+    }
+}
+
+/// Ends with what whoever waits for a run is told that never ends, because nobody can read its
+/// journal; does not end for any other run.
+async fn unreadable(conductor: Conductor, run: RunId) -> Status {
+    let Conductor { ledger, known, .. } = conductor;
+    let mut pause = READABLE_FIRST;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = READABLE_EACH;
+        let error = known.read(ledger.as_ref(), &run).await.err();
+        if let Some(error @ FoldError::Entry { newer: false, .. }) = error {
+            return unread(error);
+        }
     }
 }
 
@@ -298,7 +341,10 @@ fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
 fn unread(error: FoldError) -> Status {
     match error {
         FoldError::Ledger(error) => refused(error),
-        FoldError::Entry { .. } => Status::internal(error.to_string()),
+        FoldError::Entry { .. } => {
+            let detail = detail(ApiCode::JournalUnreadable, None);
+            status(Code::DataLoss, error.to_string(), detail)
+        }
     }
 }
 

@@ -114,6 +114,10 @@ impl From<tonic::Status> for ApiError {
             Code::Unauthenticated => (StatusCode::UNAUTHORIZED, ApiCode::InvalidApiKey),
             Code::PermissionDenied => (StatusCode::FORBIDDEN, ApiCode::Forbidden),
             Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, ApiCode::DeadlineExceeded),
+            // Of one run, and its caller's to know.
+            Code::DataLoss if detail.is_some() => {
+                (StatusCode::INTERNAL_SERVER_ERROR, ApiCode::InternalError)
+            }
             Code::Ok
             | Code::Cancelled
             | Code::Unknown
@@ -147,7 +151,11 @@ impl From<tonic::Status> for ApiError {
             // status says is true all the same.
             error.code = ApiCode::parse(&detail.code).unwrap_or(error.code);
         }
-        if busy { error.retry(Retry::After(wait)) } else { error }
+        match (busy, status.code()) {
+            (true, _) => error.retry(Retry::After(wait)),
+            (false, Code::DataLoss) => error.retry(Retry::Never),
+            (false, _) => error,
+        }
     }
 }
 

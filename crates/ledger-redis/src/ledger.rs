@@ -2,10 +2,13 @@
 
 use crate::{
     RedisOptions, Sabotage, account, fsck,
+    link::Server,
     place::{Places, number},
+    restore::{self, Restoring},
+    save::Saver,
     shard::Shard,
     start,
-    store::Store,
+    store::{Store, server_at},
     turns::Turns,
     waker::{Wait, Waker},
 };
@@ -15,12 +18,18 @@ use baton_ledger::{
     LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, Looked, QueueStats, QueueSums, Reaped,
     Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, STATS_QUEUES_MAX,
     Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    saved::{Archived, Saved},
 };
 use baton_workflow::{BodyRef, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
 use futures::future::{JoinAll, join_all, select_all};
 use futures_core::stream::BoxStream;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -48,41 +57,105 @@ impl RedisLedger {
     /// Connects, checks that each server keeps what it acknowledges, and adopts it.
     /// `Unusable` says what to set; `Unavailable` that there is no server to be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, LedgerError> {
+        let (ledger, servers) = Self::reach(&options).await?;
+        adopt(&ledger.shards, &options).await?;
+        let nodes = servers.len();
+        for (node, (server, waker)) in servers.iter().zip(&ledger.wakers).enumerate() {
+            let bases = ledger.shards.iter().skip(node).step_by(nodes);
+            let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
+            let clients = server.clients();
+            let (waker, stopped) = (waker.clone(), ledger.stop.child_token());
+            tokio::spawn(async move { waker.serve(clients, bases, stopped).await });
+        }
+        Ok(ledger)
+    }
+
+    /// Connects, and checks that each server keeps what it acknowledges; nothing is written.
+    async fn reach(options: &RedisOptions) -> Result<(Self, Vec<Server>), LedgerError> {
         options.check()?;
         let stop = CancellationToken::new();
-        let (mut shards, mut wakers) = (Vec::new(), Vec::new());
-        for url in options.urls.iter().take(usize::from(options.shards)) {
-            let client = options.client(url)?;
-            let any = Store::open(&client, &options, url, 0).await?;
-            if !options.lacks(Sabotage::Durability) {
-                start::check(&any, options.durability).await?;
+        let (mut shards, mut servers, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
+        for url in &options.urls {
+            let server = server_at(options, url).await?;
+            let of_a_cluster = matches!(server, Server::Cluster(..));
+            servers.push(server);
+            wakers.push(Arc::new(Waker::default()));
+            // All nodes of a cluster are reached by way of the first that answers.
+            if of_a_cluster {
+                break;
             }
-            wakers.push((client, Arc::new(Waker::default())));
+        }
+        if servers.len() > usize::from(options.shards) {
+            return Err(LedgerError::Unusable(format!(
+                "{} shards cannot lie on {} servers: expected at least as many shards as servers",
+                options.shards,
+                servers.len()
+            )));
         }
         for shard in 0..options.shards {
-            let node = usize::from(shard) % wakers.len();
+            let node = usize::from(shard) % servers.len();
             let url = options.urls.get(node).map_or("", String::as_str);
-            let Some((client, waker)) = wakers.get(node) else { continue };
-            let store = Arc::new(Store::open(client, &options, url, shard).await?);
-            shards.push(Shard::new(store, waker.clone(), &options));
+            let (Some(server), Some(waker)) = (servers.get(node), wakers.get(node)) else {
+                continue;
+            };
+            let store = Arc::new(Store::open(server, options, url, shard).await?);
+            if !options.lacks(Sabotage::Durability) {
+                start::check(&store, options.durability).await?;
+            }
+            shards.push(Shard::new(store, waker.clone(), options));
         }
-        adopt(&shards, &options).await?;
-        for (node, (client, waker)) in wakers.iter().enumerate() {
-            let bases = shards.iter().skip(node).step_by(wakers.len());
-            let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
-            let (client, waker, stopped) = (client.clone(), waker.clone(), stop.child_token());
-            tokio::spawn(async move { waker.serve(client, bases, stopped).await });
-        }
-        Ok(Self {
+        let ledger = Self {
             places: Places::new(options.shards, options.lanes.clone()),
             turns: Turns::new(shards.len()),
-            wakers: wakers.into_iter().map(|(_, waker)| waker).collect(),
+            wakers,
             shards,
             lease: options.lease,
             keyless: options.lacks(Sabotage::Keys),
             _ends: stop.clone().drop_guard(),
             stop,
-        })
+        };
+        Ok((ledger, servers))
+    }
+
+    /// Writes all that the ledger holds as an archive, in the form of the embedded ledger's
+    /// backups: each tree of runs as it was at one moment, one after the other, while the
+    /// cluster goes on.
+    ///
+    /// # Errors
+    /// `Unusable` where the archive cannot be written or what is read is damaged,
+    /// `Unavailable` where a server does not answer.
+    pub async fn backup(&self, to: impl Write) -> Result<Archived, LedgerError> {
+        let mut saver = Saver::new(to)?;
+        for (tenant, terms) in self.inventory().await?.terms {
+            saver.put(&Saved::Tenant(tenant, terms))?;
+        }
+        let shards = self.shards.len() as u64;
+        for (shard, number) in self.shards.iter().zip(0..) {
+            saver.shard(&shard.store, number, shards).await?;
+        }
+        saver.finish()
+    }
+
+    /// Makes a ledger of an archive, which is opened twice: first to see whether it is whole.
+    /// The epoch is raised so far that no lease given after the backup is accepted.
+    ///
+    /// # Errors
+    /// `Unusable` where the archive is not whole, anything is under the prefix already, or
+    /// runs would be looked for on other shards than they name.
+    pub async fn restore<R: Read>(
+        options: RedisOptions,
+        open: impl Fn() -> io::Result<R>,
+    ) -> Result<Archived, LedgerError> {
+        let opened = || open().map_err(|error| LedgerError::Unusable(error.to_string()));
+        let ages = restore::look(opened()?)?;
+        let (ledger, _) = Self::reach(&options).await?;
+        let stores = ledger.shards.iter().map(|shard| &*shard.store).collect();
+        let restoring = Restoring::new(stores, &ledger.places, ages);
+        let (archived, terms) = restoring.run(opened()?, &options.cluster).await?;
+        for (tenant, terms) in terms {
+            ledger.set_tenant(&tenant, terms).await?;
+        }
+        Ok(archived)
     }
 
     /// The id of the registry that belongs to this ledger; where none is noted yet, this one
@@ -497,9 +570,13 @@ impl Ledger for RedisLedger {
             add(&mut sum, one?);
         }
         // Several shards of one server say the same of its files.
-        let nodes = self.wakers.len();
-        for shard in self.shards.iter().take(nodes) {
-            sum.files.extend(shard.files(nodes > 1).await?);
+        let mut servers = BTreeMap::new();
+        for shard in &self.shards {
+            servers.insert(shard.store.server().await?, shard);
+        }
+        for (server, shard) in &servers {
+            let named = (servers.len() > 1).then_some(server.as_str());
+            sum.files.extend(shard.files(named).await?);
         }
         Ok(sum)
     }

@@ -2,8 +2,11 @@
 
 use baton_ledger::{LeaseTerms, LedgerError};
 use baton_workflow::TenantId;
-use redis::{Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+use redis::{
+    Client, ClientTlsConfig, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates,
+    cluster::{ClusterClient, ClusterClientBuilder},
+};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 /// Longest prefix of keys, and longest name of a cluster, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -166,13 +169,6 @@ impl RedisOptions {
                 self.shards
             )));
         }
-        if self.urls.len() > usize::from(self.shards) {
-            return Err(LedgerError::Unusable(format!(
-                "{} shards cannot lie on {} servers: expected at least as many shards as servers",
-                self.shards,
-                self.urls.len()
-            )));
-        }
         Ok(())
     }
 
@@ -207,6 +203,39 @@ impl RedisOptions {
         let certificates = self.tls.read()?;
         Client::build_with_tls(info, certificates)
             .map_err(|error| wrong("the certificates for the URL", &error))
+    }
+}
+
+impl RedisOptions {
+    /// A client of the Redis Cluster whose nodes the URLs name.
+    pub(crate) fn cluster_client(&self) -> Result<ClusterClient, LedgerError> {
+        let nodes: Result<Vec<ConnectionInfo>, LedgerError> = self
+            .urls
+            .iter()
+            .map(|url| Ok(self.client(url)?.get_connection_info().clone()))
+            .collect();
+        let nodes = nodes?;
+        let limit = Duration::from_millis(self.timeout_ms);
+        let login = nodes.first().map(|node| node.redis_settings().clone()).unwrap_or_default();
+        let mut building = ClusterClientBuilder::new(nodes)
+            .connection_timeout(limit)
+            .response_timeout(limit)
+            .overall_response_timeout(Some(limit));
+        if let Some(user) = login.username() {
+            building = building.username(user);
+        }
+        if let Some(password) = login.password() {
+            building = building.password(password);
+        }
+        if self.urls.iter().any(|url| url.starts_with("rediss:")) {
+            building = building.certs(self.tls.read()?);
+        }
+        building.build().map_err(|error| {
+            LedgerError::Unusable(format!(
+                "the URLs do not name a Redis Cluster ({error}): give nodes of one cluster, with \
+                 one user and password"
+            ))
+        })
     }
 }
 

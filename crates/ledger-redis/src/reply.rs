@@ -45,6 +45,11 @@ impl Reply {
         }
     }
 
+    /// One field that a script wrote.
+    pub(crate) fn of(field: Bytes) -> Self {
+        Self { parts: vec![Value::BulkString(field.into())].into_iter() }
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<Bytes, LedgerError> {
         match self.parts.next() {
             Some(Value::BulkString(bytes)) => Ok(bytes.into()),

@@ -2,7 +2,7 @@
 //! length before them, in the order in which the script takes them.
 
 use baton_ledger::{Body, NewTask, NewTimer, Token};
-use baton_workflow::{Spend, TaskId};
+use baton_workflow::{Budget, Spend, TaskId};
 
 /// Furthest point of time from now that the store reckons with, in milliseconds: sums
 /// of times stay exact in a double.
@@ -59,16 +59,12 @@ impl Arguments {
     }
 
     pub(crate) fn spend(self, spend: &Spend) -> Self {
-        let Spend { usd, tokens_in, tokens_out, calls } = spend;
-        self.bytes(format!("{} {tokens_in} {tokens_out} {calls}", usd.pico()))
+        self.bytes(spend_text(spend))
     }
 
     /// A task and the proof of holding it.
     pub(crate) fn held(self, task: &TaskId, token: &Token) -> Self {
-        let Token { epoch, attempt, nonce } = token;
-        self.bytes(task.run.as_str())
-            .number(task.number.into())
-            .bytes(format!("{epoch} {attempt} {nonce}"))
+        self.bytes(task.run.as_str()).number(task.number.into()).bytes(token_text(token))
     }
 
     pub(crate) fn texts(self, texts: &[impl AsRef<[u8]>]) -> Self {
@@ -104,4 +100,22 @@ impl Arguments {
         let counted = self.count(bodies.len());
         bodies.fold(counted, |to, body| to.bytes(&*body.name.hash).bytes(&body.bytes))
     }
+}
+
+/// As the scripts keep it.
+pub(crate) fn spend_text(spend: &Spend) -> String {
+    let Spend { usd, tokens_in, tokens_out, calls } = spend;
+    format!("{} {tokens_in} {tokens_out} {calls}", usd.pico())
+}
+
+/// As the scripts keep it.
+pub(crate) fn token_text(token: &Token) -> String {
+    let Token { epoch, attempt, nonce } = token;
+    format!("{epoch} {attempt} {nonce}")
+}
+
+/// As the scripts keep it.
+pub(crate) fn budget_text(budget: &Budget) -> String {
+    let Budget { usd, tokens, calls, seconds, depth } = budget;
+    format!("{} {tokens} {calls} {seconds} {depth}", usd.pico())
 }

@@ -137,6 +137,15 @@ pub(crate) struct Scripts {
     loaded: Vec<(Script, String, String)>,
 }
 
+/// Stands before every script in a Redis Cluster. While a slot is moved from node to node, a
+/// part of its keys is here and a part there, and a script would take what is not here for
+/// what is not, or fail half way: Redis sees only the keys that are named beforehand. Two keys
+/// that are nowhere are refused by either node, and only then.
+const UNMOVED: &str = "local whole = redis.pcall('EXISTS', '@BASE@nowhere', '@BASE@no-one')
+if type(whole) == 'table' then
+  return { 'Moving' }
+end";
+
 /// What takes the comparison of tokens out of the scripts: any task is held by whoever says
 /// so, and one that is over keeps what another completion of it needs.
 const UNFENCED: [(&str, &str); 2] = [
@@ -152,12 +161,18 @@ const UNFENCED: [(&str, &str); 2] = [
 ];
 
 impl Scripts {
-    /// Those of a ledger; without the comparison of tokens where `unfenced`.
-    pub(crate) fn new(base: &str, unfenced: bool) -> Self {
+    /// Those of a ledger, that do nothing while its keys are moved where they `may_move`;
+    /// without the comparison of tokens where `unfenced`.
+    pub(crate) fn new(base: &str, may_move: bool, unfenced: bool) -> Self {
+        let before = if may_move { UNMOVED } else { "" };
         let loaded = Script::ALL.map(|script| {
-            let mut text = script.text().replace("@BASE@", base);
-            if unfenced && script == Script::Shard {
-                text = UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
+            let mut text = script.text();
+            if script == Script::Shard {
+                text = format!("{before}\n{text}").replace("@BASE@", base);
+                if unfenced {
+                    text =
+                        UNFENCED.iter().fold(text, |text, (fence, gap)| text.replace(fence, gap));
+                }
             }
             let digest = Digest::new(&text).get_hash().to_owned();
             (script, digest, text)
@@ -169,6 +184,13 @@ impl Scripts {
     pub(crate) fn digest(&self, script: Script) -> &str {
         let loaded = self.loaded.iter().find(|(of, _, _)| *of == script);
         loaded.map_or("", |(_, digest, _)| digest)
+    }
+
+    /// The text of a script that works on an account; nothing for those of a shard, which are
+    /// loaded by an adoption alone.
+    pub(crate) fn of_an_account(&self, script: Script) -> Option<&str> {
+        let mut scripts = self.loaded.iter().filter(|(of, _, _)| *of != Script::Shard);
+        scripts.find(|(of, _, _)| *of == script).map(|(_, _, text)| text.as_str())
     }
 
     /// The texts to be loaded.
@@ -186,7 +208,7 @@ mod tests {
         for (fence, _) in UNFENCED {
             assert_eq!(QUEUE.matches(fence).count(), 1, "{fence}");
         }
-        let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", unfenced));
+        let [whole, open] = [false, true].map(|unfenced| Scripts::new("b", false, unfenced));
         assert_ne!(whole.digest(Script::Shard), open.digest(Script::Shard));
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     RedisOptions, housekeeping,
     memory::Memory,
     reply::Reply,
-    request::Arguments,
+    request::{Arguments, budget_text},
     scripts::Name,
     stats,
     store::{Answer, Store},
@@ -428,8 +428,8 @@ impl Shard {
     }
 
     /// The files of this shard's server, named after it where there are several.
-    pub(crate) async fn files(&self, named: bool) -> Result<Vec<FileStats>, LedgerError> {
-        stats::files(&self.store, named).await
+    pub(crate) async fn files(&self, server: Option<&str>) -> Result<Vec<FileStats>, LedgerError> {
+        stats::files(&self.store, server).await
     }
 
     /// The newest runs that are older than `before`, where that is of this shard, else than
@@ -482,20 +482,12 @@ impl Shard {
 /// A submission, with the texts that have to be sent and the names of those that do not.
 fn submitting(submission: &Submission, new: Vec<&Body>, there: &[&str]) -> Arguments {
     let Submission { tenant, run, key, digest, budget, .. } = submission;
-    let budget = format!(
-        "{} {} {} {} {}",
-        budget.usd.pico(),
-        budget.tokens,
-        budget.calls,
-        budget.seconds,
-        budget.depth
-    );
     Arguments::new()
         .bytes(tenant.as_str())
         .bytes(run.as_str())
         .maybe(key.as_ref())
         .bytes(digest)
-        .bytes(budget)
+        .bytes(budget_text(budget))
         .bytes(&submission.label)
         .maybe(submission.traceparent.as_ref())
         .run(&submission.events, &submission.tasks, &submission.timers)

@@ -23,14 +23,17 @@ pub(crate) async fn read(store: &Arc<Store>) -> Result<Stats, LedgerError> {
     counts(&mut reply)
 }
 
-/// What stands for files, of the server of a shard.
-pub(crate) async fn files(store: &Arc<Store>, named: bool) -> Result<Vec<FileStats>, LedgerError> {
+/// What stands for files, of the server of a shard; with its name where there are several.
+pub(crate) async fn files(
+    store: &Store,
+    server: Option<&str>,
+) -> Result<Vec<FileStats>, LedgerError> {
     let mut files = Vec::new();
     for (section, (name, field)) in ["persistence", "memory"].iter().zip(SIZES) {
         let info = store.command(redis::cmd("INFO").arg(section)).await?;
-        let name = match named {
-            true => format!("{name} at {}", store.address()),
-            false => name.to_owned(),
+        let name = match server {
+            Some(server) => format!("{name} at {server}"),
+            None => name.to_owned(),
         };
         files.extend(size(info, field).map(|bytes| FileStats { name, bytes }));
     }

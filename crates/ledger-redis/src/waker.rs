@@ -157,10 +157,15 @@ impl Waker {
 
     /// Subscribes, and subscribes again whenever the connection is lost, until told to
     /// stop. Sweeps all the while.
-    pub(crate) async fn serve(&self, client: Client, bases: Vec<String>, stop: CancellationToken) {
+    pub(crate) async fn serve(
+        &self,
+        clients: Vec<Client>,
+        bases: Vec<String>,
+        stop: CancellationToken,
+    ) {
         let hearing = async {
-            loop {
-                if let Err(error) = self.hear(&client, &bases).await {
+            for client in clients.iter().cycle() {
+                if let Err(error) = self.hear(client, &bases).await {
                     tracing::debug!(%error, "no hints from the store");
                 }
                 sleep(RESUBSCRIBE).await;

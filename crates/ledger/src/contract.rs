@@ -33,7 +33,11 @@ pub mod submissions;
 pub mod timers;
 pub mod watches;
 
+use crate::Ledger;
 pub use random::random_ops;
+use std::sync::Arc;
+
+type L = Arc<dyn Ledger>;
 
 /// Makes a `#[tokio::test]` of each case of the contract. `make` is an expression that is
 /// awaited for each of them and gives a fresh `Arc<dyn Ledger>`. The calling package needs
@@ -238,4 +242,27 @@ macro_rules! contract_tests {
             })*
         })*
     };
+}
+
+/// A part of the suite in one test, for a server that is much like one that passes all of it:
+/// each kind of call, with random arguments, against the model; and what needs more than one
+/// call.
+pub async fn sample(make: impl AsyncFn() -> L) {
+    random_ops(&make, 6, 120).await;
+    futures::join!(
+        async { submissions::the_same_key_gives_the_same_run(make().await).await },
+        async { submissions::a_long_journal_is_read_in_parts(make().await).await },
+        async { leases::a_wait_ends_with_a_submission(make().await).await },
+        async { leases::a_repeated_request_gets_the_same_tasks(make().await).await },
+        async { leases::an_expired_task_is_leased_again(make().await).await },
+        async { leases::a_zombie_changes_nothing(make().await).await },
+        async { fairness::weights_divide_a_class(make().await).await },
+        async { completions::outcomes_share_one_decision(make().await).await },
+        async { commits::unseen_mail_calls_for_another_decision(make().await).await },
+        async { accounts::a_pause_holds_for_everybody(make().await).await },
+        async { accounts::accounts_are_apart(make().await).await },
+        async { bodies::bodies_come_with_every_write(make().await).await },
+        async { retention::a_deleted_run_is_gone_as_a_whole(make().await).await },
+        async { stats::runs_timers_and_bodies_are_counted(make().await).await },
+    );
 }

@@ -1,6 +1,6 @@
 //! The ledger in this process: one thread, one file, or none.
 
-mod archive;
+pub(crate) mod archive;
 mod disk;
 mod file;
 mod files;
@@ -9,7 +9,7 @@ mod log;
 mod meter;
 mod recent;
 mod room;
-mod row;
+pub(crate) mod row;
 mod snapshot;
 mod state;
 mod store;

@@ -19,6 +19,7 @@ mod metrics;
 mod port;
 mod remembered;
 mod room;
+pub mod saved;
 mod signal;
 mod stats;
 mod task_span;

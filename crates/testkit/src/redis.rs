@@ -31,11 +31,14 @@ const SETTINGS: &str = "redis.conf";
 const LOG: &str = "log";
 /// What the shell ends with when there is no program to start.
 const NO_SERVER: i32 = 127;
+/// Which program to start in the place of `redis-server`, for all tests: such as
+/// `valkey-server`.
+const PROGRAM: &str = "BATON_REDIS_SERVER";
 /// Kills the server on a line of input and keeps the folder; at the end of input without
 /// a line, which is the end of the test, removes it too.
 const KEEPER: &str = r#"
-command -v redis-server >/dev/null || exit 127
-redis-server redis.conf >log 2>&1 &
+command -v "$2" >/dev/null || exit 127
+"$2" redis.conf >log 2>&1 &
 server=$!
 if read -r line; then kept=1; fi
 kill -9 $server
@@ -46,6 +49,7 @@ wait $server
 /// A running `redis-server` with an append-only file that is synced before each answer
 /// (`appendfsync always`).
 pub struct RedisServer {
+    program: String,
     folder: TempDir,
     port: u16,
     keeper: Child,
@@ -60,6 +64,12 @@ impl RedisServer {
 
     /// Starts a server with these lines of configuration in place of the durable ones.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        let program = std::env::var(PROGRAM).unwrap_or_else(|_| "redis-server".into());
+        Self::start_as(&program, settings).await
+    }
+
+    /// The same with another program that is one: Valkey's is `valkey-server`.
+    pub async fn start_as(program: &str, settings: &[&str]) -> Result<Self> {
         let mut last = None;
         for _ in 0..PORTS_MAX {
             let folder = tempfile::Builder::new().prefix("baton-redis-").tempdir()?;
@@ -68,8 +78,10 @@ impl RedisServer {
             let lines = settings.iter().map(|line| format!("{line}\n"));
             let text: String = own.into_iter().chain(lines).collect();
             std::fs::write(folder.path().join(SETTINGS), text)?;
-            match spawn(folder.path(), port).await {
-                Ok(keeper) => return Ok(Self { folder, port, keeper }),
+            match spawn(program, folder.path(), port).await {
+                Ok(keeper) => {
+                    return Ok(Self { program: program.to_owned(), folder, port, keeper });
+                }
                 Err(error) if error.kind() == ErrorKind::AddrInUse => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -120,7 +132,7 @@ impl RedisServer {
     /// Starts the server again on the same port and data, and waits until it has read
     /// them. For use after [`Self::kill`].
     pub async fn restart(&mut self) -> Result<()> {
-        self.keeper = spawn(self.folder.path(), self.port).await?;
+        self.keeper = spawn(&self.program, self.folder.path(), self.port).await?;
         Ok(())
     }
 }
@@ -138,10 +150,11 @@ fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-async fn spawn(folder: &Path, port: u16) -> Result<Child> {
+async fn spawn(program: &str, folder: &Path, port: u16) -> Result<Child> {
     let mut keeper = Command::new("sh")
         .args(["-c", KEEPER, "keeper"])
         .arg(folder)
+        .arg(program)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -152,8 +165,10 @@ async fn spawn(folder: &Path, port: u16) -> Result<Child> {
         if keeper.try_wait()?.is_some_and(|status| status.code() == Some(NO_SERVER)) {
             return Err(Error::new(
                 ErrorKind::NotFound,
-                "redis-server was not found: install Redis 7 or later (Debian and Ubuntu: \
-                 apt-get install redis-server; macOS: brew install redis)",
+                format!(
+                    "{program} was not found: install Redis 7 or later (Debian and Ubuntu: \
+                     apt-get install redis-server; macOS: brew install redis)"
+                ),
             ));
         }
         let log = std::fs::read_to_string(folder.join(LOG)).unwrap_or_default();

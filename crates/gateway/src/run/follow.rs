@@ -1,7 +1,7 @@
 //! Follows a run over its journal, from one Conductor to the next if need be.
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, Retry},
     limits::{CALL_RETRY_PAUSE, CALL_TIMEOUT, CONDUCTOR_AWAY_MAX},
     peers::{Conductor, Peers, plain},
 };
@@ -95,7 +95,7 @@ impl Follow {
     /// Refusals are final; absence is borne for a while.
     fn absent(&mut self, error: ApiError) -> Result<(), ApiError> {
         let since = *self.away.get_or_insert_with(Instant::now);
-        if error.status.is_client_error() || since.elapsed() > CONDUCTOR_AWAY_MAX {
+        if error.retry == Retry::Never || since.elapsed() > CONDUCTOR_AWAY_MAX {
             return Err(error);
         }
         Ok(())

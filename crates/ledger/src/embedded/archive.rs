@@ -10,7 +10,7 @@ use super::{
     row::{self, Change, FORMAT, decode, encode},
     snapshot::Snapshot,
 };
-use crate::LedgerError;
+use crate::{LedgerError, saved::Saved};
 use std::{
     io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -25,7 +25,7 @@ const RECORD_BYTES: usize = 1024 * 1024;
 /// A restored ledger's epoch is higher by this than the saved one: more restarts than a
 /// ledger goes through between a backup and the loss of its disk, so that no lease that
 /// was given in between is accepted.
-const EPOCHS: u64 = 4096;
+pub const EPOCHS: u64 = 4096;
 
 /// What an archive holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,60 +36,128 @@ pub struct Archived {
     pub bytes: u64,
 }
 
-/// Writes a snapshot as an archive.
-pub(super) fn write(snapshot: &Snapshot, to: impl Write) -> Result<Archived, LedgerError> {
-    let mut to = BufWriter::new(to);
-    let mut done = Archived { rows: 0, bytes: 0 };
-    let mut put = |changes: &[Change]| -> Result<u64, LedgerError> {
-        let record = sealed(changes).map_err(|error| unwritten(&error))?;
-        to.write_all(&record).map_err(|error| unwritten(&error))?;
-        Ok(record.len() as u64)
-    };
-    done.bytes += put(&[(BEGIN.to_vec(), Some(encode(&FORMAT)?))])?;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
-    snapshot.each(|key, value| {
-        bytes += key.len() + value.len();
-        rows.push((key.to_vec(), Some(value.to_vec())));
-        done.rows += 1;
-        if bytes >= RECORD_BYTES {
-            done.bytes += put(&rows)?;
-            rows.clear();
-            bytes = 0;
-        }
-        Ok(())
-    })?;
-    if !rows.is_empty() {
-        done.bytes += put(&rows)?;
-    }
-    done.bytes += put(&[(END.to_vec(), Some(encode(&done.rows)?))])?;
-    to.flush().map_err(|error| unwritten(&error))?;
-    Ok(done)
+/// An archive that is being written.
+pub struct Archive<W: Write> {
+    to: BufWriter<W>,
+    rows: Vec<Change>,
+    row_bytes: usize,
+    done: Archived,
 }
 
-/// Reads an archive to its end, and gives its rows record by record.
-fn read(
-    from: impl Read,
-    mut take: impl FnMut(Vec<Change>) -> Result<(), LedgerError>,
-) -> Result<Archived, LedgerError> {
-    let mut from = Counted { from: BufReader::new(from), bytes: 0 };
-    let mut record = || next_record(&mut from).map_err(|error| unread(&error));
-    let format = single(record()?, BEGIN).ok_or_else(no_archive)?;
-    super::file::check_format(Path::new("the archive"), decode(&format)?)?;
-    let mut rows = 0;
-    loop {
-        let Some(changes) = record()? else { return Err(cut_off()) };
-        if let Some(count) = single(Some(changes.clone()), END) {
-            let count: u64 = decode(&count)?;
-            if count != rows {
-                return Err(damaged(&format!("it holds {rows} rows of {count}")));
-            }
-            if record()?.is_some() {
-                return Err(damaged("it goes on behind its end"));
-            }
-            return Ok(Archived { rows, bytes: from.bytes });
+impl<W: Write> Archive<W> {
+    /// An archive without rows.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`] where it cannot be written; so do all others here.
+    pub fn new(to: W) -> Result<Self, LedgerError> {
+        let (to, done) = (BufWriter::new(to), Archived { rows: 0, bytes: 0 });
+        let mut archive = Self { to, rows: Vec::new(), row_bytes: 0, done };
+        archive.record(&[(BEGIN.to_vec(), Some(encode(&FORMAT)?))])?;
+        Ok(archive)
+    }
+
+    /// One thing more; of two under the same name the later one counts.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn put(&mut self, saved: &Saved) -> Result<(), LedgerError> {
+        self.row(saved.row()?)
+    }
+
+    fn row(&mut self, (key, value): Change) -> Result<(), LedgerError> {
+        self.row_bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+        self.rows.push((key, value));
+        self.done.rows += 1;
+        if self.row_bytes < RECORD_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), LedgerError> {
+        self.row_bytes = 0;
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() { Ok(()) } else { self.record(&rows) }
+    }
+
+    fn record(&mut self, changes: &[Change]) -> Result<(), LedgerError> {
+        let record = sealed(changes).map_err(|error| unwritten(&error))?;
+        self.done.bytes += record.len() as u64;
+        self.to.write_all(&record).map_err(|error| unwritten(&error))
+    }
+
+    /// Writes its end: without that it is no archive.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn finish(mut self) -> Result<Archived, LedgerError> {
+        self.flush()?;
+        self.record(&[(END.to_vec(), Some(encode(&self.done.rows)?))])?;
+        self.to.flush().map_err(|error| unwritten(&error))?;
+        Ok(self.done)
+    }
+}
+
+/// Writes a snapshot as an archive.
+pub(super) fn write(snapshot: &Snapshot, to: impl Write) -> Result<Archived, LedgerError> {
+    let mut archive = Archive::new(to)?;
+    snapshot.each(|key, value| archive.row((key.to_vec(), Some(value.to_vec()))))?;
+    archive.finish()
+}
+
+/// An archive that is being read.
+pub struct Reader<R> {
+    from: Counted<BufReader<R>>,
+    rows: u64,
+}
+
+impl<R: Read> Reader<R> {
+    /// Makes sure that it is one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unusable`] where it is damaged, cut off, none, or of another format; so
+    /// do all others here.
+    pub fn new(from: R) -> Result<Self, LedgerError> {
+        let from = Counted { from: BufReader::new(from), bytes: 0 };
+        let mut reader = Self { from, rows: 0 };
+        let format = single(reader.record()?, BEGIN).ok_or_else(no_archive)?;
+        super::file::check_format(Path::new("the archive"), decode(&format)?)?;
+        Ok(reader)
+    }
+
+    /// The next things, about a megabyte of them; none at its end, which is sound.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn read(&mut self) -> Result<Option<Vec<Saved>>, LedgerError> {
+        let Some(changes) = self.changes()? else { return Ok(None) };
+        let mut saved = Vec::with_capacity(changes.len());
+        for (key, value) in changes {
+            saved.extend(Saved::of(&key, &value.unwrap_or_default())?);
         }
-        rows += changes.len() as u64;
-        take(changes)?;
+        Ok(Some(saved))
+    }
+
+    /// What was read so far.
+    pub fn so_far(&self) -> Archived {
+        Archived { rows: self.rows, bytes: self.from.bytes }
+    }
+
+    fn record(&mut self) -> Result<Option<Vec<Change>>, LedgerError> {
+        next_record(&mut self.from).map_err(|error| unread(&error))
+    }
+
+    fn changes(&mut self) -> Result<Option<Vec<Change>>, LedgerError> {
+        let Some(changes) = self.record()? else { return Err(cut_off()) };
+        let Some(count) = single(Some(changes.clone()), END) else {
+            self.rows += changes.len() as u64;
+            return Ok(Some(changes));
+        };
+        let count: u64 = decode(&count)?;
+        if count != self.rows {
+            return Err(damaged(&format!("it holds {} rows of {count}", self.rows)));
+        }
+        if self.record()?.is_some() {
+            return Err(damaged("it goes on behind its end"));
+        }
+        Ok(None)
     }
 }
 
@@ -106,7 +174,9 @@ fn single(record: Option<Vec<Change>>, key: &[u8]) -> Option<Vec<u8>> {
 /// # Errors
 /// [`LedgerError::Unusable`] where it is damaged, cut off, none, or of another format.
 pub fn verify_backup(from: impl Read) -> Result<Archived, LedgerError> {
-    read(from, |_| Ok(()))
+    let mut reader = Reader::new(from)?;
+    while reader.changes()?.is_some() {}
+    Ok(reader.so_far())
 }
 
 /// Makes the ledger at `path` of an archive. The epoch is raised so far that no lease
@@ -142,10 +212,13 @@ fn make(from: impl Read, path: &PathBuf) -> Result<Archived, LedgerError> {
     // Of an attempt that died.
     let _ = std::fs::remove_file(path);
     let file = File::open(path)?;
-    let archived = read(from, |changes| file.write(changes.into_iter()))?;
+    let mut reader = Reader::new(from)?;
+    while let Some(changes) = reader.changes()? {
+        file.write(changes.into_iter())?;
+    }
     let saved: u64 = file.get(row::EPOCH)?.map_or(Ok(0), |bytes| decode(&bytes))?;
     file.write(std::iter::once((row::EPOCH, Some(encode(&(saved + EPOCHS))?))))?;
-    Ok(archived)
+    Ok(reader.so_far())
 }
 
 /// Counts what is read.

@@ -3,10 +3,13 @@
 //! Keys start with a letter for the kind of row. Identifiers hold no zero byte, so a zero
 //! ends each of them, and numbers are big-endian: the rows of a run lie together, in order.
 
-use super::state::{Head, Progress, TaskHead, TaskProgress, Totals};
-use crate::{JournalEntry, LedgerError, MailEntry, TenantTerms};
+pub(super) use crate::saved::Known;
+use crate::{
+    JournalEntry, LedgerError, MailEntry, TenantTerms,
+    saved::{Head, Progress, TaskHead, TaskProgress, Totals},
+};
 use baton_workflow::{RunId, TenantId, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The form of all rows. A file of another form is refused, unless it can be read as this
 /// one: what 5 has more than 4 is one more kind of row, and more cases of what rows say.
@@ -15,18 +18,18 @@ pub(super) const FORMAT: u32 = 5;
 pub(super) const FORMAT_MIN: u32 = 4;
 
 /// The epoch of the latest opening.
-pub(super) const EPOCH: &[u8] = b"0epoch";
+pub(crate) const EPOCH: &[u8] = b"0epoch";
 /// The latest [`Totals`].
-pub(super) const TOTALS: &[u8] = b"0totals";
+pub(crate) const TOTALS: &[u8] = b"0totals";
 /// The form in which the file was written.
 pub(super) const FORMAT_KEY: &[u8] = b"0format";
 
 /// One row to be written, or to be deleted where there is no value.
-pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The kinds of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// [`TenantTerms`], by tenant.
     Tenant,
     /// [`Head`] of any run.
@@ -109,25 +112,16 @@ const KINDS: [Kind; 17] = [
 ];
 
 /// The kind of a row by its key; none for the few that stand for themselves.
-pub(super) fn kind_of(key: &[u8]) -> Option<Kind> {
+pub(crate) fn kind_of(key: &[u8]) -> Option<Kind> {
     KINDS.into_iter().find(|kind| key.first() == Some(&kind.letter()))
 }
 
 /// The run or tenant in a key, and what stands behind it.
-pub(super) fn owner_of(key: &[u8]) -> Result<(String, Vec<u8>), LedgerError> {
+pub(crate) fn owner_of(key: &[u8]) -> Result<(String, Vec<u8>), LedgerError> {
     let mut parts = key.get(1..).unwrap_or_default().splitn(2, |byte| *byte == 0);
     let owner = std::str::from_utf8(parts.next().unwrap_or_default());
     let owner = owner.map_err(|_| corrupt("a key that is no text"))?.to_owned();
     Ok((owner, parts.next().unwrap_or_default().to_vec()))
-}
-
-/// What an idempotency key stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Known {
-    /// Of the request.
-    pub(super) digest: String,
-    /// The run that it made.
-    pub(super) run: RunId,
 }
 
 /// All rows of a kind start with this.
@@ -136,7 +130,7 @@ pub(super) fn kind(kind: Kind) -> Vec<u8> {
 }
 
 /// The row of a run or tenant, or what all its rows of the kind start with.
-pub(super) fn of(kind: Kind, id: &str) -> Vec<u8> {
+pub(crate) fn of(kind: Kind, id: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(id.len() + 10);
     key.push(kind.letter());
     key.extend_from_slice(id.as_bytes());
@@ -166,28 +160,28 @@ pub(super) fn head_of(run: &[u8]) -> Vec<u8> {
 }
 
 /// A row of a run that has a number.
-pub(super) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
+pub(crate) fn numbered(kind: Kind, run: &RunId, number: u64) -> Vec<u8> {
     let mut key = of(kind, run.as_str());
     key.extend_from_slice(&number.to_be_bytes());
     key
 }
 
 /// A row of a run or tenant that has a name.
-pub(super) fn named(kind: Kind, id: &str, name: &str) -> Vec<u8> {
+pub(crate) fn named(kind: Kind, id: &str, name: &str) -> Vec<u8> {
     let mut key = of(kind, id);
     key.extend_from_slice(name.as_bytes());
     key
 }
 
 /// A tenant's place for a root run in lists.
-pub(super) fn root(tenant: &TenantId, order: u64) -> Vec<u8> {
+pub(crate) fn root(tenant: &TenantId, order: u64) -> Vec<u8> {
     let mut key = of(Kind::Root, tenant.as_str());
     key.extend_from_slice(&order.to_be_bytes());
     key
 }
 
 /// A finished root run's place among all, by the time of its end.
-pub(super) fn over(ended_at: Timestamp, root: &RunId) -> Vec<u8> {
+pub(crate) fn over(ended_at: Timestamp, root: &RunId) -> Vec<u8> {
     let mut key = kind(Kind::Over);
     key.extend_from_slice(&ended_at.0.to_be_bytes());
     key.extend_from_slice(root.as_str().as_bytes());
@@ -195,7 +189,7 @@ pub(super) fn over(ended_at: Timestamp, root: &RunId) -> Vec<u8> {
 }
 
 /// The time in the key of [`over`].
-pub(super) fn ended_at(key: &[u8]) -> Result<u64, LedgerError> {
+pub(crate) fn ended_at(key: &[u8]) -> Result<u64, LedgerError> {
     let time = key.get(1..).and_then(|rest| rest.first_chunk::<8>());
     Ok(u64::from_be_bytes(*time.ok_or_else(|| corrupt("a key without its time"))?))
 }
@@ -207,19 +201,19 @@ pub(super) fn run_named_by(key: &[u8]) -> Result<RunId, LedgerError> {
 }
 
 /// The text behind the kind and, where given, behind the id of a key.
-pub(super) fn text_behind(key: &[u8], prefix: usize) -> Result<&str, LedgerError> {
+pub(crate) fn text_behind(key: &[u8], prefix: usize) -> Result<&str, LedgerError> {
     let text = key.get(prefix..).and_then(|rest| std::str::from_utf8(rest).ok());
     text.ok_or_else(|| corrupt("a key that is no text"))
 }
 
 /// The number at the end of a key.
-pub(super) fn number_of(key: &[u8]) -> Result<u64, LedgerError> {
+pub(crate) fn number_of(key: &[u8]) -> Result<u64, LedgerError> {
     let end = key.last_chunk::<8>().ok_or_else(|| corrupt("a key without its number"))?;
     Ok(u64::from_be_bytes(*end))
 }
 
 /// What rows hold: the closed list of types that have a form as bytes.
-pub(super) trait Row: Serialize + DeserializeOwned {}
+pub(crate) trait Row: Serialize + DeserializeOwned {}
 impl Row for Head {}
 impl Row for Progress {}
 impl Row for TaskHead {}
@@ -237,18 +231,18 @@ impl Row for bool {}
 impl Row for () {}
 
 /// A row's value as bytes.
-pub(super) fn encode<T: Row>(row: &T) -> Result<Vec<u8>, LedgerError> {
+pub(crate) fn encode<T: Row>(row: &T) -> Result<Vec<u8>, LedgerError> {
     postcard::to_stdvec(row)
         .map_err(|error| LedgerError::Unusable(format!("a row cannot be written: {error}")))
 }
 
 /// A row's value from bytes.
-pub(super) fn decode<T: Row>(bytes: &[u8]) -> Result<T, LedgerError> {
+pub(crate) fn decode<T: Row>(bytes: &[u8]) -> Result<T, LedgerError> {
     postcard::from_bytes(bytes).map_err(|error| corrupt(&error.to_string()))
 }
 
 /// The file holds what this program never writes.
-pub(super) fn corrupt(what: &str) -> LedgerError {
+pub(crate) fn corrupt(what: &str) -> LedgerError {
     LedgerError::Unusable(format!(
         "the ledger's file is corrupt ({what}): restore it from a backup, or move it away to start empty"
     ))

@@ -21,12 +21,11 @@ mod tick;
 mod view;
 
 use super::store::Store;
+pub(super) use crate::saved::{Head, Progress, Standing, TaskHead, TaskProgress, Totals};
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
-use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
-use bytes::Bytes;
+use baton_workflow::{Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use foldhash::{HashMap, HashSet};
 pub(super) use rows::Changes;
-use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -36,36 +35,6 @@ pub(super) use view::Page;
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
 /// without ever being written down.
 const COUNTER_BITS: u32 = 40;
-
-/// What never changes about a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
-    pub(super) tenant: TenantId,
-    /// The run above, and this run's number there.
-    pub(super) parent: Option<(RunId, u32)>,
-    pub(super) root: RunId,
-    pub(super) submitted_at: Timestamp,
-    /// Place in the order of all submissions.
-    pub(super) order: u64,
-    pub(super) budget: Budget,
-    pub(super) label: Bytes,
-    pub(super) traceparent: Option<String>,
-    pub(super) key: Option<String>,
-}
-
-/// What changes about a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Progress {
-    pub(super) ended: Option<(Timestamp, Bytes)>,
-    pub(super) cancelled: bool,
-    pub(super) spent: Spend,
-    pub(super) journal_len: u64,
-    pub(super) mail_last: u64,
-    pub(super) mail_seen: u64,
-    pub(super) task_last: u32,
-    /// The token under which the latest `decide` task was finished.
-    pub(super) committed: Option<Token>,
-}
 
 /// A run in memory.
 #[derive(Debug)]
@@ -89,47 +58,6 @@ struct Run {
     told_to_stop: bool,
     /// Since when it is parked: nobody could decide. Whoever opens the ledger tries again.
     parked: Option<Timestamp>,
-}
-
-/// What never changes about a task; forgotten when it is finished.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TaskHead {
-    pub(super) class: Class,
-    pub(super) priority: u8,
-    pub(super) age: u64,
-    pub(super) cost: u64,
-    pub(super) reserve: Spend,
-    pub(super) payload: Bytes,
-    pub(super) made_at: Timestamp,
-}
-
-/// What changes about a task.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TaskProgress {
-    /// Leases so far.
-    pub(super) attempt: u32,
-    /// By attempts that are over, and by calls that are settled.
-    pub(super) spent: Spend,
-    /// Whether any of `spent` is an upper bound.
-    pub(super) estimated: bool,
-    pub(super) withdrawn: bool,
-    pub(super) standing: Standing,
-}
-
-/// Where a task is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
-    /// In its queue.
-    #[default]
-    Queued,
-    /// With a holder, whose attempt has this much set aside.
-    Leased(Token, Spend),
-    /// Finished under this token.
-    Done(Token),
-    /// Over without an outcome: lost, dropped, or vanished with its run.
-    Gone,
-    /// As `Leased`, by an attempt that has begun what must not be done twice.
-    Started(Token, Spend),
 }
 
 /// A task in memory.
@@ -191,13 +119,6 @@ pub(super) struct State {
     requests: HashMap<u64, Vec<TaskId>>,
     changes: Changes,
     notices: Vec<(RunId, Watched)>,
-}
-
-/// Sums over rows that are not in memory, kept so that nobody has to count them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Totals {
-    pub(super) bodies: u64,
-    pub(super) body_bytes: u64,
 }
 
 /// A tenant's root runs in memory.
