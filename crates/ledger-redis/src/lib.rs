@@ -7,6 +7,7 @@
 
 mod account;
 pub mod barrier;
+mod filling;
 mod fsck;
 mod housekeeping;
 mod ledger;
