@@ -5,11 +5,11 @@ mod words;
 
 use crate::{
     ask::Label,
-    known::{FoldError, event_of},
+    known::{FoldError, Known, read},
 };
 use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
-use baton_ledger::{Bytes, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
+use baton_ledger::{Bytes, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
@@ -45,6 +45,7 @@ const NESTED_MAX: usize = 32;
 /// A report in the making.
 struct Builder<'a> {
     ledger: &'a dyn Ledger,
+    known: &'a Known,
     tenant: &'a TenantId,
     id: &'a RunId,
     /// Child runs that may still be shown.
@@ -60,11 +61,12 @@ struct Builder<'a> {
 /// A run as it is now.
 pub(crate) async fn get(
     ledger: &dyn Ledger,
+    known: &Known,
     tenant: &TenantId,
     id: &RunId,
 ) -> Result<v1::GetReply, FoldError> {
     let mut room = NESTED_MAX;
-    let Built { report, reply, .. } = build(ledger, tenant, id, &mut room).await?;
+    let Built { report, reply, .. } = build(ledger, known, tenant, id, &mut room).await?;
     Ok(v1::GetReply { report_json: crate::decide::encode(&report), ..reply })
 }
 
@@ -77,6 +79,7 @@ struct Built {
 
 async fn build(
     ledger: &dyn Ledger,
+    known: &Known,
     tenant: &TenantId,
     id: &RunId,
     room: &mut usize,
@@ -87,6 +90,7 @@ async fn build(
     }
     let mut builder = Builder {
         ledger,
+        known,
         tenant,
         id,
         room,
@@ -98,8 +102,16 @@ async fn build(
         end: None,
     };
     loop {
+        // Entries that this process wrote need not be read again.
+        let whole = view.entries.len() as u64 == view.journal_len;
+        let mut written = whole.then(|| known.journal(id, view.journal_len)).flatten();
+        let mut written = written.iter_mut().flat_map(|events| events.drain(..));
         for entry in &view.entries {
-            builder.entry(entry).await?;
+            let event = match written.next() {
+                Some(event) => event,
+                None => read(id, entry)?,
+            };
+            builder.entry(event, entry.at).await?;
         }
         match view.entries.last() {
             Some(last) if last.seq < view.journal_len => view = ledger.read(id, last.seq).await?,
@@ -112,8 +124,8 @@ async fn build(
 }
 
 impl Builder<'_> {
-    async fn entry(&mut self, entry: &JournalEntry) -> Result<(), FoldError> {
-        match event_of(self.id, entry)? {
+    async fn entry(&mut self, event: Event, at: Timestamp) -> Result<(), FoldError> {
+        match event {
             Event::Submitted { spec } => {
                 let source = match &spec.planning {
                     Planning::Strategy { name, .. } => format!("strategy:{name}"),
@@ -143,7 +155,7 @@ impl Builder<'_> {
             }
             Event::ChildBegun { child, round, step, .. } => {
                 let round = self.round(round);
-                self.tasks.insert(child, Purpose::Child(round, step, entry.at));
+                self.tasks.insert(child, Purpose::Child(round, step, at));
                 let nested = self.nested(child).await?;
                 if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
                     report.status = "running";
@@ -164,8 +176,8 @@ impl Builder<'_> {
             }
             // What is still under way of them reports as it would otherwise.
             Event::Withdrawn { .. } => {}
-            Event::Heard { input } => self.hear(input, entry.at).await?,
-            Event::Ended { end } => self.end = Some((end, entry.at)),
+            Event::Heard { input } => self.hear(input, at).await?,
+            Event::Ended { end } => self.end = Some((end, at)),
         }
         Ok(())
     }
@@ -192,7 +204,7 @@ impl Builder<'_> {
         let Some(left) = self.room.checked_sub(1) else { return Ok(None) };
         let Ok(id) = self.id.child(child) else { return Ok(None) };
         *self.room = left;
-        match Box::pin(build(self.ledger, self.tenant, &id, self.room)).await {
+        match Box::pin(build(self.ledger, self.known, self.tenant, &id, self.room)).await {
             Ok(Built { report, orchestration, .. }) => {
                 self.orchestration = self.orchestration.plus(orchestration);
                 Ok(Some(report))

@@ -130,7 +130,10 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::GetReply>, Status> {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
-        report::get(self.ledger.as_ref(), &tenant, &run).await.map(Response::new).map_err(unread)
+        report::get(self.ledger.as_ref(), &self.known, &tenant, &run)
+            .await
+            .map(Response::new)
+            .map_err(unread)
     }
 
     async fn list(
@@ -158,15 +161,16 @@ impl v1::conductor_server::Conductor for Conductor {
         let unreadable = unreadable(self.clone(), run.clone());
         let from = if asked.end_only { END } else { asked.from };
         let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
-        let ledger = self.ledger.clone();
+        let (ledger, known) = (self.ledger.clone(), self.known.clone());
         let replies = watched.then(move |item| {
-            let (ledger, tenant, run) = (ledger.clone(), tenant.clone(), run.clone());
+            let (ledger, known) = (ledger.clone(), known.clone());
+            let (tenant, run) = (tenant.clone(), run.clone());
             async move {
                 let what = match item.map_err(refused)? {
                     Watched::Entry(entry) => entry_reply(entry),
                     Watched::Observed(observation) => observed_reply(observation),
                     Watched::Ended(_) => {
-                        let run = report::get(ledger.as_ref(), &tenant, &run).await;
+                        let run = report::get(ledger.as_ref(), &known, &tenant, &run).await;
                         What::Ended(v1::Ended { run: Some(run.map_err(unread)?) })
                     }
                 };

@@ -24,9 +24,12 @@ use super::store::Store;
 pub(super) use crate::saved::{Head, Progress, Standing, TaskHead, TaskProgress, Totals};
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
 use baton_workflow::{Resource, RunId, Spend, TaskId, TenantId, Timestamp};
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 pub(super) use rows::Changes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -45,6 +48,8 @@ struct Run {
     /// Words that came (true) or are too late (false), by their keys.
     signals: BTreeMap<String, bool>,
     children: BTreeMap<u32, RunId>,
+    /// At the root: hashes of the bodies that the tree has.
+    bodies: HashSet<Arc<str>>,
     /// At the root: what attempts in the tree have set aside.
     reserved: Spend,
     /// At the root: runs in the tree that have not ended, and leases in it.
