@@ -8,6 +8,7 @@
 mod account;
 pub mod barrier;
 mod batch;
+mod filling;
 mod fsck;
 mod housekeeping;
 mod ledger;

@@ -1,6 +1,7 @@
 //! Reading the answer of a script: a status, then a flat list of byte strings.
 
 use crate::store::{Answer, failed};
+use crate::request::spend_text;
 use baton_ledger::{Class, JournalEntry, LedgerError, Mail, MailEntry, Observation, Token};
 use baton_workflow::{Budget, RunId, Spend, TenantId, Timestamp, Usd};
 use bytes::Bytes;
@@ -227,4 +228,35 @@ fn split(bytes: &Bytes) -> Result<(String, Bytes), LedgerError> {
     let end = bytes.iter().position(|&b| b == b'\n').unwrap_or(bytes.len());
     let rest = bytes.slice((end + 1).min(bytes.len())..);
     Ok((text_of(bytes.slice(..end).to_vec())?, rest))
+}
+
+/// The inverse of [`Reply::mail`].
+pub(crate) fn mail_text(entry: &MailEntry) -> Vec<u8> {
+    let (head, text) = match &entry.mail {
+        Mail::Outcome { task, outcome, spend, estimated } => {
+            let estimated = u8::from(*estimated);
+            let spend = spend_text(spend);
+            (format!("Outcome {task} {estimated} {spend}"), outcome.to_vec())
+        }
+        Mail::Lost { task, dropped, spend } => {
+            let dropped = u8::from(*dropped);
+            (format!("Lost {task} {dropped} {}", spend_text(spend)), Vec::new())
+        }
+        Mail::Interrupted { task, spend } => {
+            (format!("Interrupted {task} {}", spend_text(spend)), Vec::new())
+        }
+        Mail::Timer { name } => ("Timer".to_owned(), name.clone().into_bytes()),
+        Mail::Cancel { reason } => ("Cancel".to_owned(), reason.clone().into_bytes()),
+        Mail::ChildEnded { child, end, spend } => {
+            (format!("ChildEnded {child} {}", spend_text(spend)), end.to_vec())
+        }
+        Mail::Signal { key, event } => {
+            let came = u8::from(event.is_some());
+            let text = [key.as_bytes(), event.as_deref().unwrap_or_default()].concat();
+            (format!("Signal {came} {}", key.len()), text)
+        }
+    };
+    let mut out = format!("{} {} {head}\n", entry.number, entry.at.0).into_bytes();
+    out.extend_from_slice(&text);
+    out
 }

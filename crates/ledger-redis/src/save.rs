@@ -4,9 +4,9 @@
 //! belongs to different trees never has to agree. Held in memory are one tree, one text, and
 //! a few bytes for the name of each text.
 
-use crate::{reply::Reply, request::spend_text, store::Store};
+use crate::{reply::Reply, store::Store};
 use baton_ledger::{
-    DECIDE_TASK, JournalEntry, LedgerError, Mail, MailEntry,
+    DECIDE_TASK, JournalEntry, LedgerError, MailEntry,
     saved::{
         Archive, Archived, Head, Known, Progress, Saved, Standing, TaskHead, TaskProgress, Totals,
     },
@@ -116,17 +116,21 @@ impl<W: Write> Saver<W> {
         number: u64,
         shards: u64,
     ) -> Result<(), LedgerError> {
-        let epoch = store.command(cmd("HGET").arg(key(store, "meta")).arg("epoch")).await?;
-        self.epoch = self.epoch.max(parsed(epoch)?);
+        let mut asking = cmd("HMGET");
+        asking.arg(key(store, "meta")).arg("epoch").arg("runs");
+        // Up to the run that is the last one now: more may come faster than they are saved.
+        let (epoch, last): (u64, Option<u64>) = parsed(store.command(&asking).await?)?;
+        self.epoch = self.epoch.max(epoch);
+        let last = last.unwrap_or(0);
         for tenant in tenants(store).await? {
             let mut after = "-inf".to_owned();
             loop {
                 let mut asking = cmd("ZRANGEBYSCORE");
-                asking.arg(key(store, &format!("runs:{tenant}"))).arg(&after).arg("+inf");
+                asking.arg(key(store, &format!("runs:{tenant}"))).arg(&after).arg(last);
                 asking.arg("WITHSCORES").arg("LIMIT").arg(0).arg(PAGE);
                 let page: Vec<(String, u64)> = parsed(store.command(&asking).await?)?;
-                let Some((_, last)) = page.last() else { break };
-                after = format!("({last}");
+                let Some((_, seen)) = page.last() else { break };
+                after = format!("({seen}");
                 for (root, place) in page {
                     // Places of different shards are different.
                     self.tree(store, &tenant, &root, place * shards + number).await?;
@@ -503,35 +507,4 @@ fn task_of(row: &Row) -> Result<(TaskProgress, Option<TaskHead>), LedgerError> {
         })
     });
     Ok((progress, head.transpose()?))
-}
-
-/// The inverse of [`Reply::mail`].
-pub(crate) fn mail_text(entry: &MailEntry) -> Vec<u8> {
-    let (head, text) = match &entry.mail {
-        Mail::Outcome { task, outcome, spend, estimated } => {
-            let estimated = u8::from(*estimated);
-            let spend = spend_text(spend);
-            (format!("Outcome {task} {estimated} {spend}"), outcome.to_vec())
-        }
-        Mail::Lost { task, dropped, spend } => {
-            let dropped = u8::from(*dropped);
-            (format!("Lost {task} {dropped} {}", spend_text(spend)), Vec::new())
-        }
-        Mail::Interrupted { task, spend } => {
-            (format!("Interrupted {task} {}", spend_text(spend)), Vec::new())
-        }
-        Mail::Timer { name } => ("Timer".to_owned(), name.clone().into_bytes()),
-        Mail::Cancel { reason } => ("Cancel".to_owned(), reason.clone().into_bytes()),
-        Mail::ChildEnded { child, end, spend } => {
-            (format!("ChildEnded {child} {}", spend_text(spend)), end.to_vec())
-        }
-        Mail::Signal { key, event } => {
-            let came = u8::from(event.is_some());
-            let text = [key.as_bytes(), event.as_deref().unwrap_or_default()].concat();
-            (format!("Signal {came} {}", key.len()), text)
-        }
-    };
-    let mut out = format!("{} {} {head}\n", entry.number, entry.at.0).into_bytes();
-    out.extend_from_slice(&text);
-    out
 }

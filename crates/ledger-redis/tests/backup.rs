@@ -13,7 +13,7 @@
 use baton_ledger::{
     Body, Class, Completion, EmbeddedLedger, Held, LeaseRequest, Ledger, LedgerError, NewTask,
     QueueStats, Submission, Submitted, contract, fsck, restore_backup,
-    saved::{Reader, Saved, Standing},
+    saved::{Reader, Saved, Standing, Totals},
 };
 use baton_ledger_redis::{RedisLedger, RedisOptions};
 use baton_testkit::redis::RedisServer;
@@ -60,6 +60,7 @@ fn read(file: &Path) -> Vec<String> {
     }
     let place = |numbers: &[u64], number: u64| numbers.binary_search(&number).unwrap() as u64;
     let (mut ages, mut orders) = (Vec::new(), Vec::new());
+    all.retain(|row| *row != Saved::Totals(Totals::default()));
     for row in &all {
         match row {
             Saved::TaskHead(_, head) => ages.push(head.age),
@@ -153,11 +154,8 @@ async fn a_ledger_on_redis_is_brought_back_on_redis_and_in_a_file() {
     assert_eq!(looked.found, []);
     baton_ledger::backup_of(&ledger_file, File::create(&third).unwrap()).unwrap();
     are_alike(&saved, &third);
+    assert!(read(&saved).len() > 20, "{:#?}", read(&saved));
     let embedded = EmbeddedLedger::open(&ledger_file).unwrap();
-    let sum = |queues: Vec<(Class, TenantId, u64, u64)>| {
-        queues.iter().map(|(_, _, queued, leased)| queued + leased).sum::<u64>()
-    };
-    assert!(sum(queues(&*ledger).await) > 0);
     embedded.close().await;
 }
 
@@ -256,8 +254,8 @@ async fn shards_and_lanes_are_brought_back_as_they_were() {
     }
     let held = lease(&ledger).await.pop().unwrap();
     save(&ledger, &file).await;
-    let Err(LedgerError::Unusable(why)) = restore(&file, options().await).await else {
-        panic!("runs of four shards are in one");
+    let Err(LedgerError::Unusable(why)) = restore(&file, of(3).await).await else {
+        panic!("runs of four shards are in three");
     };
     assert!(why.contains("as many shards"), "{why}");
     let restored = restore(&file, of(4).await).await.unwrap();
@@ -291,12 +289,12 @@ async fn a_backup_under_load_holds_whole_trees() {
     while ledger.stats().await.unwrap().unfinished < 50 {
         tokio::task::yield_now().await;
     }
-    for number in 0..3 {
-        let file = folder.path().join(number.to_string());
-        save(&ledger, &file).await;
-        is_sound(&restore(&file, options().await).await.unwrap()).await;
-    }
+    let file = folder.path().join("saved");
+    save(&ledger, &file).await;
     load.abort();
+    let restored = restore(&file, options().await).await.unwrap();
+    is_sound(&restored).await;
+    assert!(restored.stats().await.unwrap().unfinished >= 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
