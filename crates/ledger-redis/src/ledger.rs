@@ -7,7 +7,7 @@ use crate::{
     start,
     store::Store,
     turns::Turns,
-    waker::{Wait, Waker},
+    waker::{Hints, Wait, Waker},
 };
 use async_trait::async_trait;
 use baton_ledger::{
@@ -35,7 +35,7 @@ pub struct RedisLedger {
     /// One for each server.
     wakers: Vec<Arc<Waker>>,
     places: Places,
-    turns: Turns,
+    turns: Arc<Turns>,
     lease: LeaseTerms,
     /// Whether submissions are recorded without their keys.
     keyless: bool,
@@ -67,15 +67,17 @@ impl RedisLedger {
             shards.push(Shard::new(store, waker.clone(), &options));
         }
         adopt(&shards, &options).await?;
+        let turns = Arc::new(Turns::new(shards.len()));
         for (node, (client, waker)) in wakers.iter().enumerate() {
-            let bases = shards.iter().skip(node).step_by(wakers.len());
-            let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
+            let there = shards.iter().enumerate().skip(node).step_by(wakers.len());
+            let bases = there.map(|(number, shard)| (shard.store.base().to_owned(), number));
+            let hints = Hints { bases: bases.collect(), turns: turns.clone() };
             let (client, waker, stopped) = (client.clone(), waker.clone(), stop.child_token());
-            tokio::spawn(async move { waker.serve(client, bases, stopped).await });
+            tokio::spawn(async move { waker.serve(client, hints, stopped).await });
         }
         Ok(Self {
             places: Places::new(options.shards, options.lanes.clone()),
-            turns: Turns::new(shards.len()),
+            turns,
             wakers: wakers.into_iter().map(|(_, waker)| waker).collect(),
             shards,
             lease: options.lease,
@@ -140,11 +142,11 @@ impl RedisLedger {
     /// nobody from the others.
     async fn look(&self, request: &LeaseRequest) -> Result<Look, LedgerError> {
         let mut unanswered = None;
-        for number in self.turns.order(request.request) {
+        for number in self.turns.order(request) {
             let Some(shard) = self.shards.get(number) else { continue };
             match shard.lease(request, self.shards.len() > 1).await {
                 Ok(found) => {
-                    self.turns.gave(number, request.request, found.tasks.len(), found.weight);
+                    self.turns.gave(number, request, &found);
                     if !found.tasks.is_empty() || found.more {
                         return Ok(Look { tasks: found.tasks, more: found.more });
                     }
@@ -158,7 +160,10 @@ impl RedisLedger {
         }
         match unanswered {
             Some(error) => Err(error),
-            None => Ok(Look { tasks: Vec::new(), more: false }),
+            None => {
+                self.turns.rest(request);
+                Ok(Look { tasks: Vec::new(), more: false })
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! No hint is needed: every second somebody looks at each queue for which anybody waits,
 //! and every few seconds at each watched run, whether hints arrive or not.
 
+use crate::turns::Turns;
+use baton_ledger::Class;
 use futures::StreamExt;
 use redis::Client;
 use std::{
@@ -26,6 +28,20 @@ const SWEEP_RUNS_ONE_IN: u32 = 5;
 const RESUBSCRIBE: Duration = Duration::from_millis(250);
 /// How long a subscription may take.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How many tasks may be had of a class; what happened to a run; that a tenant has come
+/// into a class where others are served.
+const READY: &str = "ready";
+const STIRRED: &str = "stirred";
+const NEWCOMER: &str = "newcomer";
+const CHANNELS: [&str; 3] = [READY, STIRRED, NEWCOMER];
+
+/// What one server's hints are about.
+pub(crate) struct Hints {
+    /// The beginnings of the channels' names, each with the number of its shard.
+    pub(crate) bases: Vec<(String, usize)>,
+    pub(crate) turns: Arc<Turns>,
+}
 
 type Topics = HashMap<String, Arc<Notify>>;
 
@@ -92,9 +108,14 @@ impl Waker {
         runs.values().for_each(|notify| notify.notify_waiters());
     }
 
-    fn hinted(&self, channel: &str, payload: &str) {
-        if channel.ends_with(":stirred") {
+    fn hinted(&self, hints: &Hints, channel: &str, payload: &str) {
+        if channel.ends_with(STIRRED) {
             self.stirred(payload);
+        } else if let Some(base) = channel.strip_suffix(NEWCOMER) {
+            let shard = hints.bases.iter().find(|(of, _)| of == base).map(|(_, shard)| *shard);
+            if let Some(shard) = shard {
+                hints.turns.calls(shard, &Class::from_text(payload));
+            }
         } else if let Some((count, class)) = payload.split_once(' ') {
             self.ready(class, count.parse().unwrap_or(1));
         }
@@ -102,10 +123,10 @@ impl Waker {
 
     /// Subscribes, and subscribes again whenever the connection is lost, until told to
     /// stop. Sweeps all the while.
-    pub(crate) async fn serve(&self, client: Client, bases: Vec<String>, stop: CancellationToken) {
+    pub(crate) async fn serve(&self, client: Client, hints: Hints, stop: CancellationToken) {
         let hearing = async {
             loop {
-                if let Err(error) = self.hear(&client, &bases).await {
+                if let Err(error) = self.hear(&client, &hints).await {
                     tracing::debug!(%error, "no hints from the store");
                 }
                 sleep(RESUBSCRIBE).await;
@@ -130,23 +151,22 @@ impl Waker {
     }
 
     /// Passes hints on until the connection is lost.
-    async fn hear(&self, client: &Client, bases: &[String]) -> Result<(), redis::RedisError> {
+    async fn hear(&self, client: &Client, hints: &Hints) -> Result<(), redis::RedisError> {
         let subscribing = async {
-            let mut hints = client.get_async_pubsub().await?;
-            let channels =
-                bases.iter().flat_map(|base| [format!("{base}ready"), format!("{base}stirred")]);
-            hints.subscribe(&channels.collect::<Vec<_>>()).await?;
-            Ok::<_, redis::RedisError>(hints)
+            let mut heard = client.get_async_pubsub().await?;
+            let all = |(base, _): &(String, usize)| CHANNELS.map(|name| format!("{base}{name}"));
+            heard.subscribe(&hints.bases.iter().flat_map(all).collect::<Vec<_>>()).await?;
+            Ok::<_, redis::RedisError>(heard)
         };
         let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        let mut hints = timeout(SUBSCRIBE_LIMIT, subscribing).await.map_err(late)??;
+        let mut heard = timeout(SUBSCRIBE_LIMIT, subscribing).await.map_err(late)??;
         // What was published before the subscription may concern anybody.
         self.sweep_classes();
         self.sweep_runs();
-        let mut messages = hints.on_message();
+        let mut messages = heard.on_message();
         while let Some(message) = messages.next().await {
             let payload: String = message.get_payload()?;
-            self.hinted(message.get_channel_name(), &payload);
+            self.hinted(hints, message.get_channel_name(), &payload);
         }
         Ok(())
     }

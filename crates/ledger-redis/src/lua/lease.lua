@@ -10,11 +10,12 @@ for i = 1, take_number() do
   classes[i] = take()
 end
 
--- What the tenants weigh together that wait in these classes: about, by the first of them.
+-- What the tenants weigh together that wait in these classes: about, by some of them drawn
+-- by lot, because the first in turn are the heaviest.
 local function active_weight()
   local sum = 1
   for i = 1, sample_max > 0 and #classes or 0 do
-    local tenants = call('ZRANGE', ring_key(classes[i]), 0, sample_max - 1)
+    local tenants = call('ZRANDMEMBER', ring_key(classes[i]), sample_max)
     local seen = 0
     for _, tenant in ipairs(tenants) do
       seen = seen + tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
@@ -27,9 +28,11 @@ local function active_weight()
 end
 local weight = active_weight()
 
+local cost = 0
 local function hand_out(run, number)
   local key = task_key(run, number)
-  local task = fields(key, 'class', 'token', 'payload', 'reserve', 'unheld')
+  local task = fields(key, 'class', 'token', 'payload', 'reserve', 'unheld', 'cost')
+  cost = cost + math.max(tonumber(task[6]), 1)
   local row = fields(run_key(run), 'tenant', 'root')
   local trace, stops = call('HGET', run_key(row[2]), 'trace'), told_to_stop(run)
   for _, text in ipairs({ run, number, task[1], task[2], row[1], row[2], task[3],
@@ -49,6 +52,13 @@ local function hand_out(run, number)
   end
 end
 
+local function answer_with(left)
+  for _, part in ipairs({ int(cost), weight, left }) do
+    table.insert(out, 1, part)
+  end
+  return answer(out)
+end
+
 -- The same request again: the tasks it got, as far as they are still held by it.
 local earlier = call('LRANGE', request_key, 0, -1)
 for i = 1, #earlier, 3 do
@@ -57,9 +67,7 @@ for i = 1, #earlier, 3 do
   end
 end
 if #out > 0 then
-  table.insert(out, 1, weight)
-  table.insert(out, 1, 'Empty')
-  return answer(out)
+  return answer_with('Empty')
 end
 call('DEL', request_key)
 
@@ -107,10 +115,10 @@ local function next_tenant(class)
 end
 
 local function charge(class, tenant, pass, run, number)
-  local cost = tonumber(call('HGET', task_key(run, number), 'cost'))
-  local weight = tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
-  call('HSET', META, 'now:' .. class, math.max(virtual_time(class), pass))
-  return pass + math.max(math.floor(cost * 1000 / weight), 1)
+  local after = pass + stride(tenant, tonumber(call('HGET', task_key(run, number), 'cost')))
+  local now, _, most = virtual_times(class)
+  call('HSET', META, 'now:' .. class, math.max(now, pass), 'most:' .. class, math.max(most, after))
+  return after
 end
 
 local found, dropped = 0, 0
@@ -155,6 +163,4 @@ end
 if found > 0 then
   call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))
 end
-table.insert(out, 1, weight)
-table.insert(out, 1, more and 'More' or 'Empty')
-return answer(out)
+return answer_with(more and 'More' or 'Empty')
