@@ -82,9 +82,8 @@ impl Turns {
             state.away.get(shard).copied().flatten().is_some_and(|since| since.elapsed() < AWAY)
         };
         let seats = state.rings.get(&request.classes).map(|ring| ring.seats.as_slice());
-        let turn = |shard: usize| {
-            seats.and_then(|seats| seats.get(shard)).map_or(0.0, |seat| seat.turn())
-        };
+        let turn =
+            |shard: usize| seats.and_then(|seats| seats.get(shard)).map_or(0.0, |seat| seat.turn());
         let mut order: Vec<usize> = (0..self.shards).collect();
         let first = request.request % order.len().max(1) as u64;
         order.rotate_left(usize::try_from(first).unwrap_or(0));
@@ -113,8 +112,7 @@ impl Turns {
             state.rings.clear();
         }
         let fresh = || Ring { now: 0.0, seats: vec![Seat::default(); self.shards] };
-        let Ring { now, seats } =
-            state.rings.entry(request.classes.clone()).or_insert_with(fresh);
+        let Ring { now, seats } = state.rings.entry(request.classes.clone()).or_insert_with(fresh);
         let Some(seat) = seats.get_mut(shard) else { return };
         let called = std::mem::take(&mut seat.calls);
         let Some((tasks, cost, weight)) = gave else { return };

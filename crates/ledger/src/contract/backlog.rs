@@ -58,7 +58,11 @@ pub async fn share_by_weight(ledgers: &[L], tenants: Vec<TenantId>) {
         }
     }
     let fairness = jain(&got);
-    println!("Jain's index of {} tenants over {} processes: {fairness:.4}", got.len(), ledgers.len());
+    println!(
+        "Jain's index of {} tenants over {} processes: {fairness:.4}",
+        got.len(),
+        ledgers.len()
+    );
     assert!(fairness >= 0.98, "{fairness} {got:?}");
 }
 
@@ -67,7 +71,7 @@ const SERVERS: usize = 8;
 /// How long a task takes, from and to, in ticks of a clock that the case drives.
 const SERVICE_TICKS: (u64, u64) = (50, 150);
 /// Runs of the light tenant, one after the other.
-const RUNS: u64 = 8;
+const RUNS: u64 = 4;
 /// Its steps in each, one after the other.
 const STEPS: u64 = 3;
 
@@ -119,7 +123,8 @@ struct Hall<'a> {
 impl<'a> Hall<'a> {
     fn new(ledgers: &'a [L], light: &'a TenantId, every: u64) -> Self {
         let (idle, made, waits) = ((0..SERVERS).collect(), VecDeque::new(), Vec::new());
-        let mut hall = Self { ledgers, light, events: BTreeMap::new(), counter: 0, idle, made, waits };
+        let mut hall =
+            Self { ledgers, light, events: BTreeMap::new(), counter: 0, idle, made, waits };
         for run in 1..=RUNS {
             hall.later(run * every, Event::Makes(STEPS - 1));
         }

@@ -56,7 +56,7 @@ pub async fn many_tenants_share_whatever_they_bring(l: L) {
 }
 
 pub async fn a_light_tenant_waits_for_nobodys_backlog(l: L) {
-    let others = (0..50).map(|number| tenant(&format!("other-{number:02}"))).collect();
+    let others = (0..20).map(|number| tenant(&format!("other-{number:02}"))).collect();
     light_beside(&[l], tenant("x-light"), others, async || {}).await;
 }
 
