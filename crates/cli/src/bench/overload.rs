@@ -251,12 +251,12 @@ fn table(args: OverloadArgs, rounds: u32, all: &[Measured]) -> Table {
     table.row("whole runs meanwhile", "a second", of(&|m| m.over.rate()));
     let share = of(&|m| m.over.rate() / m.peak * 100.0);
     table.aimed("share of the peak", "%", share, Aim::AtLeast(95.0));
-    table.row("latency of these, p50", "ms", of(&|m| ms(&m.over.done, 0.5)));
-    table.row("latency of these, p99", "ms", of(&|m| ms(&m.over.done, 0.99)));
+    table.row("latency of whole runs, p50", "ms", of(&|m| ms(&m.over.done, 0.5)));
+    table.row("latency of whole runs, p99", "ms", of(&|m| ms(&m.over.done, 0.99)));
     let refused = of(&|m| m.over.refused.len() as f64 / m.asked as f64 * 100.0);
     table.row("refused with 429 and Retry-After", "%", refused);
-    table.row("latency of these, p50", "ms", of(&|m| ms(&m.over.refused, 0.5)));
-    table.row("latency of these, p99", "ms", of(&|m| ms(&m.over.refused, 0.99)));
+    table.row("latency of refusals, p50", "ms", of(&|m| ms(&m.over.refused, 0.5)));
+    table.row("latency of refusals, p99", "ms", of(&|m| ms(&m.over.refused, 0.99)));
     let wrong = of(&|m| m.over.wrong.len() as f64);
     table.aimed("answered otherwise", "requests", wrong, Aim::AtMost(0.0));
     table.aimed("in the ledger and not answered", "runs", of(&|m| m.lost), Aim::AtMost(0.0));

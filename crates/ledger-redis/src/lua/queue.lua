@@ -98,7 +98,8 @@ end
 local function virtual_times(class)
   local times = call('HMGET', META, 'now:' .. class, 'start:' .. class, 'most:' .. class)
   local now = tonumber(times[1] or 0)
-  return now, tonumber(times[2] or 0), tonumber(times[3] or now)
+  -- An earlier version moves the first of them alone.
+  return now, tonumber(times[2] or 0), math.max(tonumber(times[3] or 0), now)
 end
 local function stride(tenant, cost)
   local weight = tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
