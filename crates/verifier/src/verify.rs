@@ -67,7 +67,7 @@ impl Verifier {
     ) -> Result<Checked, String> {
         let mut candidates = Vec::new();
         for candidate in &asked.candidates {
-            let text = self.text(&leased.tenant, candidate).await;
+            let text = self.text(&leased.tenant, candidate, stop).await;
             candidates.push(text.map_err(|error| error.to_string())?);
         }
         for place in asked.calls.iter().copied() {
@@ -80,7 +80,7 @@ impl Verifier {
             None => Ok(vote::majority(&candidates).into()),
             Some(Check::Answer { expected }) => Ok(answer::check(expected, &first).into()),
             Some(Check::Judge { model }) => {
-                let request = self.text(&leased.tenant, &asked.request).await;
+                let request = self.text(&leased.tenant, &asked.request, stop).await;
                 let request = request.map_err(|error| error.to_string())?;
                 let said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
@@ -129,8 +129,14 @@ impl Verifier {
         Checked { verdict, spend, estimated, incidents }
     }
 
-    async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {
-        let bytes = self.ledger.body(tenant, body).await?;
+    /// A text, however long the ledger takes to give it.
+    async fn text(
+        &self,
+        tenant: &TenantId,
+        body: &BodyRef,
+        stop: &CancellationToken,
+    ) -> Result<String, LedgerError> {
+        let bytes = persist(stop, || self.ledger.body(tenant, body)).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
