@@ -17,16 +17,21 @@ fn number(name: &str, default: u64) -> u64 {
 #[test]
 fn no_schedule_loses_or_doubles_anything() {
     let (first, count) = (number("BATON_SEED", 1), number("BATON_SCHEDULES", SCHEDULES));
-    let (mut calls, mut struck, mut runs) = (0, 0, 0);
+    let (mut calls, mut struck, mut reaped, mut runs) = (0, 0, 0, 0);
     for seed in first..first + count {
         let simulated = simulate(seed, Faults::All, Sabotage::None);
         assert!(simulated.violations.is_empty(), "{simulated}");
         calls += simulated.calls;
         struck += simulated.struck;
+        reaped += simulated.reaped;
         runs += simulated.runs;
     }
-    println!("{count} schedules from seed {first}: {runs} runs, {calls} calls, {struck} struck");
+    println!(
+        "{count} schedules from seed {first}: {runs} runs, {calls} calls, {struck} struck, \
+         {reaped} leases taken back"
+    );
     assert!(struck > count, "faults are rare: {struck}");
+    assert!(reaped > 0 || count < SCHEDULES, "nothing was taken back from the dead");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) mod http;
 mod least;
 mod ledger;
 mod load;
+mod overload;
 mod plan;
 mod process;
 mod redis;
@@ -62,6 +63,7 @@ async fn one(what: What, rounds: &Rounds) -> Result<Table, Failure> {
         What::Ledger(args) => ledger::ledger(args, rounds).await,
         What::Runs(load) => runs::runs(load, rounds).await,
         What::Direct(args) => direct::direct(args, rounds).await,
+        What::Overload(args) => overload::overload(args, rounds).await,
         What::Scale(args) => scale::scale(args, rounds).await,
         What::Cluster(args) => cluster::cluster(args, rounds).await,
         What::Rivals(args) => rivals::rivals(&args, rounds).await,

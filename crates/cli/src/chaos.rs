@@ -121,7 +121,7 @@ pub(crate) async fn chaos(args: Chaos) -> Result<ExitCode, Failure> {
     // Seconds that nobody chooses are as good as any other lot.
     let drawn = || uuid::Uuid::now_v7().as_u128() % u128::from(u32::MAX);
     let seed = args.seed.unwrap_or_else(|| u64::try_from(drawn()).unwrap_or_default());
-    anstream::eprintln!("seed {seed}: --seed {seed} repeats the faults");
+    anstream::eprintln!("seed {seed}: --seed {seed} repeats the faults; links: {}", link::MADE_OF);
     let temporary = tempfile::Builder::new().prefix("baton-chaos-").tempdir();
     let temporary = temporary.map_err(|error| Failure::other(format!("no folder: {error}")))?;
     let folder = args.keep.clone().unwrap_or_else(|| temporary.path().to_owned());

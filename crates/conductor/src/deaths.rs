@@ -13,12 +13,8 @@ use baton_proto::{
     v1::{conductor_server, verifier_server, worker_agent_server},
 };
 use baton_registry::{Kind, Member, Members, Registry};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::time::{sleep, timeout};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, transport::Channel};
 use tonic_health::pb::{

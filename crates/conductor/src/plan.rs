@@ -69,7 +69,7 @@ impl Planner {
             return failed(FailureCode::AgentsRemoved, message.into());
         };
         let pool = if assignment.recursion { with_itself(&pool) } else { pool };
-        let request = self.text(&leased.tenant, &assignment.request).await;
+        let request = self.text(&leased.tenant, &assignment.request, stop).await;
         let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
         let Some(request) = request else {
             return failed(FailureCode::Unreadable, "the request is not there".into());
@@ -80,7 +80,7 @@ impl Planner {
             task: task_text(&request),
             pool: &pool,
             limits: assignment.limits,
-            earlier: self.earlier(&leased.tenant, assignment, &pool).await,
+            earlier: self.earlier(&leased.tenant, assignment, &pool, stop).await,
             output_tokens_max: assignment.output_tokens_max,
             deadline: Some(self.0.clock.instant_of(assignment.deadline)),
             key: leased.task.to_string(),
@@ -100,16 +100,17 @@ impl Planner {
         tenant: &TenantId,
         assignment: &PlanAssignment,
         pool: &Pool,
+        stop: &CancellationToken,
     ) -> Option<EarlierRound> {
         let PreviousRound { workflow, outputs, feedback, answered } =
             assignment.previous.as_ref()?;
-        let words: Words = serde_json::from_str(&self.text(tenant, workflow).await?).ok()?;
+        let words: Words = serde_json::from_str(&self.text(tenant, workflow, stop).await?).ok()?;
         let workflow =
             Workflow::new(words.steps, words.selection, pool, &assignment.limits).ok()?;
         let mut texts = Vec::new();
         for output in outputs {
             texts.push(match output {
-                Some(output) => self.text(tenant, output).await,
+                Some(output) => self.text(tenant, output, stop).await,
                 None => None,
             });
         }
@@ -117,8 +118,14 @@ impl Planner {
         Some(EarlierRound { workflow, outputs: texts, feedback, answered })
     }
 
-    async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Option<String> {
-        let bytes = self.0.ledger.body(tenant, body).await;
+    /// A text, however long the ledger takes to give it.
+    async fn text(
+        &self,
+        tenant: &TenantId,
+        body: &BodyRef,
+        stop: &CancellationToken,
+    ) -> Option<String> {
+        let bytes = persist(stop, || self.0.ledger.body(tenant, body)).await;
         let bytes = bytes.inspect_err(|error| tracing::warn!(%error, "cannot read a body"));
         String::from_utf8(bytes.ok()?.to_vec()).ok()
     }

@@ -41,6 +41,11 @@ pub(crate) const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 pub(crate) const REQUESTS_MAX: usize = 4096;
 /// When to come again after that.
 pub(crate) const REQUESTS_RETRY: Duration = Duration::from_secs(1);
+/// How long a tenant whose queue was found full is taken to have it full: a moment against
+/// the time that is told to wait, and short enough that few runs end in it.
+pub(crate) const FULL_FOR: Duration = Duration::from_millis(10);
+/// Tenants of whom that is remembered.
+pub(crate) const FULL_TENANTS_MAX: usize = 1024;
 
 /// How long a member that did not answer is asked last: until the registry knows better.
 pub(crate) const SILENT_FOR: Duration = Duration::from_secs(10);

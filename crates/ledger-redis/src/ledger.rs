@@ -10,7 +10,7 @@ use crate::{
     start,
     store::{Store, server_at},
     turns::Turns,
-    waker::{Wait, Waker},
+    waker::{Hints, Wait, Waker},
 };
 use async_trait::async_trait;
 use baton_ledger::{
@@ -38,7 +38,7 @@ pub struct RedisLedger {
     /// One for each server.
     wakers: Vec<Arc<Waker>>,
     places: Places,
-    turns: Turns,
+    turns: Arc<Turns>,
     lease: LeaseTerms,
     /// Whether submissions are recorded without their keys.
     keyless: bool,
@@ -55,11 +55,12 @@ impl RedisLedger {
         adopt(&ledger.shards, &options).await?;
         let nodes = servers.len();
         for (node, (server, waker)) in servers.iter().zip(&ledger.wakers).enumerate() {
-            let bases = ledger.shards.iter().skip(node).step_by(nodes);
-            let bases: Vec<String> = bases.map(|shard| shard.store.base().to_owned()).collect();
+            let there = ledger.shards.iter().zip(0..).skip(node).step_by(nodes);
+            let bases = there.map(|(shard, number)| (shard.store.base().to_owned(), number));
+            let hints = Hints { bases: bases.collect(), turns: ledger.turns.clone() };
             let clients = server.clients();
             let (waker, stopped) = (waker.clone(), ledger.stop.child_token());
-            tokio::spawn(async move { waker.serve(clients, bases, stopped).await });
+            tokio::spawn(async move { waker.serve(clients, hints, stopped).await });
         }
         Ok(ledger)
     }
@@ -100,7 +101,7 @@ impl RedisLedger {
         }
         let ledger = Self {
             places: Places::new(options.shards, options.lanes.clone()),
-            turns: Turns::new(shards.len()),
+            turns: Arc::new(Turns::new(shards.len())),
             wakers,
             shards,
             lease: options.lease,
@@ -183,11 +184,11 @@ impl RedisLedger {
     /// nobody from the others.
     async fn look(&self, request: &LeaseRequest) -> Result<Look, LedgerError> {
         let mut unanswered = None;
-        for number in self.turns.order(request.request) {
+        for number in self.turns.order(request) {
             let Some(shard) = self.shards.get(number) else { continue };
             match shard.lease(request, self.shards.len() > 1).await {
                 Ok(found) => {
-                    self.turns.gave(number, request.request, found.tasks.len(), found.weight);
+                    self.turns.gave(number, request, &found);
                     if !found.tasks.is_empty() || found.more {
                         return Ok(Look { tasks: found.tasks, more: found.more });
                     }
@@ -201,7 +202,10 @@ impl RedisLedger {
         }
         match unanswered {
             Some(error) => Err(error),
-            None => Ok(Look { tasks: Vec::new(), more: false }),
+            None => {
+                self.turns.rest(request);
+                Ok(Look { tasks: Vec::new(), more: false })
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading the answer of a script: a status, then a flat list of byte strings.
 
-use crate::store::{Answer, failed};
 use crate::request::spend_text;
+use crate::store::{Answer, failed};
 use baton_ledger::{Class, JournalEntry, LedgerError, Mail, MailEntry, Observation, Token};
 use baton_workflow::{Budget, RunId, Spend, TenantId, Timestamp, Usd};
 use bytes::Bytes;

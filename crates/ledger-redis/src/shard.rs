@@ -89,12 +89,12 @@ impl Shard {
             Answer::Refused(why, details) => return Err(refused(&why, details)?),
         };
         let more = reply.text()? == "More";
-        let weight = reply.parse("a weight")?;
+        let (weight, cost) = (reply.parse("a weight")?, reply.parse("a cost")?);
         let mut tasks = Vec::new();
         while !reply.is_empty() {
             tasks.push(leased(&mut reply)?);
         }
-        Ok(Found { tasks, more, weight })
+        Ok(Found { tasks, more, weight, cost })
     }
 }
 
@@ -112,8 +112,10 @@ pub(crate) struct Found {
     pub(crate) tasks: Vec<Leased>,
     /// There is something left for another look.
     pub(crate) more: bool,
-    /// Of the tenants that wait.
+    /// Of the tenants that waited.
     pub(crate) weight: f64,
+    /// Of the tasks.
+    pub(crate) cost: f64,
 }
 
 fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {

@@ -3,6 +3,8 @@
 //! No hint is needed: every second somebody looks at each queue for which anybody waits,
 //! and every few seconds at each watched run, whether hints arrive or not.
 
+use crate::turns::Turns;
+use baton_ledger::Class;
 use futures::StreamExt;
 use redis::Client;
 use std::{
@@ -27,22 +29,35 @@ const RESUBSCRIBE: Duration = Duration::from_millis(250);
 /// How long a subscription may take.
 const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(5);
 
+/// What one server's hints are about.
+pub(crate) struct Hints {
+    /// The beginnings of the channels' names, each with the number of its shard.
+    pub(crate) bases: Vec<(String, usize)>,
+    pub(crate) turns: Arc<Turns>,
+}
+
 type Topics = HashMap<String, Arc<Notify>>;
 
 /// What hints are about, and on which channel of a shard they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
+    /// How many tasks may be had of a class.
     Tasks,
+    /// Into which class a tenant has come where others are served.
+    Newcomers,
+    /// Which run something happened to.
     Runs,
+    /// Which run ended.
     Ends,
 }
 
 impl About {
-    const ALL: [Self; 3] = [Self::Tasks, Self::Runs, Self::Ends];
+    const ALL: [Self; 4] = [Self::Tasks, Self::Newcomers, Self::Runs, Self::Ends];
 
     fn channel(self) -> &'static str {
         match self {
             Self::Tasks => "ready",
+            Self::Newcomers => "newcomer",
             Self::Runs => "stirred",
             Self::Ends => "ended",
         }
@@ -89,6 +104,7 @@ impl Waker {
     /// Until a task may be had from the class; one waiter is woken for each task.
     pub(crate) fn class(&self, class: &str) -> Wait {
         self.want(About::Tasks);
+        self.want(About::Newcomers);
         wait_for(&self.classes, class)
     }
 
@@ -141,31 +157,33 @@ impl Waker {
         }
     }
 
-    fn hinted(&self, channel: &str, payload: &str) {
-        let about = About::ALL.into_iter().find(|about| channel.ends_with(about.channel()));
+    fn hinted(&self, hints: &Hints, channel: &str, payload: &str) {
+        let mut all = About::ALL.into_iter();
+        let about = all.find_map(|about| Some((about, channel.strip_suffix(about.channel())?)));
         match about {
-            Some(About::Tasks) => {
+            Some((About::Tasks, _)) => {
                 if let Some((count, class)) = payload.split_once(' ') {
                     self.ready(class, count.parse().unwrap_or(1));
                 }
             }
-            Some(About::Runs) => wake_all(&self.runs, payload),
-            Some(About::Ends) => wake_all(&self.ends, payload),
+            Some((About::Newcomers, base)) => {
+                let shard = hints.bases.iter().find(|(of, _)| of == base);
+                if let Some((_, shard)) = shard {
+                    hints.turns.calls(*shard, &Class::from_text(payload));
+                }
+            }
+            Some((About::Runs, _)) => wake_all(&self.runs, payload),
+            Some((About::Ends, _)) => wake_all(&self.ends, payload),
             None => {}
         }
     }
 
     /// Subscribes, and subscribes again whenever the connection is lost, until told to
     /// stop. Sweeps all the while.
-    pub(crate) async fn serve(
-        &self,
-        clients: Vec<Client>,
-        bases: Vec<String>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn serve(&self, clients: Vec<Client>, hints: Hints, stop: CancellationToken) {
         let hearing = async {
             for client in clients.iter().cycle() {
-                if let Err(error) = self.hear(client, &bases).await {
+                if let Err(error) = self.hear(client, &hints).await {
                     tracing::debug!(%error, "no hints from the store");
                 }
                 sleep(RESUBSCRIBE).await;
@@ -190,7 +208,7 @@ impl Waker {
     }
 
     /// Passes hints on until the connection is lost.
-    async fn hear(&self, client: &Client, bases: &[String]) -> Result<(), redis::RedisError> {
+    async fn hear(&self, client: &Client, hints: &Hints) -> Result<(), redis::RedisError> {
         let late = |_| redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         let connecting = timeout(SUBSCRIBE_LIMIT, client.get_async_pubsub());
         let (mut subscriptions, mut messages) = connecting.await.map_err(late)??.split();
@@ -199,7 +217,9 @@ impl Waker {
             let channels: Vec<_> = wanted
                 .borrow_and_update()
                 .iter()
-                .flat_map(|about| bases.iter().map(|base| format!("{base}{}", about.channel())))
+                .flat_map(|about| {
+                    hints.bases.iter().map(|(base, _)| format!("{base}{}", about.channel()))
+                })
                 .collect();
             if !channels.is_empty() {
                 // Again for those that are heard already: it changes nothing.
@@ -217,7 +237,7 @@ impl Waker {
                 };
                 let Some(message) = message else { return Ok(()) };
                 let payload: String = message.get_payload()?;
-                self.hinted(message.get_channel_name(), &payload);
+                self.hinted(hints, message.get_channel_name(), &payload);
             }
         }
     }

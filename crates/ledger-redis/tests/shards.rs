@@ -214,39 +214,6 @@ async fn a_wait_ends_with_work_on_any_server() {
     }
 }
 
-/// Tenants on different shards get their shares by weight, as on one.
-#[tokio::test(flavor = "multi_thread")]
-async fn weights_divide_shards_too() {
-    let servers = servers().await;
-    let ledger = RedisLedger::connect(options(&servers)).await.unwrap();
-    let (mut homes, mut weights) = (BTreeSet::new(), BTreeMap::new());
-    for number in 0..64 {
-        let tenant = tenant(number);
-        let run = submit(&ledger, submission(&tenant, &format!("f{number}"), 0)).await;
-        if weights.len() < 3 && homes.insert(shard_of(&run).to_owned()) {
-            let weight = [100, 200, 400][weights.len()];
-            ledger
-                .set_tenant(&tenant, TenantTerms { weight, ..TenantTerms::default() })
-                .await
-                .unwrap();
-            for more in 0..4 {
-                submit(&ledger, submission(&tenant, &format!("f{number}-{more}"), 200)).await;
-            }
-            weights.insert(tenant, weight);
-        }
-    }
-    let mut got = BTreeMap::<TenantId, u32>::new();
-    for _ in 0..700 {
-        let leased = ledger.lease(request(work(), 1)).await.unwrap().pop().unwrap();
-        *got.entry(leased.tenant.clone()).or_default() += 1;
-        ledger.complete(&held(&leased), completion()).await.unwrap();
-    }
-    for (tenant, weight) in &weights {
-        let (got, share) = (got[tenant], *weight);
-        assert!(got.abs_diff(share) <= share / 10, "{tenant} of weight {weight} got {got} of 700");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_share_a_tenants_terms() {
     let servers = servers().await;

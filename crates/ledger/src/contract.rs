@@ -7,11 +7,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     missing_docs,
     reason = "cases are tests that live outside a test target, and their names say what they show"
 )]
 
 pub mod accounts;
+pub mod backlog;
 pub mod bodies;
 pub mod budgets;
 pub mod cancels;
@@ -82,7 +84,8 @@ macro_rules! contract_tests {
                 weights_divide_a_class,
                 many_tenants_share_whatever_they_bring,
                 costs_are_counted,
-                staying_away_earns_nothing,
+                a_light_tenant_waits_for_nobodys_backlog,
+                staying_away_earns_a_few_tasks,
                 a_tenant_at_its_cap_is_passed_over,
                 decisions_do_not_count_against_the_cap,
                 a_wait_ends_when_a_cap_is_lifted,

@@ -15,6 +15,10 @@ pub const PARKED_MS: u64 = 60_000;
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Leases of one task before it completes itself as [`Mail::Lost`].
 pub const ATTEMPTS_MAX: u32 = 5;
+/// By how many of its tasks a tenant that comes into a queue may go before the others who
+/// wait there, if it has had less than its share: the steps of a usual run, which follow one
+/// another.
+pub const BURST_TASKS: u64 = 8;
 /// The number of every `decide` task. The ledger makes these itself, and a run has at
 /// most one at a time, so they share a number that engines, which count from 1, never use.
 pub const DECIDE_TASK: u32 = 0;

@@ -68,7 +68,7 @@ impl Verifier {
     ) -> Result<Checked, String> {
         let mut candidates = Vec::new();
         for candidate in &asked.candidates {
-            let text = self.text(&leased.tenant, candidate).await;
+            let text = self.text(&leased.tenant, candidate, stop).await;
             candidates.push(text.map_err(|error| error.to_string())?);
         }
         let first = candidates.first().cloned().unwrap_or_default();
@@ -87,7 +87,7 @@ impl Verifier {
             Some(Check::Answer { expected }) => stated(Ok(Stated::expected(expected))),
             Some(Check::Stated { check }) => stated(Stated::read(check)),
             Some(Check::Judge { model }) => {
-                let request = self.text(&leased.tenant, &asked.request).await;
+                let request = self.text(&leased.tenant, &asked.request, stop).await;
                 let request = request.map_err(|error| error.to_string())?;
                 let said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
@@ -136,8 +136,14 @@ impl Verifier {
         Checked { verdict, spend, estimated, incidents }
     }
 
-    async fn text(&self, tenant: &TenantId, body: &BodyRef) -> Result<String, LedgerError> {
-        let bytes = self.ledger.body(tenant, body).await?;
+    /// A text, however long the ledger takes to give it.
+    async fn text(
+        &self,
+        tenant: &TenantId,
+        body: &BodyRef,
+        stop: &CancellationToken,
+    ) -> Result<String, LedgerError> {
+        let bytes = persist(stop, || self.ledger.body(tenant, body)).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }

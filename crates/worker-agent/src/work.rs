@@ -2,11 +2,11 @@
 
 use crate::{WorkerAgent, form, span};
 use async_trait::async_trait;
-use baton_briefing::Briefing;
+use baton_briefing::{Briefing, Unreadable};
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
 use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
-use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish};
 use baton_telemetry::Parent;
 use baton_workflow::{Incident, Spend, TaskId};
@@ -62,9 +62,18 @@ impl WorkerAgent {
         span: &Parent,
         stop: &CancellationToken,
     ) -> Done {
-        let briefing = Briefing::read(self.ledger.as_ref(), &leased.tenant, work).await;
-        let briefing = match briefing {
-            Ok(briefing) => briefing,
+        // A ledger that is away for a moment says nothing about the step.
+        let read = persist(stop, || async {
+            match Briefing::read(self.ledger.as_ref(), &leased.tenant, work).await {
+                Err(Unreadable::Body { source: away @ LedgerError::Unavailable(_), .. }) => {
+                    Err(away)
+                }
+                read => Ok(read),
+            }
+        });
+        let briefing = match read.await {
+            Ok(Ok(briefing)) => briefing,
+            Ok(Err(error)) => return failed(FailureCode::Unreadable, error.to_string()),
             Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
         };
         let settings = self.registry.settings();

@@ -50,6 +50,10 @@ impl Process {
         }
     }
 
+    pub(super) fn lives(&self) -> bool {
+        *self.state.lock().unwrap() != State::Dead
+    }
+
     /// Waits while it stands still; for ever once it is dead.
     pub(super) async fn goes_on(&self) {
         loop {
@@ -193,7 +197,12 @@ impl Ledger for Link {
         self.call("tick", || self.world.ledger.tick(max)).await
     }
     async fn reap(&self, holder: &str, silent_ms: u64) -> Result<Reaped, LedgerError> {
-        self.call("reap", || self.world.ledger.reap(holder, silent_ms)).await
+        let reap = || async {
+            let reaped = self.world.ledger.reap(holder, silent_ms).await?;
+            self.world.lock().reaped += reaped.leases as u64;
+            Ok(reaped)
+        };
+        self.call("reap", reap).await
     }
     async fn signal(&self, signal: Signal) -> Result<Signalled, LedgerError> {
         self.call("signal", || self.world.ledger.signal(signal.clone())).await

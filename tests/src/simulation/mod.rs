@@ -1,5 +1,6 @@
 //! Whole clusters in virtual time: the real services over the in-memory ledger, with calls
-//! that are lost, repeated and late, and processes that die or stand still.
+//! that are lost, repeated and late, and processes that die, stand still, or are forgotten by
+//! the registry.
 //!
 //! One seed is one schedule: the same seed gives the same calls at the same times, so that
 //! whatever goes wrong once can be looked at again. tokio's clock stands still while
@@ -28,8 +29,10 @@ pub struct Simulated {
     pub trace: blake3::Hash,
     /// Calls to the ledger.
     pub calls: u64,
-    /// Processes that died or stood still.
+    /// Processes that died, stood still, or were forgotten by the registry.
     pub struck: u64,
+    /// Leases that conductors took back before they ended, from processes that are gone.
+    pub reaped: u64,
     /// Runs that ended.
     pub runs: u64,
 }
@@ -38,8 +41,8 @@ impl fmt::Display for Simulated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "seed {}: {} runs, {} calls, {} struck",
-            self.seed, self.runs, self.calls, self.struck
+            "seed {}: {} runs, {} calls, {} struck, {} leases taken back",
+            self.seed, self.runs, self.calls, self.struck, self.reaped
         )?;
         self.violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
     }

@@ -11,10 +11,11 @@ use baton_call::Caller;
 use baton_conductor::Conductor;
 use baton_ledger::{Clock, EmbeddedLedger, Ledger, Remembered, Token};
 use baton_provider::{Provider, RetryPolicy};
-use baton_registry::{InProcess, Registry, read_settings};
+use baton_registry::{InProcess, Member, Registry, Settings, read_settings};
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use baton_workflow::{TaskId, Timestamp};
+use futures::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::{
@@ -59,13 +60,18 @@ pub enum Sabotage {
     Forgetful,
 }
 
+/// Where nobody can be reached: that a process is gone, conductors learn from the registry.
+const NOWHERE: &str = "https://simulated.invalid";
+/// How long the registry knows a process that it does not hear of, in milliseconds, at most.
+const FORGETS_MS: u64 = 10_000;
+
 /// What all processes of a simulation share.
 pub(super) struct World {
     pub(super) ledger: EmbeddedLedger,
     pub(super) clock: Clock,
     pub(super) sabotage: Sabotage,
     pub(super) shared: Mutex<Shared>,
-    registry: Arc<dyn Registry>,
+    settings: Settings,
     faults: Faults,
 }
 
@@ -75,6 +81,8 @@ pub(super) struct Shared {
     trace: blake3::Hasher,
     calls: u64,
     struck: u64,
+    /// Leases that were taken back from processes that had fallen silent.
+    pub(super) reaped: u64,
     /// Whether the faults are over.
     calm: bool,
     named: u64,
@@ -87,6 +95,10 @@ pub(super) struct Shared {
     /// Whom clients can ask, and which process they are.
     pub(super) conductors: Vec<(Arc<Process>, Conductor)>,
     processes: Vec<Arc<Process>>,
+    /// Whom the registry knows, and what each process has heard of it: one that is shared
+    /// would wake its watchers by lots.
+    members: BTreeMap<String, Member>,
+    registries: Vec<(Arc<Process>, Arc<InProcess>)>,
 }
 
 /// What befalls one call to the ledger.
@@ -107,6 +119,16 @@ enum Kind {
     Conductor,
     WorkerAgent,
     Verifier,
+}
+
+impl Kind {
+    fn registered(self) -> baton_registry::Kind {
+        match self {
+            Self::Conductor => baton_registry::Kind::Conductor,
+            Self::WorkerAgent => baton_registry::Kind::WorkerAgent,
+            Self::Verifier => baton_registry::Kind::Verifier,
+        }
+    }
 }
 
 const KINDS: [Kind; 3] = [Kind::Conductor, Kind::WorkerAgent, Kind::Verifier];
@@ -164,8 +186,8 @@ impl World {
         // Waits between calls are drawn by lots that no seed decides: there are none.
         let retry = RetryPolicy { attempts_max: 3, base_ms: 0, cap_ms: 0 };
         let caller = Caller::new(providers, retry);
-        let (holder, registry, stop) =
-            (process.name.clone(), self.registry.clone(), CancellationToken::new());
+        let registry: Arc<dyn Registry> = self.register(kind, &process);
+        let (holder, stop) = (process.name.clone(), CancellationToken::new());
         match kind {
             Kind::Conductor => {
                 let world = self.clone();
@@ -192,7 +214,50 @@ impl World {
         self.lock().processes.push(process);
     }
 
-    /// Lets processes die and stand still, until the storm is over.
+    /// What the process hears of the registry, where it and all others are known.
+    fn register(&self, kind: Kind, process: &Arc<Process>) -> Arc<InProcess> {
+        let registry = Arc::new(InProcess::new(self.settings.clone()));
+        let mut shared = self.lock();
+        for known in shared.members.values() {
+            tell(&registry, known);
+        }
+        shared.registries.push((process.clone(), registry.clone()));
+        drop(shared);
+        self.remember(Member::new(&process.name, kind.registered(), NOWHERE));
+        registry
+    }
+
+    /// The registry tells everybody of a process.
+    fn remember(&self, member: Member) {
+        let mut shared = self.lock();
+        shared.registries.iter().for_each(|(_, registry)| tell(registry, &member));
+        shared.members.insert(member.holder.clone(), member);
+    }
+
+    /// The registry tells everybody that it has not heard of a process for long.
+    fn forget(&self, process: &Process) -> Option<Member> {
+        let mut shared = self.lock();
+        for (_, registry) in &shared.registries {
+            registry.withdraw(&process.name).now_or_never().unwrap().unwrap();
+        }
+        shared.members.remove(&process.name)
+    }
+
+    /// The registry forgets a process in a while, and knows it again once that is over.
+    fn forget_for(self: &Arc<Self>, victim: Arc<Process>, over: Option<Duration>) {
+        let (world, forgets) = (self.clone(), Duration::from_millis(self.between(0, FORGETS_MS)));
+        tokio::spawn(async move {
+            sleep(forgets).await;
+            let member = world.forget(&victim);
+            let (Some(over), Some(member)) = (over, member) else { return };
+            sleep(over.saturating_sub(forgets)).await;
+            if victim.lives() {
+                world.remember(member);
+            }
+        });
+    }
+
+    /// Lets processes die, stand still and be forgotten by the registry, until the storm is over.
     async fn storm(self: Arc<Self>) {
         if self.faults == Faults::None {
             return;
@@ -211,8 +276,11 @@ impl World {
                 shared.processes[number].clone()
             };
             self.note(&victim.name);
-            if self.chance(0.5) {
+            let pause = Duration::from_millis(self.between(1_000, 80_000));
+            let fate = self.between(0, 4);
+            if fate < 2 {
                 self.kill(&victim);
+                self.forget_for(victim.clone(), None);
                 let kind =
                     KINDS.into_iter().find(|kind| victim.name.starts_with(&format!("{kind:?}")));
                 let pause = Duration::from_millis(self.between(0, 20_000));
@@ -221,13 +289,16 @@ impl World {
                     sleep(pause).await;
                     kind.into_iter().for_each(|kind| world.start(kind));
                 });
-            } else {
+            } else if fate < 4 {
                 victim.set(State::Still);
-                let pause = Duration::from_millis(self.between(1_000, 80_000));
+                self.forget_for(victim.clone(), Some(pause));
                 tokio::spawn(async move {
                     sleep(pause).await;
                     victim.set(State::Going);
                 });
+            } else {
+                // It lives, and nothing may be taken from it.
+                self.forget_for(victim, Some(pause));
             }
         }
         self.lock().calm = true;
@@ -238,7 +309,12 @@ impl World {
         let mut shared = self.lock();
         shared.processes.retain(|process| !Arc::ptr_eq(process, victim));
         shared.conductors.retain(|(process, _)| !Arc::ptr_eq(process, victim));
+        shared.registries.retain(|(process, _)| !Arc::ptr_eq(process, victim));
     }
+}
+
+fn tell(registry: &InProcess, member: &Member) {
+    registry.announce(member.clone()).now_or_never().unwrap().unwrap();
 }
 
 pub(super) async fn run(seed: u64, faults: Faults, sabotage: Sabotage) -> Simulated {
@@ -253,6 +329,7 @@ pub(super) async fn run(seed: u64, faults: Faults, sabotage: Sabotage) -> Simula
         trace: blake3::Hasher::new(),
         calls: 0,
         struck: 0,
+        reaped: 0,
         calm: faults == Faults::None,
         named: 0,
         leases: BTreeMap::new(),
@@ -260,13 +337,15 @@ pub(super) async fn run(seed: u64, faults: Faults, sabotage: Sabotage) -> Simula
         asked: BTreeMap::new(),
         conductors: Vec::new(),
         processes: Vec::new(),
+        members: BTreeMap::new(),
+        registries: Vec::new(),
     };
     let world = Arc::new(World {
         ledger: EmbeddedLedger::simulated(clock.clone()),
         clock,
         sabotage,
         shared: Mutex::new(shared),
-        registry: Arc::new(InProcess::new(settings)),
+        settings,
         faults,
     });
     for kind in KINDS {
@@ -285,6 +364,7 @@ pub(super) async fn run(seed: u64, faults: Faults, sabotage: Sabotage) -> Simula
         trace: shared.trace.finalize(),
         calls: shared.calls,
         struck: shared.struck,
+        reaped: shared.reaped,
         runs: facts.runs.len() as u64,
     }
 }

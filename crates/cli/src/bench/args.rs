@@ -48,6 +48,9 @@ pub(crate) enum What {
     Runs(Load),
     /// What `baton/direct` adds to calling the same agent straight.
     Direct(DirectArgs),
+    /// Many times as many runs as can be carried out: what is done all the same, and how
+    /// soon the rest is refused.
+    Overload(OverloadArgs),
     /// Memory and start with many runs in the ledger.
     Scale(ScaleArgs),
     /// Whole runs on separate processes, over Redis and etcd, which have to be installed.
@@ -113,6 +116,22 @@ pub(crate) struct DirectArgs {
     /// Seconds of one round, for each of the two.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) seconds: u32,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OverloadArgs {
+    /// Seconds of the peak, and of the overload.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=3600))]
+    pub(crate) seconds: u32,
+    /// Requests in relation to the peak.
+    #[arg(long, default_value_t = 10.0, value_name = "TIMES")]
+    pub(crate) times: f64,
+    /// Runs that the tenant may have under way, as configured with `runs_max`.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4000))]
+    pub(crate) runs_max: u32,
+    /// Calls at a time that the agent takes.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) concurrency: u32,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

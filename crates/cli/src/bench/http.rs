@@ -50,6 +50,8 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// `x-request-id`: the run, where there is one.
     pub(crate) run: Option<String>,
+    /// `retry-after`, in seconds.
+    pub(crate) retry_after: Option<u64>,
     length: Length,
 }
 
@@ -148,9 +150,10 @@ impl Connection {
             (None, None) => Length::Bytes(0),
         };
         let run = header("x-request-id").map(str::to_owned);
+        let retry_after = header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
         let status = reply.code.unwrap_or_default();
         self.read.drain(..end);
-        Ok(Some(Head { status, run, length }))
+        Ok(Some(Head { status, run, retry_after, length }))
     }
 
     async fn chunks(&mut self) -> io::Result<Vec<u8>> {

@@ -57,7 +57,7 @@ impl Loaded {
     }
 }
 
-fn histogram() -> Result<Histogram<u64>, Failure> {
+pub(super) fn histogram() -> Result<Histogram<u64>, Failure> {
     let made = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS);
     made.map_err(|error| Failure::other(error.to_string()))
 }

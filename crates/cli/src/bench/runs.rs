@@ -63,7 +63,7 @@ pub(super) fn request(url: &str) -> Request {
 /// Whether the reply is that of a run of all its steps: each says twice that it is done,
 /// for itself and for its task. Found without parsing, because the reader shares the
 /// machine with what is measured.
-fn is_whole(reply: &str) -> bool {
+pub(super) fn is_whole(reply: &str) -> bool {
     reply.matches(r#""status":"done""#).count() == 2 * STEPS as usize
         && reply.contains(r#""status":"completed""#)
 }

@@ -103,12 +103,18 @@ impl Cluster {
         args.extend(["--time-scale".into(), scale.into()]);
         let mut pool = Kept::start(program("sim".into(), args))?;
         let models = pool.place(START_LIMIT).await?;
+        let sim = models.trim_end_matches("/v1").to_owned();
+        let pool_at = sim.trim_start_matches("http://").parse::<SocketAddr>();
+        let pool_at = pool_at.map_err(|error| Failure::other(format!("{models}: {error}")))?;
         let mut services = Vec::new();
         for node in 1..=form.nodes {
             for kind in NODE {
                 let mut links = Links::new();
-                let stores = [links.to(redis.address).await?, links.to(etcd.address).await?];
-                let args = service_words(kind, stores, &mut links, form, &models).await?;
+                let mut reached = [redis.address, etcd.address, pool_at];
+                for server in &mut reached {
+                    *server = links.to(*server).await?;
+                }
+                let args = service_words(kind, reached, &mut links, form).await?;
                 let kept = Kept::start(program(format!("{kind}-{node}"), args))?;
                 services.push(Service { kept, links });
             }
@@ -117,7 +123,6 @@ impl Cluster {
             service.kept.place(START_LIMIT).await?;
         }
         let (redis, etcd) = (Mutex::new(redis), Mutex::new(etcd));
-        let sim = models.trim_end_matches("/v1").to_owned();
         Ok(Self { services, redis, etcd, ledger, sim, pool })
     }
 
@@ -157,10 +162,9 @@ async fn ledger_at(address: SocketAddr, form: &Form) -> Result<RedisLedger, Fail
 
 async fn service_words(
     kind: &str,
-    [redis, etcd]: [SocketAddr; 2],
+    [redis, etcd, models]: [SocketAddr; 3],
     links: &mut Links,
     form: &Form,
-    models: &str,
 ) -> Result<Vec<OsString>, Failure> {
     // The same address again after a restart: that is where the link leads.
     let [place] = free_places()?;
@@ -176,7 +180,7 @@ async fn service_words(
         "--lease-ms".to_owned(),
         form.lease_ms.to_string(),
         "--sim".to_owned(),
-        models.to_owned(),
+        format!("http://{models}/v1"),
         "--simulated".to_owned(),
     ];
     if kind == "gateway" {

@@ -13,6 +13,8 @@ use tokio::{
     task::JoinSet,
 };
 
+/// How links are cut and slowed, for the report.
+pub(super) const MADE_OF: &str = "proxies";
 /// Bytes that are passed on at once.
 const PIECE_BYTES: usize = 16 * 1024;
 /// Before a listener is asked again that failed, such as for want of file descriptors.

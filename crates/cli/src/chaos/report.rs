@@ -2,6 +2,7 @@
 
 use super::{
     judge::{Facts, Rule, Violation, judge, repeats},
+    link::MADE_OF,
     schedule::{Fault, What},
 };
 use crate::{
@@ -19,6 +20,8 @@ const SHOWN_MAX: usize = 20;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     seed: u64,
+    /// How links were cut and slowed.
+    links: &'static str,
     faults: Vec<Struck>,
     requests: usize,
     /// Requests that were sent again.
@@ -75,6 +78,7 @@ impl Report {
         let repeats = repeats(&facts.calls);
         Self {
             seed,
+            links: MADE_OF,
             requests: facts.requests.len(),
             repeated_requests,
             runs,

@@ -5,8 +5,9 @@
 //! Those of a version that is not released are written anew by
 //! `BATON_GOLDEN=write cargo test -p baton-engine --test stories golden`.
 
-use super::{Check, Run, RunSpec, Timestamp, agent, deep, input, policy, strategy};
-use baton_engine::{Event, version};
+use crate::telling::{agent, deep, input, policy, strategy};
+use baton_engine::{Check, Event, Run, RunSpec, version};
+use baton_workflow::Timestamp;
 use std::{fs, path::PathBuf};
 
 /// The folder of the version that is not released yet.

@@ -3,6 +3,7 @@
 mod attendance;
 mod end;
 mod follow;
+mod full;
 mod live;
 mod progress;
 mod sent;
@@ -12,6 +13,7 @@ mod tokens;
 
 pub(crate) use attendance::Attendance;
 pub(crate) use follow::{Follow, Seen};
+pub(crate) use full::Full;
 pub(crate) use submit::{Tries, request_of, traced};
 
 use crate::{

@@ -78,6 +78,12 @@ pub(crate) async fn submit(
         tracing::info!(run = attendee.run(), "a client came again for its run");
         return Ok(on_leaving(attendee));
     }
+    // Whoever gives a key may have a run already.
+    if tries.key.is_none()
+        && let Some(refusal) = shared.full.refusal(&caller.tenant)
+    {
+        return Err(refusal);
+    }
     // Unique where the client gives no key, so that a lost reply is no second run.
     let key = tries.key.unwrap_or_else(|| caller.request.clone());
     let request = request_of(caller, Some(key), call);
@@ -88,7 +94,8 @@ pub(crate) async fn submit(
             let request = traced(request.clone(), &caller);
             async move { conductor.submit(request).await }
         };
-        let reply = shared.peers.ask(CALL_TIMEOUT, ask).await?;
+        let reply = shared.peers.ask(CALL_TIMEOUT, ask).await;
+        let reply = reply.inspect_err(|error| shared.full.note(&caller.tenant, error))?;
         Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, print)))
     });
     submitted.await.unwrap_or_else(|_panicked| Err(ApiError::internal()))

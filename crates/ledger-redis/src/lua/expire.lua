@@ -4,7 +4,7 @@ local ATTEMPTS_MAX = 5
 local function expire(run, number)
   local key, run_row = task_key(run, number), fields(run_key(run), 'tenant', 'root')
   local task = fields(key, 'class', 'reserved', 'spent', 'attempt', 'withdrawn', 'priority', 'age',
-    'started', 'holder')
+    'started', 'holder', 'cost')
   local tenant, class = run_row[1], task[1]
   if task[2] ~= NOTHING then
     pay(run, run_row[2], task[2], task[2])
@@ -23,6 +23,7 @@ local function expire(run, number)
   else
     call('HSET', key, 'state', 'queued')
     call('HDEL', key, 'token', 'holder')
-    enqueue(run, number, tenant, class, tonumber(task[6]), tonumber(task[7]))
+    enqueue(run, number, tenant, class, tonumber(task[6]), tonumber(task[7]),
+      tonumber(task[10]))
   end
 end

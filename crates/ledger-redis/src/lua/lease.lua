@@ -10,14 +10,15 @@ for i = 1, take_number() do
   classes[i] = take()
 end
 
--- What the tenants weigh together that wait in these classes: about, by the first of them.
+-- What the tenants weigh together that wait in these classes: about, by some of them drawn
+-- by lot, because the first in turn are the heaviest.
 local function active_weight()
   local sum = 1
   for i = 1, sample_max > 0 and #classes or 0 do
-    local tenants = call('ZRANGE', ring_key(classes[i]), 0, sample_max - 1)
+    local tenants = call('ZRANDMEMBER', ring_key(classes[i]), sample_max)
     local seen = 0
     for _, tenant in ipairs(tenants) do
-      seen = seen + tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
+      seen = seen + weight_of(tenant)
     end
     if #tenants > 0 then
       sum = sum + seen / #tenants * call('ZCARD', ring_key(classes[i]))
@@ -36,7 +37,9 @@ local function note_told(run, stops, was_told)
   end
 end
 -- Puts a task with what was true of it when it was leased.
+local cost_given = 0
 local function hand_out(task)
+  cost_given = cost_given + math.max(task.cost, 1)
   local run, stops = task.run, task.stops
   local trace = call('HGET', run_key(task.root), 'trace')
   for _, text in ipairs({ run, task.number, task.class, task.token, task.tenant, task.root,
@@ -50,25 +53,31 @@ local function hand_out(task)
   end
 end
 
+local function answer_with(left)
+  for _, part in ipairs({ int(cost_given), weight, left }) do
+    table.insert(out, 1, part)
+  end
+  return answer(out)
+end
+
 -- The same request again: the tasks it got, as far as they are still held by it.
 local earlier = call('LRANGE', request_key, 0, -1)
 for i = 1, #earlier, 3 do
   local run, number, token = earlier[i], earlier[i + 1], earlier[i + 2]
   if standing(task_key(run, number), token) == 'held' then
     local row = fields(run_key(run), 'tenant', 'root')
-    local task = fields(task_key(run, number), 'class', 'payload', 'reserve', 'unheld')
+    local task = fields(task_key(run, number), 'class', 'payload', 'reserve', 'unheld', 'cost')
     local stops = told_to_stop(run)
     if task[1] == DECIDE then
       note_told(run, stops, true)
     end
     hand_out({ run = run, number = number, token = token, tenant = row[1], root = row[2],
-      class = task[1], payload = task[2], reserve = task[3], beyond = task[4], stops = stops })
+      class = task[1], payload = task[2], reserve = task[3], beyond = task[4], cost = tonumber(task[5]),
+      stops = stops })
   end
 end
 if #out > 0 then
-  table.insert(out, 1, weight)
-  table.insert(out, 1, 'Empty')
-  return answer(out)
+  return answer_with('Empty')
 end
 if #earlier > 0 then
   call('DEL', request_key)
@@ -121,10 +130,12 @@ end
 
 local weights = {}
 local function charge(class, tenant, pass, cost)
-  weights[tenant] = weights[tenant]
-    or tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
-  times[class], moved[class] = math.max(virtual_time(class), pass), true
-  return pass + math.max(math.floor(cost * 1000 / weights[tenant]), 1)
+  weights[tenant] = weights[tenant] or weight_of(tenant)
+  local after, known = pass + stride(weights[tenant], cost), virtual_times(class)
+  known.now, known.most = math.max(known.now, pass), math.max(known.most, after)
+  moved[class] = true
+  return after
+end
 end
 
 local found, dropped = 0, 0
@@ -144,9 +155,10 @@ local function take_one(class)
     dropped = dropped + 1
   else
     local task = fields(task_key(run, number), 'attempt', 'cost', 'reserve', 'payload')
-    pass = charge(class, tenant, pass, tonumber(task[2]))
+    local cost = tonumber(task[2])
+    pass = charge(class, tenant, pass, cost)
     lease({ run = run, number = number, class = class, tenant = tenant, root = row[1],
-      reserve = task[3], payload = task[4], stops = stops, told = row[5] },
+      cost = cost, reserve = task[3], payload = task[4], stops = stops, told = row[5] },
       tonumber(task[1] or 0) + 1)
     found = found + 1
   end
@@ -176,6 +188,4 @@ if found > 0 then
   call('RPUSH', request_key, unpack(request))
   call('PEXPIRE', request_key, int(math.max(ttl, REQUEST_MS)))
 end
-table.insert(out, 1, weight)
-table.insert(out, 1, more and 'More' or 'Empty')
-return answer(out)
+return answer_with(more and 'More' or 'Empty')

@@ -47,6 +47,8 @@ local DECIDE = 'decide'
 
 -- The terms of tenants never set: `TenantTerms::default`.
 local WEIGHT, LEASED_MAX, RUNS_MAX = 100, 1024, 100000
+-- `baton_ledger::BURST_TASKS`.
+local BURST_TASKS = 8
 -- Observations kept for a run, and for how long after the last one, in milliseconds.
 local OBSERVED_MAX, OBSERVED_MS = 256, 3600000
 
@@ -55,24 +57,29 @@ local function fields(key, ...)
 end
 
 -- ---- hints to waiting processes, published once all is done -------
-local hints, stirred, ended = {}, {}, {}
+local hints, newcomers, stirred, ended = {}, {}, {}, {}
 local function hint(class)
   hints[class] = (hints[class] or 0) + 1
 end
 local function stir(run)
   stirred[run] = true
 end
--- Where the virtual time of a class is, and of which it was moved on here.
+-- The virtual times of classes, and of which they were moved on here.
 local times, moved = {}, {}
 local function publish()
   for class in pairs(moved) do
-    call('HSET', META, 'now:' .. class, times[class])
+    local known = times[class]
+    call('HSET', META, 'now:' .. class, known.now, 'start:' .. class, known.start,
+      'most:' .. class, known.most)
   end
   if next(hints) or next(stirred) then
     keep_time()
   end
   for class, count in pairs(hints) do
     call('PUBLISH', BASE .. 'ready', count .. ' ' .. class)
+  end
+  for class in pairs(newcomers) do
+    call('PUBLISH', BASE .. 'newcomer', class)
   end
   for run in pairs(stirred) do
     call('PUBLISH', BASE .. 'stirred', run)
@@ -101,12 +108,29 @@ local function observe(run, what, number, attempt, class, holder)
 end
 
 -- ---- fairness among tenants: stride scheduling in virtual time ---------------------
-local function virtual_time(class)
-  times[class] = times[class] or tonumber(call('HGET', META, 'now:' .. class) or 0)
-  return times[class]
+-- The pass of what was handed out last; since when something has been waiting all the while;
+-- the furthest pass of all.
+local function virtual_times(class)
+  local known = times[class]
+  if not known then
+    local row = fields(META, 'now:' .. class, 'start:' .. class, 'most:' .. class)
+    local now = tonumber(row[1] or 0)
+    -- An earlier version moves the first of them alone.
+    known = { now = now, start = tonumber(row[2] or 0), most = math.max(tonumber(row[3] or 0), now) }
+    times[class] = known
+  end
+  return known
 end
--- Puts a tenant with waiting tasks into the ring of a class, at `max(own pass, now)`.
-local function enter_ring(class, tenant)
+local function weight_of(tenant)
+  return tonumber(call('HGET', tenant_key(tenant), 'weight') or WEIGHT)
+end
+local function stride(weight, cost)
+  return math.max(math.floor(cost * 1000 / weight), 1)
+end
+-- Puts a tenant into the ring of a class whose next task has this cost: where it was, but
+-- no further than a few tasks before the present, and not before something began to wait.
+-- Its shard is to be asked soon where others are served there.
+local function enter_ring(class, tenant, cost)
   local ring = ring_key(class)
   if call('ZSCORE', ring, tenant) then
     return hint(class)
@@ -116,13 +140,24 @@ local function enter_ring(class, tenant)
     return
   end
   hint(class)
-  local own = tonumber(call('HGET', pass_key(class), tenant) or 0)
-  call('ZADD', ring, math.max(own, virtual_time(class)), tenant)
+  local pass, known = tonumber(call('HGET', pass_key(class), tenant) or 0), virtual_times(class)
+  if pass < known.now then
+    pass = math.max(pass, known.now - BURST_TASKS * stride(weight_of(tenant), cost), known.start)
+    if call('EXISTS', ring) == 1 then
+      newcomers[class] = true
+    end
+  end
+  call('ZADD', ring, pass, tenant)
 end
--- Takes a tenant out of a ring; its pass is remembered, so that leaving earns nothing.
+-- Takes a tenant out of a ring; its pass is remembered, so that leaving earns nothing, until
+-- nothing waits.
 local function leave_ring(class, tenant, pass)
   call('ZREM', ring_key(class), tenant)
   call('HSET', pass_key(class), tenant, pass)
+  if call('EXISTS', ring_key(class)) == 0 then
+    local known = virtual_times(class)
+    known.now, known.start, moved[class] = known.most, known.most, true
+  end
 end
 -- A tenant at its cap is not polled: it waits outside until one of its leases ends.
 local function park(class, tenant, pass)
@@ -141,8 +176,9 @@ local function unpark(tenant)
   end
   call('DEL', key)
   for _, class in ipairs(classes) do
-    if call('EXISTS', queue_key(class, tenant)) == 1 then
-      enter_ring(class, tenant)
+    local head = call('ZRANGE', queue_key(class, tenant), 0, 0)[1]
+    if head then
+      enter_ring(class, tenant, tonumber(call('HGET', task_key(of_member(head)), 'cost')))
     end
   end
 end
@@ -156,10 +192,10 @@ local function count(what, tenant, class, by)
 end
 
 -- Priority, then age. Ages stay below 2^40, so that the score is exact in a double.
-local function enqueue(run, number, tenant, class, priority, age)
+local function enqueue(run, number, tenant, class, priority, age, cost)
   call('ZADD', queue_key(class, tenant), priority * 2 ^ 40 + age, member(run, number))
   count('queued', tenant, class, 1)
-  enter_ring(class, tenant)
+  enter_ring(class, tenant, cost)
 end
 
 -- ---- tasks -------------------------------------------------------------------------
@@ -169,7 +205,7 @@ local function task_add(run, tenant, task)
     'cost', task.cost, 'reserve', task.reserve, 'age', age, 'state', 'queued', 'attempt', 0,
     'payload', task.payload, 'spent', NOTHING, 'reserved', NOTHING, 'at', int(NOW))
   call('SADD', live_key(run), task.number)
-  enqueue(run, task.number, tenant, task.class, task.priority, age)
+  enqueue(run, task.number, tenant, task.class, task.priority, age, task.cost)
 end
 
 -- At most one `decide` is outstanding for a run: it is always its task 0.

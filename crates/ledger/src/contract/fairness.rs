@@ -1,7 +1,11 @@
 //! Who is served next.
 
-use super::{given::*, leases::wait_while};
-use crate::{BATCH_MAX, Class, Inventory, LedgerError, NewTask, Submission, TenantTerms};
+use super::{
+    backlog::{light_beside, share_by_weight},
+    given::*,
+    leases::wait_while,
+};
+use crate::{BURST_TASKS, Class, Inventory, LedgerError, NewTask, Submission, TenantTerms};
 use baton_workflow::Spend;
 
 fn weight(weight: u32) -> TenantTerms {
@@ -45,47 +49,15 @@ pub async fn weights_divide_a_class(l: L) {
     close(&got, &[10, 20, 40]);
 }
 
-/// Jain's index of fairness: 1 where all got the same, 1/n where one got everything
-/// (Jain, Chiu, Hawe: "A Quantitative Measure of Fairness", DEC TR-301, 1984).
-fn jain(got: &[usize]) -> f64 {
-    let sum: f64 = got.iter().map(|got| *got as f64).sum();
-    let squares: f64 = got.iter().map(|got| (*got as f64).powi(2)).sum();
-    sum * sum / (got.len() as f64 * squares)
+/// One who comes late with little does not stand behind them.
+pub async fn many_tenants_share_whatever_they_bring(l: L) {
+    let tenants = (0..200).map(|rank| tenant(&format!("tenant-{rank:03}"))).collect();
+    share_by_weight(&[l], tenants).await;
 }
 
-/// Two hundred tenants whose backlogs follow Zipf's law, the first with a hundred times the
-/// last one's, and several requests for tasks at the same time: as long as all have
-/// something waiting, all get the same. One who comes late with little does not stand
-/// behind them.
-pub async fn many_tenants_share_whatever_they_bring(l: L) {
-    const TENANTS: usize = 200;
-    const LEAST: usize = 10;
-    const EACH: usize = 8;
-    let name = |rank: usize| format!("tenant-{rank:03}");
-    for rank in 0..TENANTS {
-        let tasks = (LEAST * 100 / (rank + 1)).max(LEAST);
-        for (part, begun) in (0..tasks).step_by(BATCH_MAX).enumerate() {
-            let more = (tasks - begun).min(BATCH_MAX) as u32;
-            let tasks = (1..=more).map(task).collect();
-            let id = format!("{}-{part}", name(rank));
-            submit(&l, Submission { tenant: tenant(&name(rank)), tasks, ..submission(&id) }).await;
-        }
-    }
-    let mut got = vec![0_usize; TENANTS];
-    while got.iter().sum::<usize>() < TENANTS * EACH {
-        // Requests differ in size.
-        let sizes = [1, 2, 3, 5];
-        let leasing = sizes.map(|size| lease_many(&l, work(), size));
-        for leased in futures::future::join_all(leasing).await.into_iter().flatten() {
-            let rank = leased.tenant.as_str().strip_prefix("tenant-").unwrap();
-            got[rank.parse::<usize>().unwrap()] += 1;
-        }
-    }
-    let fairness = jain(&got);
-    assert!(fairness >= 0.98, "{fairness} {got:?}");
-    submit(&l, Submission { tenant: tenant("light"), ..with_tasks("light", [1]) }).await;
-    let next = lease_many(&l, work(), 2).await;
-    assert!(next.iter().any(|leased| leased.tenant == tenant("light")), "{next:?}");
+pub async fn a_light_tenant_waits_for_nobodys_backlog(l: L) {
+    let others = (0..20).map(|number| tenant(&format!("other-{number:02}"))).collect();
+    light_beside(&[l], tenant("x-light"), others, async || {}).await;
 }
 
 pub async fn costs_are_counted(l: L) {
@@ -94,12 +66,15 @@ pub async fn costs_are_counted(l: L) {
     close(&shares(&l, 40, ["a", "b"]).await, &[30, 10]);
 }
 
-pub async fn staying_away_earns_nothing(l: L) {
+/// A few of its tasks go first; then turns are as if it had never been away.
+pub async fn staying_away_earns_a_few_tasks(l: L) {
     fill(&l, "b", 1, 10).await;
     fill(&l, "a", 60, 10).await;
     assert_eq!(shares(&l, 31, ["a", "b"]).await, [30, 1]);
     let more = (2..=30).map(task).collect();
     submit(&l, Submission { tenant: tenant("b"), tasks: more, ..submission("b2") }).await;
+    let burst = BURST_TASKS as usize;
+    close(&shares(&l, burst, ["a", "b"]).await, &[0, burst]);
     close(&shares(&l, 20, ["a", "b"]).await, &[10, 10]);
 }
 

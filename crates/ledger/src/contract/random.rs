@@ -1,18 +1,21 @@
 //! Random operations on a ledger, compared with the model after each of them.
 
+mod decisions;
+mod ops;
+
 use super::{
     given::*,
     model::{Model, Task},
 };
 use crate::{
-    Cancelled, Class, Commit, DECIDE_TASK, Heard, Held, LeaseRequest, LedgerError, Mail, NewTask,
-    Recorded, Signal, Signalled, Submission, Token,
+    Cancelled, Class, DECIDE_TASK, Heard, Held, LeaseRequest, LedgerError, Mail, NewTask, Recorded,
+    Signal, Signalled, Submission, Token,
 };
 use baton_workflow::{Budget, RunId, Spend, TaskId};
+use ops::{Op, op};
 use proptest::{
     collection::vec,
-    prelude::*,
-    strategy::ValueTree,
+    strategy::{Strategy as _, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use std::collections::{BTreeMap, HashMap};
@@ -28,109 +31,6 @@ const BUDGET_TOKENS: u64 = 60;
 fn task(number: u32) -> NewTask {
     let reserve = if number.is_multiple_of(3) { tokens(15) } else { Spend::ZERO };
     NewTask { reserve, ..super::given::task(number) }
-}
-
-/// One thing to do. Bytes pick among what there is.
-#[derive(Debug, Clone)]
-enum Op {
-    Submit {
-        root: u8,
-        tasks: u32,
-    },
-    Lease {
-        decide: bool,
-        max: usize,
-    },
-    Heartbeat {
-        pick: u8,
-    },
-    Complete {
-        pick: u8,
-        stale: bool,
-        spend: u64,
-    },
-    Commit {
-        pick: u8,
-        stale: bool,
-        act: Act,
-    },
-    Cancel {
-        pick: u8,
-    },
-    Reserve {
-        pick: u8,
-        amount: u64,
-    },
-    Settle {
-        pick: u8,
-        amount: u64,
-        spend: u64,
-    },
-    /// Lets one lease expire.
-    Lose {
-        pick: u8,
-    },
-    Start {
-        pick: u8,
-        stale: bool,
-    },
-    Signal {
-        pick: u8,
-        key: u8,
-    },
-    /// Takes back whatever one holder has.
-    Reap {
-        pick: u8,
-    },
-}
-
-/// What a commit does besides noting.
-#[derive(Debug, Clone)]
-enum Act {
-    Nothing,
-    Half,
-    Tasks(u32),
-    Child(u32),
-    Withdraw,
-    WithdrawChild,
-    End,
-    Moved,
-    Invalid,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![
-        2 => Just(Act::Nothing),
-        1 => Just(Act::Half),
-        4 => (1..4_u32).prop_map(Act::Tasks),
-        2 => (0..3_u32).prop_map(Act::Child),
-        2 => Just(Act::Withdraw),
-        1 => Just(Act::WithdrawChild),
-        2 => Just(Act::End),
-        1 => Just(Act::Moved),
-        1 => Just(Act::Invalid),
-    ]
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let pick = any::<u8>;
-    let stale = || proptest::bool::weighted(0.15);
-    prop_oneof![
-        2 => (0..ROOTS, 0..4_u32).prop_map(|(root, tasks)| Op::Submit { root, tasks }),
-        6 => (any::<bool>(), 1..4_usize).prop_map(|(decide, max)| Op::Lease { decide, max }),
-        2 => pick().prop_map(|pick| Op::Heartbeat { pick }),
-        5 => (pick(), stale(), 0..9_u64)
-            .prop_map(|(pick, stale, spend)| Op::Complete { pick, stale, spend }),
-        6 => (pick(), stale(), act()).prop_map(|(pick, stale, act)| Op::Commit { pick, stale, act }),
-        1 => pick().prop_map(|pick| Op::Cancel { pick }),
-        3 => (pick(), 0..30_u64).prop_map(|(pick, amount)| Op::Reserve { pick, amount }),
-        2 => (pick(), 0..30_u64, 0..9_u64)
-            .prop_map(|(pick, amount, spend)| Op::Settle { pick, amount, spend }),
-        2 => pick().prop_map(|pick| Op::Lose { pick }),
-        2 => (pick(), stale()).prop_map(|(pick, stale)| Op::Start { pick, stale }),
-        2 => (pick(), 0..5_u8).prop_map(|(pick, key)| Op::Signal { pick, key }),
-        1 => pick().prop_map(|pick| Op::Reap { pick }),
-    ]
 }
 
 /// Carries out `cases` sequences of `ops` random operations, each on a fresh ledger, and
@@ -468,122 +368,6 @@ impl Driver {
             self.model.expire(&held.task.run, held.task.number);
         }
         self.follow_drops().await;
-    }
-
-    async fn commit(&mut self, pick: u8, stale: bool, act: Act, told: &str) {
-        let Some(held) = self.held(pick, stale, true) else { return };
-        let id = held.task.run.clone();
-        let (holder, finished) = self.standing(&held);
-        let commit = self.commit_of(&held, &act);
-        let result = self.l.commit(commit.clone()).await;
-        if matches!((&act, &result), (Act::Invalid, Err(LedgerError::Invalid(_)))) {
-            // What is wrong in itself may be refused before the token is looked at.
-            return;
-        }
-        if finished == Some(held.token) {
-            assert_eq!(result, Ok(Recorded::AlreadyDone), "{told}");
-            return;
-        }
-        if holder != Some(held.token) {
-            // An older commit than the latest may be remembered, or not any more.
-            let refused = matches!(result, Err(LedgerError::LeaseLost) | Ok(Recorded::AlreadyDone));
-            assert!(refused, "{told}: {result:?}");
-            return;
-        }
-        match act {
-            Act::Moved => {
-                assert!(matches!(result, Err(LedgerError::JournalMoved { .. })), "{told}");
-                return;
-            }
-            Act::Invalid => panic!("{told}: {result:?}"),
-            Act::Nothing
-            | Act::Half
-            | Act::Tasks(_)
-            | Act::Child(_)
-            | Act::Withdraw
-            | Act::WithdrawChild
-            | Act::End => assert_eq!(result, Ok(Recorded::Now), "{told}"),
-        }
-        self.committed(&id, held.token, commit);
-        self.follow_drops().await;
-    }
-
-    /// A commit that the model says is right, but for what `act` makes wrong.
-    fn commit_of(&self, held: &Held, act: &Act) -> Commit {
-        let run = &self.model.runs[&held.task.run];
-        let last = run.tasks.keys().next_back().copied().unwrap_or(0);
-        let next_child = run.children.keys().next_back().copied().unwrap_or(0) + 1;
-        let event = text(&format!("e{}", run.journal.len() + 1));
-        let mut commit = Commit {
-            journal_len: run.journal.len() as u64,
-            mail_seen: run.mails.len() as u64,
-            events: vec![event],
-            ..super::given::commit(&held.task, held.token)
-        };
-        match act {
-            Act::Nothing => commit.events.clear(),
-            Act::Half => commit.mail_seen = (run.seen + run.mails.len()).div_ceil(2) as u64,
-            Act::Tasks(count) => commit.tasks = (last + 1..=last + count).map(task).collect(),
-            Act::Child(tasks) => {
-                // Deeper names grow; two levels say all there is to say.
-                if run.parent.is_none() {
-                    let tasks = (1..=*tasks).map(task).collect();
-                    let events = vec![text("created")];
-                    commit.children = vec![crate::NewChild { tasks, events, ..child(next_child) }];
-                }
-            }
-            Act::Withdraw => commit.withdraw = run.tasks.keys().copied().step_by(2).collect(),
-            Act::WithdrawChild => commit.withdraw_children = run.children.keys().copied().collect(),
-            Act::End => commit.end = Some(text("end")),
-            Act::Moved => commit.journal_len += 1,
-            Act::Invalid => commit.tasks = vec![task(last + 1), task(last + 1)],
-        }
-        commit
-    }
-
-    /// The model's account of a commit that was accepted.
-    fn committed(&mut self, id: &RunId, token: Token, commit: Commit) {
-        let run = self.model.run(id);
-        run.committed = Some(token);
-        run.seen = run.seen.max(usize::try_from(commit.mail_seen).unwrap());
-        let events = commit.events.iter().map(|event| String::from_utf8_lossy(event).into_owned());
-        run.journal.extend(events);
-        for number in commit.withdraw {
-            let task = self.model.task(id, number);
-            if task.holder.is_some() {
-                task.withdrawn = true;
-            } else if !task.over && task.finished.is_none() {
-                self.model.drop_task(id, number);
-            }
-        }
-        let run = self.model.run(id);
-        run.tasks.extend(commit.tasks.iter().map(|task| (task.number, Task::default())));
-        let budget = run.budget;
-        for child in commit.withdraw_children {
-            let child = self.model.run(id).children[&child].clone();
-            let below = self.model.run(&child);
-            if below.end.is_none() && !below.cancelled {
-                // What the child is told is the ledger's own wording; see `compare`.
-                self.model.cancel(&child, "");
-            }
-        }
-        for child in commit.children {
-            let tasks = u32::try_from(child.tasks.len()).unwrap();
-            let name = id.child(child.number).unwrap();
-            self.model.create(name, Some((id.clone(), child.number)), budget, tasks);
-        }
-        let run = self.model.run(id);
-        run.decide = None;
-        match commit.end {
-            Some(end) => self.model.end(id, &String::from_utf8_lossy(&end)),
-            None => {
-                let told = run.told_to_stop;
-                let unseen = run.mails.len() > run.seen;
-                if unseen || (self.model.is_cancelled(id) && !told) {
-                    self.model.run(id).decide = Some(Task::default());
-                }
-            }
-        }
     }
 
     /// Every run is as the model says.

@@ -2,11 +2,14 @@
 //!
 //! Each class has a ring of the tenants that have something waiting there, ordered by
 //! pass. The tenant with the smallest pass is served, and its pass moves on by
-//! `cost * 1000 / weight`. A tenant that comes back starts at the ring's present, so that
-//! nobody saves up a claim by staying away. A tenant at its cap leaves all rings until one
-//! of its leases ends.
+//! `cost * 1000 / weight`. A tenant that comes back starts where it was, but no further than
+//! a few tasks before the ring's present: one who asks for less than its share stands behind
+//! nobody, and nobody saves up a claim by staying away. Where nothing waits, nobody was kept
+//! waiting: all that come from then on start alike (Goyal, Vin, Cheng: "Start-time Fair
+//! Queueing", SIGCOMM 1996). A tenant at its cap leaves all rings until one of its leases
+//! ends.
 
-use crate::{Class, Inventory, QueueStats, TenantTerms, check::PRIORITY_MAX};
+use crate::{BURST_TASKS, Class, Inventory, QueueStats, TenantTerms, check::PRIORITY_MAX};
 use baton_workflow::{TaskId, TenantId};
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +42,10 @@ struct Share {
 struct Ring {
     /// Virtual time: the pass at which the last task was handed out.
     now: u64,
+    /// Virtual time since which something has been waiting all the while.
+    start: u64,
+    /// The furthest pass of all.
+    most: u64,
     runnable: BTreeSet<(u64, TenantId)>,
     lines: HashMap<TenantId, Line>,
 }
@@ -51,15 +58,29 @@ struct Line {
     waiting: BTreeMap<Place, (TaskId, u64)>,
 }
 
+/// What a task moves its tenant on.
+fn stride(cost: u64, terms: TenantTerms) -> u64 {
+    (cost.saturating_mul(STRIDE) / u64::from(terms.weight.max(1))).max(1)
+}
+
 impl Ring {
     /// Whether the tenant entered just now.
-    fn enter(&mut self, tenant: &TenantId) -> bool {
+    fn enter(&mut self, tenant: &TenantId, terms: TenantTerms) -> bool {
         let Some(line) = self.lines.get_mut(tenant) else { return false };
-        if line.waiting.is_empty() || self.runnable.contains(&(line.pass, tenant.clone())) {
+        let Some((_, (_, cost))) = line.waiting.first_key_value() else { return false };
+        if self.runnable.contains(&(line.pass, tenant.clone())) {
             return false;
         }
-        line.pass = line.pass.max(self.now);
+        let earliest = self.now.saturating_sub(stride(*cost, terms).saturating_mul(BURST_TASKS));
+        line.pass = line.pass.max(earliest).max(self.start);
         self.runnable.insert((line.pass, tenant.clone()))
+    }
+
+    fn leave(&mut self, place: &(u64, TenantId)) {
+        self.runnable.remove(place);
+        if self.runnable.is_empty() {
+            (self.now, self.start) = (self.most, self.most);
+        }
     }
 }
 
@@ -99,9 +120,9 @@ impl Queues {
         let ring = self.rings.entry(class.clone()).or_default();
         let line = ring.lines.entry(tenant.clone()).or_default();
         line.waiting.insert(place, (task, cost));
-        let capped = self.shares.get(tenant).is_some_and(|share| share.capped.contains(class));
-        if !capped {
-            ring.enter(tenant);
+        let share = self.shares.get(tenant);
+        if !share.is_some_and(|share| share.capped.contains(class)) {
+            ring.enter(tenant, share.map(|share| share.terms).unwrap_or_default());
             self.ready.insert(class.clone());
         }
     }
@@ -112,7 +133,8 @@ impl Queues {
         let Some(line) = ring.lines.get_mut(tenant) else { return };
         line.waiting.remove(&place);
         if line.waiting.is_empty() {
-            ring.runnable.remove(&(line.pass, tenant.clone()));
+            let place = (line.pass, tenant.clone());
+            ring.leave(&place);
         }
     }
 
@@ -123,7 +145,7 @@ impl Queues {
             let (pass, tenant) = ring.runnable.first()?.clone();
             let share = self.shares.entry(tenant.clone()).or_default();
             if *class != Class::decide() && share.leased >= share.terms.leased_max {
-                ring.runnable.remove(&(pass, tenant));
+                ring.leave(&(pass, tenant));
                 share.capped.insert(class.clone());
                 continue;
             }
@@ -138,15 +160,18 @@ impl Queues {
         let Some(line) = ring.lines.get_mut(tenant) else { return };
         let Some((_, (_, cost))) = line.waiting.pop_first() else { return };
         let share = self.shares.entry(tenant.clone()).or_default();
-        ring.runnable.remove(&(line.pass, tenant.clone()));
+        let was = (line.pass, tenant.clone());
         ring.now = ring.now.max(line.pass);
-        let stride = cost.saturating_mul(STRIDE) / u64::from(share.terms.weight.max(1));
-        line.pass = line.pass.saturating_add(stride.max(1));
+        line.pass = line.pass.saturating_add(stride(cost, share.terms));
         line.leased += 1;
+        ring.most = ring.most.max(line.pass);
+        if !line.waiting.is_empty() {
+            ring.runnable.insert((line.pass, tenant.clone()));
+        }
+        ring.leave(&was);
         if *class != Class::decide() {
             share.leased = share.leased.saturating_add(1);
         }
-        ring.enter(tenant);
     }
 
     /// A lease of the tenant's ended.
@@ -201,7 +226,7 @@ impl Queues {
         }
         for class in std::mem::take(&mut share.capped) {
             if let Some(ring) = self.rings.get_mut(&class)
-                && ring.enter(tenant)
+                && ring.enter(tenant, share.terms)
             {
                 self.ready.insert(class);
             }
