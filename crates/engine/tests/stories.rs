@@ -8,7 +8,7 @@
 )]
 
 use baton_engine::{
-    AgentTerms, Answer, Assignment, Check, End, Event, Input, Outcome, Plan, Planning, Reason, Run,
+    AgentTerms, Answer, Assignment, Check, End, Event, Exchange, Input, Outcome, Plan, Planning, Reason, Run,
     RunSpec, Shortfall, Status, StepShape,
 };
 use baton_workflow::{
@@ -66,6 +66,7 @@ fn spec(planning: Planning) -> RunSpec {
         images: false,
         needs: Abilities::NONE,
         recursion: false,
+        awaits: false,
     }
 }
 
@@ -82,7 +83,7 @@ fn policy(fallback: &str) -> RunSpec {
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK interrupted`,
 /// `TASK pass|reject|abstain`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
-/// `removed AGENT AGENT`.
+/// `removed AGENT AGENT`, `results TURN`, `unanswered TURN`.
 fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
@@ -91,6 +92,13 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         "word" => {
             let (key, event) = ("k".into(), Some(rest.into()));
             return Some(Input::Signalled { key, event });
+        }
+        "results" => {
+            let results = Some(BodyRef { hash: format!("results{rest}").into(), len: 5 });
+            return Some(Input::Results { turn: rest.parse().unwrap(), results });
+        }
+        "unanswered" => {
+            return Some(Input::Results { turn: rest.parse().unwrap(), results: None });
         }
         "removed" => {
             let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
@@ -220,6 +228,7 @@ fn told(run: &mut Run, now: Timestamp) -> String {
                 let (status, reason) = (status.as_str().unwrap(), reason["code"].as_str().unwrap());
                 Some(format!("end {status} {reason} {answer}"))
             }
+            Event::ResultsAwaited { turn, step, .. } => Some(format!("await {turn} of {step}")),
             Event::Submitted { .. } | Event::Heard { .. } => None,
         });
     }
@@ -330,6 +339,169 @@ fn an_answer_that_calls_tools_is_not_checked() {
          2 calls  | 3=verify 0,1
          3 choose 1 | end completed tool_calls out2",
     );
+}
+
+fn awaiting(spec: RunSpec) -> RunSpec {
+    let needs = Abilities { tools: true, structured_output: false };
+    RunSpec { awaits: true, needs, ..spec }
+}
+
+#[test]
+fn calls_are_awaited_and_whoever_called_goes_on() {
+    let checked = Some(Check::Answer { expected: "1".into() });
+    check(
+        RunSpec { check: checked, ..awaiting(strategy("b c:0")) },
+        "begin     | adopt; 1=0→b
+         1 done    | 2=1→c
+         2 fail    | 3=1→b
+         3 calls   | await 0 of 1
+         results 7 |
+         results 0 | 4=1→b
+         results 0 |
+         4 calls   | await 1 of 1
+         results 0 |
+         results 1 | 5=1→b
+         5 done    | 6=verify 1
+         6 pass    | end completed accepted out5",
+    );
+    // With the results the step is given to another agent as ever, if it must be.
+    check(
+        awaiting(strategy("a")),
+        "begin     | adopt; 1=0→a
+         1 calls   | await 0 of 0
+         results 0 | 2=0→a
+         2 fail    | 3=0→b
+         3 done    | end completed unchecked out3",
+    );
+}
+
+#[test]
+fn a_corrective_round_may_call_tools_again() {
+    let checked = Some(Check::Answer { expected: "1".into() });
+    check(
+        RunSpec { check: checked, ..awaiting(policy("a")) },
+        "begin        | 1=plan round 0
+         1 plan a     | 2=0→a
+         2 calls      | await 0 of 0
+         results 0    | 3=0→a
+         3 done       | 4=verify 0
+         4 reject     | 5=plan round 1
+         5 plan b c:0 | 6=0→b
+         6 done       | 7=1→c
+         7 calls      | await 1 of 1
+         results 1    | 8=1→c
+         8 done       | 9=verify 1
+         9 pass       | end completed accepted out8",
+    );
+}
+
+#[test]
+fn a_wait_has_an_end() {
+    let begun = "begin | adopt; 1=0→a\n 1 calls | await 0 of 0\n";
+    for (then, end) in [
+        ("unanswered 0", "end incomplete unanswered out1"),
+        ("late", "end incomplete deadline_passed out1"),
+        ("wait 60000", "end incomplete deadline_passed out1"),
+        ("cancel", "end cancelled cancelled out1"),
+    ] {
+        let late = "results 0 |\n unanswered 0 |";
+        check(awaiting(strategy("a")), &format!("{begun}{then} | {end}\n{late}"));
+    }
+    // A better answer of an earlier round is not given up for calls.
+    let checked = Some(Check::Answer { expected: "1".into() });
+    check(
+        RunSpec { check: checked, ..awaiting(policy("a")) },
+        "begin        | 1=plan round 0
+         1 plan a     | 2=0→a
+         2 done       | 3=verify 0
+         3 reject     | 4=plan round 1
+         4 plan b     | 5=0→b
+         5 calls      | await 0 of 0
+         unanswered 0 | end incomplete unanswered out2",
+    );
+}
+
+#[test]
+fn calls_that_cannot_be_gone_on_with_are_the_end() {
+    let mut poor = awaiting(strategy("a"));
+    poor.budget.calls = 1;
+    check(poor, "begin | adopt; 1=0→a\n 1 calls | end completed tool_calls out1");
+    let mut story = "begin | adopt; 1=0→a\n".to_owned();
+    for turn in 0..baton_engine::TURNS_MAX {
+        let (task, next) = (turn + 1, turn + 2);
+        story += &format!("{task} calls | await {turn} of 0\n results {turn} | {next}=0→a\n");
+    }
+    let last = baton_engine::TURNS_MAX + 1;
+    story += &format!("{last} calls | end completed tool_calls out{last}");
+    let mut rich = awaiting(strategy("a"));
+    rich.budget.calls = 1000;
+    check(rich, &story);
+}
+
+#[test]
+fn a_vote_chooses_whose_calls_are_awaited() {
+    let mut votes = awaiting(strategy("a b c"));
+    let Planning::Strategy { plan, .. } = &mut votes.planning else { panic!() };
+    plan.selection = Selection::Majority;
+    votes.limits.failovers_max = 0;
+    check(
+        votes,
+        "begin      | adopt; 1=0→a; 2=1→b; 3=2→c
+         1 done     |
+         3 fail     |
+         2 calls    | 4=verify 0,1
+         4 choose 1 | await 0 of 1
+         results 0  | 5=1→b
+         5 done     | end completed unchecked out5",
+    );
+}
+
+#[test]
+fn turns_are_told_to_their_step_and_to_whoever_may_see_it() {
+    let spec = awaiting(policy("a"));
+    let spec = RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..spec };
+    let mut now = Timestamp(0);
+    let mut run = Run::begin(&Event::Submitted { spec: Box::new(spec) }, now).unwrap();
+    let mut hear = |line: &str| {
+        if let Some(input) = input(line, &mut now) {
+            run.apply(&Event::Heard { input });
+        }
+        let decision = run.decide(now);
+        decision.events.iter().for_each(|event| run.apply(event));
+        decision.tasks.into_iter().map(|(_, assignment)| assignment).collect::<Vec<_>>()
+    };
+    hear("wait 0");
+    hear("1 plan a b:0");
+    hear("2 done");
+    assert!(hear("3 calls").is_empty());
+    let turn = |of: &str, results: &str| Exchange {
+        output: BodyRef { hash: format!("out{of}").into(), len: 5 },
+        calls: BodyRef { hash: format!("calls{of}").into(), len: 5 },
+        results: BodyRef { hash: format!("results{results}").into(), len: 5 },
+    };
+    let went_on = hear("results 0");
+    let Assignment::Work(work) = &went_on[0] else { panic!("{went_on:?}") };
+    assert_eq!((work.turns.as_slice(), work.seen_turns.len()), (&[turn("3", "0")][..], 0));
+    let asked = hear("4 done");
+    let Assignment::Verify(verify) = &asked[0] else { panic!("{asked:?}") };
+    assert_eq!(verify.turns, [turn("3", "0")]);
+    let asked = hear("5 reject");
+    let Assignment::Plan(planned) = &asked[0] else { panic!("{asked:?}") };
+    let previous = planned.previous.as_ref().unwrap();
+    assert_eq!(previous.turns, [(StepId(1), turn("3", "0"))]);
+    // Of the new round, 0 is the answer with its turns, kept; 1 sees it, 2 sees nothing.
+    let given = hear("6 plan a=1 b:0 c");
+    let works: Vec<_> = given
+        .iter()
+        .map(|assignment| match assignment {
+            Assignment::Work(work) => work,
+            Assignment::Plan(_) | Assignment::Verify(_) => panic!("{assignment:?}"),
+        })
+        .collect();
+    assert_eq!(works[0].seen_turns, [(StepId(0), turn("3", "0"))]);
+    assert_eq!(works[0].previous.as_ref().unwrap().turns, [turn("3", "0")]);
+    assert!(works[1].seen_turns.is_empty() && works[1].previous.is_none());
+    assert!(works.iter().all(|work| work.turns.is_empty()));
 }
 
 #[test]
