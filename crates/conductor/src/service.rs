@@ -8,13 +8,15 @@ use crate::{
     known::FoldError,
     plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
-    report, span,
+    report,
+    results::Answered,
+    span,
 };
 use baton_call::Purse;
 use baton_codes::ApiCode;
 use baton_engine::{Event, Run};
 use baton_ledger::{
-    Cancelled, END, JournalEntry, LedgerError, NewTimer, Observation, Submission, Submitted,
+    Cancelled, END, JournalEntry, Ledger, LedgerError, NewTimer, Observation, Submission, Submitted,
     Watched,
 };
 use baton_proto::{
@@ -24,7 +26,7 @@ use baton_proto::{
 use baton_telemetry::TraceParent;
 use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
@@ -44,8 +46,16 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::SubmitReply>, Status> {
         let traceparent = baton_proto::origin_of(&request).map(str::to_owned);
         let wire = request.into_inner();
+        if let Some(Answered { run, turn }) = self.answered(&wire).await? {
+            let reply = v1::SubmitReply { run: run.to_string(), known: true, turn };
+            return Ok(Response::new(reply));
+        }
         let key = wire.idempotency_key.clone();
-        let ask = Ask::new(wire, &self.registry.settings())?;
+        let mut ask = Ask::new(wire, &self.registry.settings())?;
+        if ask.spec.awaits {
+            // Two names, for more of what cannot be guessed in them than in one.
+            ask.label.secret = Some(format!("{}{}", (self.name)(), (self.name)()));
+        }
         let tenant = ask.tenant.clone();
         let whose = tenant.to_string();
         let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
@@ -64,7 +74,7 @@ impl v1::conductor_server::Conductor for Conductor {
         };
         self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
-        Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
+        Ok(Response::new(v1::SubmitReply { run: run.to_string(), known, turn: 0 }))
     }
 
     async fn plan(
@@ -117,7 +127,8 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::GetReply>, Status> {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
-        report::get(self.ledger.as_ref(), &tenant, &run).await.map(Response::new).map_err(unread)
+        let reply = report::get(self.ledger.as_ref(), &tenant, &run, END).await;
+        reply.map(Response::new).map_err(unread)
     }
 
     async fn list(
@@ -142,24 +153,28 @@ impl v1::conductor_server::Conductor for Conductor {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
-        let from = if asked.end_only { END } else { asked.from };
+        let from = match (asked.end_only, asked.turn) {
+            (true, None) => END,
+            (true, Some(_)) => 0,
+            (false, _) => asked.from,
+        };
         let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
-        let ledger = self.ledger.clone();
+        let watch = Watch { ledger: self.ledger.clone(), tenant, run, asked };
         let replies = watched.then(move |item| {
-            let (ledger, tenant, run) = (ledger.clone(), tenant.clone(), run.clone());
+            let watch = watch.clone();
             async move {
-                let what = match item.map_err(refused)? {
-                    Watched::Entry(entry) => entry_reply(entry),
-                    Watched::Observed(observation) => observed_reply(observation),
-                    Watched::Ended(_) => {
-                        let run = report::get(ledger.as_ref(), &tenant, &run).await;
-                        What::Ended(v1::Ended { run: Some(run.map_err(unread)?) })
-                    }
+                let replies = match item {
+                    Ok(watched) => watch.replies(watched).await,
+                    Err(error) => Err(refused(error)),
                 };
-                Ok(v1::WatchReply { what: Some(what) })
+                let replies = replies.map_or_else(
+                    |status| vec![Err(status)],
+                    |all| all.into_iter().map(|what| Ok(v1::WatchReply { what: Some(what) })).collect(),
+                );
+                futures::stream::iter(replies)
             }
         });
-        let replies = replies.take_until(self.stopping.clone().cancelled_owned());
+        let replies = replies.flatten().take_until(self.stopping.clone().cancelled_owned());
         Ok(Response::new(Box::pin(replies)))
     }
 
@@ -203,6 +218,57 @@ impl Conductor {
         }
         Ok(())
     }
+}
+
+/// A watch of a run, by what was asked for.
+#[derive(Clone)]
+struct Watch {
+    ledger: Arc<dyn Ledger>,
+    tenant: TenantId,
+    run: RunId,
+    asked: v1::WatchRequest,
+}
+
+impl Watch {
+    async fn replies(&self, watched: Watched) -> Result<Vec<What>, Status> {
+        Ok(match watched {
+            Watched::Entry(entry) => {
+                let turn = self.asked.turn.and_then(|least| Some((turn_of(&entry)?, least)));
+                let awaiting = match turn.filter(|(turn, least)| turn >= least) {
+                    Some((turn, _)) => {
+                        let run = Some(self.report(entry.seq).await?);
+                        Some(What::Awaiting(v1::Awaiting { turn, run }))
+                    }
+                    None => None,
+                };
+                let entry = (!self.asked.end_only).then(|| entry_reply(entry));
+                // First: whoever loses the connection in between asks for what is behind the
+                // entry.
+                awaiting.into_iter().chain(entry).collect()
+            }
+            Watched::Observed(_) if self.asked.end_only => Vec::new(),
+            Watched::Observed(observation) => vec![observed_reply(observation)],
+            Watched::Ended(_) => {
+                vec![What::Ended(v1::Ended { run: Some(self.report(END).await?) })]
+            }
+        })
+    }
+
+    /// The run as it was at a position of its journal.
+    async fn report(&self, until: u64) -> Result<v1::GetReply, Status> {
+        report::get(self.ledger.as_ref(), &self.tenant, &self.run, until).await.map_err(unread)
+    }
+}
+
+/// The turn that an entry begins, if it does: a look at every entry that is watched.
+fn turn_of(entry: &JournalEntry) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        event: &'a str,
+        turn: Option<u32>,
+    }
+    let head: Head<'_> = serde_json::from_slice(&entry.event).ok()?;
+    head.turn.filter(|_| head.event == "results_awaited")
 }
 
 fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
@@ -287,11 +353,11 @@ fn no_plan(unplanned: &Unplanned) -> Status {
     }
 }
 
-fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
+pub(crate) fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
     v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
 }
 
-fn unread(error: FoldError) -> Status {
+pub(crate) fn unread(error: FoldError) -> Status {
     match error {
         FoldError::Ledger(error) => refused(error),
         FoldError::Entry { .. } => Status::internal(error.to_string()),
@@ -299,7 +365,7 @@ fn unread(error: FoldError) -> Status {
 }
 
 /// A ledger's refusal, as the caller is told.
-fn refused(error: LedgerError) -> Status {
+pub(crate) fn refused(error: LedgerError) -> Status {
     let message = error.to_string();
     match error {
         LedgerError::NoSuchRun(_) => {

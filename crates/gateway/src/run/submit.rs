@@ -89,7 +89,7 @@ pub(crate) async fn submit(
             async move { conductor.submit(request).await }
         };
         let reply = shared.peers.ask(CALL_TIMEOUT, ask).await?;
-        Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, print)))
+        Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, reply.turn, print)))
     });
     submitted.await.unwrap_or_else(|_panicked| Err(ApiError::internal()))
 }
@@ -119,6 +119,7 @@ pub(crate) fn request_of(
         model: call.model_name.clone(),
         conversation: Some(call.conversation.clone()),
         options: Some(call.options.clone()),
+        awaits: call.awaits(),
     }
 }
 
