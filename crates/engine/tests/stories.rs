@@ -167,7 +167,7 @@ fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
-/// How a child run ends: `completed`, `incomplete`, `partial`, `refused`, `failed`,
+/// How a child run ends: `completed`, `calls`, `incomplete`, `partial`, `refused`, `failed`,
 /// `cancelled`.
 fn child_end(how: &str, child: u32) -> End {
     let answer = |partial, shortfall| {
@@ -182,7 +182,12 @@ fn child_end(how: &str, child: u32) -> End {
             partial,
         })
     };
+    let calls = |answer: Option<Answer>| {
+        let tool_calls = Some(BodyRef { hash: format!("calls{child}").into(), len: 5 });
+        answer.map(|answer| Answer { tool_calls, ..answer })
+    };
     let (status, reason, answer) = match how {
+        "calls" => (Status::Completed, Reason::ToolCalls, calls(answer(false, None))),
         "completed" => (Status::Completed, Reason::Unchecked, answer(false, None)),
         "incomplete" => (Status::Incomplete, Reason::DeadlinePassed, answer(false, None)),
         "partial" => (Status::Incomplete, Reason::DeadlinePassed, answer(true, None)),
@@ -392,6 +397,18 @@ fn a_corrective_round_may_call_tools_again() {
          results 1    | 8=1→c
          8 done       | 9=verify 1
          9 pass       | end completed accepted out8",
+    );
+}
+
+#[test]
+fn the_root_awaits_what_a_child_run_calls() {
+    check(
+        awaiting(deep(1)),
+        "begin        | 1=plan round 0
+         1 plan baton | 2=0→run of 9 calls
+         2 ended calls | await 0 of 0
+         results 0    | 3=0→run of 8 calls
+         3 ended completed | end completed unchecked out3",
     );
 }
 
