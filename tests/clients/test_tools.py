@@ -36,10 +36,8 @@ CONFIG = """
 [providers.sim]
 kind = "{kind}"
 base_url = "{url}"
-
-[policy]
-strategy = "direct"
 """
+DIRECT = '[policy]\nstrategy = "direct"\n'
 
 
 @dataclass
@@ -56,15 +54,15 @@ class Pool:
 
 
 @contextmanager
-def pool_of(folder, kind: str, *arguments: str, more: str = "", env=None):
+def pool_of(folder, kind: str, more: str = "", policy: str = DIRECT):
     """A configuration of three agents, whose pool notes what it is asked."""
     command = [binary(), "sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]
     with serving(command, says="models on ") as pool:
         config = folder / "baton.toml"
         agents = {"swift": 0.1, "sage": 3.0, "critic": 1.0}
         agents = "".join(AGENT.format(model=name, price=usd) for name, usd in agents.items())
-        config.write_text(CONFIG.format(kind=kind, url=pool) + agents + more)
-        yield pool, ["--config", str(config), *arguments]
+        config.write_text(CONFIG.format(kind=kind, url=pool) + policy + agents + more)
+        yield pool, ["--config", str(config)]
 
 
 @pytest.fixture(scope="module", params=["openai", "anthropic"])
@@ -191,6 +189,23 @@ def test_the_last_request_says_what_may_be_called_next(client):
     told = whole(client, **asked, tool_choice="none")
     assert told.baton["id"] == answer.baton["id"]
     assert told.choices[0].finish_reason == "stop"
+
+
+def test_the_root_awaits_what_a_child_run_calls(tmp_path):
+    # This policy gives the answer to a child run, which asks for a team of its own.
+    policy = '[policy]\nprovider = "sim"\nmodel = "sim-recursive"\nfallback = "direct"\n'
+    policy += "price = { input = 0.5, output = 2.0 }\ncontext_tokens = 65536\noutput_tokens = 4096\n"
+    with pool_of(tmp_path, "openai", policy=policy) as (_, arguments):
+        with baton_up(*arguments) as url:
+            with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+                answer, messages = first(client, model="baton")
+                messages += results(answer)
+                told = whole(client, model="baton", messages=messages, tools=TOOLS)
+                assert told.baton["id"] == answer.baton["id"]
+                assert SAYS["weather"] in told.choices[0].message.content
+                *_, step = steps(told.baton)
+                assert [run["status"] for run in step["runs"]] == ["completed", "completed"]
+                assert step["turns"][0]["results"] == [SAYS["weather"]]
 
 
 # Results.
