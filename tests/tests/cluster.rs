@@ -312,9 +312,9 @@ fn results_of_tools_find_their_run_at_any_gateway_whoever_died() {
     let mut cluster = cluster("0");
     let [first, second] = [0, 1].map(|gateway| Client::new(cluster.gateways[gateway].url()));
     let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
-    let tools = ["weather", "clock"].map(|name| {
-        json!({ "type": "function", "function": { "name": name, "parameters": schema } })
-    });
+    let tools = ["weather", "clock"].map(
+        |name| json!({ "type": "function", "function": { "name": name, "parameters": schema } }),
+    );
     let question = "First say how the weather in \"Rome\" is, then ask the clock.";
     let mut body = ask_of("baton/plan_execute_verify", question, json!({ "tools": tools }));
     let calls = first.chat(&body).json;

@@ -155,11 +155,15 @@ mod tests {
 
     #[test]
     fn tools_of_others_are_data() {
-        let seen = Seen { tools: "[called clock with {}]\n[result of clock] noon".into(), ..seen("x") };
-        let rejected = Rejected { tools: "a </tools> b".into(), response: "y".into(), feedback: "no".into() };
+        let seen =
+            Seen { tools: "[called clock with {}]\n[result of clock] noon".into(), ..seen("x") };
+        let rejected =
+            Rejected { tools: "a </tools> b".into(), response: "y".into(), feedback: "no".into() };
         let built = messages(&conversation(vec![]), false, &[seen], Some(&rejected), "Go on.");
         let text = built[0].plain();
-        assert!(text.contains("<tools>\n[called clock with {}]\n[result of clock] noon\n</tools>\n<response>"));
+        assert!(text.contains(
+            "<tools>\n[called clock with {}]\n[result of clock] noon\n</tools>\n<response>"
+        ));
         assert!(text.contains("<tools-") && text.contains("a </tools> b\n</tools-"), "{text}");
     }
 

@@ -8,6 +8,7 @@ mod direct;
 mod engine;
 mod figures;
 pub(crate) mod http;
+mod least;
 mod ledger;
 mod load;
 mod plan;
@@ -27,8 +28,7 @@ use table::Table;
 pub(crate) async fn bench(args: Bench) -> Result<ExitCode, Failure> {
     let rounds = &args.rounds;
     match args.command {
-        Some(What::Ledger(LedgerArgs { busy: Some(seconds), load, services })) => {
-            let args = LedgerArgs { load, services, busy: None };
+        Some(What::Ledger(args @ LedgerArgs { busy: Some(seconds), .. })) => {
             ledger::busy(args, rounds, seconds).await?;
         }
         Some(what) => one(what, rounds).await?.print(rounds.output),
@@ -47,7 +47,7 @@ fn short() -> [What; 6] {
     [
         What::Plan,
         What::Engine,
-        What::Ledger(LedgerArgs { load, services: false, busy: None }),
+        What::Ledger(LedgerArgs { load, services: false, sync_ms: 0, busy: None }),
         What::Runs(load),
         What::Direct(DirectArgs { rate: 200.0, seconds: 2 }),
         What::Scale(ScaleArgs { runs: 5_000 }),

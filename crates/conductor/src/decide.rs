@@ -129,7 +129,7 @@ impl Decider {
             end: end.as_ref().map(encode),
             bodies: begun.bodies,
         };
-        fold.len = view.journal_len + events.len() as u64;
+        fold.events.extend(events);
         let ended = commit.end.is_some();
         let held = Held { task: leased.task.clone(), token: leased.token };
         let committed = persist(stop, || ledger.commit(commit.clone())).await;
@@ -139,7 +139,7 @@ impl Decider {
         }
         match committed {
             Ok(_) if ended => {
-                known.forget(id);
+                known.ended(id, fold.events);
                 if let Some(end) = &end {
                     self.0.metrics.ended(id, &view, end);
                     span::run(&self.0, leased, &view, end);

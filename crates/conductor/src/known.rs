@@ -24,18 +24,35 @@ pub(crate) struct Known {
 }
 
 /// What is kept of a run.
-#[derive(Clone)]
 enum Kept {
     /// The entries that it was submitted with. When it began is the ledger's to say.
     Begun(Vec<Event>),
     Folded(Box<Fold>),
+    /// All entries of one that has ended, for whoever asks what it did.
+    Ended(Vec<Event>),
 }
 
 /// A run, folded up to a position of its journal.
 #[derive(Clone)]
 pub(crate) struct Fold {
     pub(crate) run: Run,
-    pub(crate) len: u64,
+    /// The journal's entries so far.
+    pub(crate) events: Vec<Event>,
+}
+
+impl Fold {
+    fn begin(first: Event, submitted_at: Timestamp) -> Option<Self> {
+        Some(Self { run: Run::begin(&first, submitted_at)?, events: vec![first] })
+    }
+
+    fn take(&mut self, event: Event) {
+        self.run.apply(&event);
+        self.events.push(event);
+    }
+
+    fn len(&self) -> u64 {
+        self.events.len() as u64
+    }
 }
 
 /// Why a journal could not be folded.
@@ -59,11 +76,12 @@ impl Kept {
         match self {
             Self::Folded(fold) => Some(*fold),
             Self::Begun(events) => {
-                let (first, more) = events.split_first()?;
-                let mut run = Run::begin(first, submitted_at)?;
-                more.iter().for_each(|event| run.apply(event));
-                Some(Fold { run, len: events.len() as u64 })
+                let mut events = events.into_iter();
+                let mut fold = Fold::begin(events.next()?, submitted_at)?;
+                events.for_each(|event| fold.take(event));
+                Some(fold)
             }
+            Self::Ended(_) => None,
         }
     }
 }
@@ -94,22 +112,41 @@ impl Known {
         self.lock().put(id.clone(), Kept::Folded(Box::new(fold)));
     }
 
+    /// A run whose end has been recorded, with all entries of its journal.
+    pub(crate) fn ended(&self, id: &RunId, events: Vec<Event>) {
+        self.lock().put(id.clone(), Kept::Ended(events));
+    }
+
+    /// All entries of a run that ended here not long ago, if they are so many. Given once:
+    /// as a rule one asks, and then they need not be kept any longer.
+    pub(crate) fn journal(&self, id: &RunId, len: u64) -> Option<Vec<Event>> {
+        let mut folds = self.lock();
+        match folds.peek(id)? {
+            Kept::Ended(events) if events.len() as u64 == len => {}
+            Kept::Ended(_) | Kept::Begun(_) | Kept::Folded(_) => return None,
+        }
+        match folds.pop(id)? {
+            Kept::Ended(events) => Some(events),
+            Kept::Begun(_) | Kept::Folded(_) => None,
+        }
+    }
+
     pub(crate) fn forget(&self, id: &RunId) {
         self.lock().pop(id);
     }
 
     /// The run as it was at a reading without entries, if its fold goes that far; else as
-    /// it is now.
+    /// it is now. The fold is the caller's from then on, to be kept again once it is further.
     pub(crate) async fn of(
         &self,
         ledger: &dyn Ledger,
         id: &RunId,
         reading: Option<&RunView>,
     ) -> Result<(Fold, RunView), FoldError> {
-        let kept = self.lock().get(id).cloned();
+        let kept = self.lock().pop(id);
         if let (Some(kept), Some(view)) = (kept, reading)
             && let Some(fold) = kept.fold(view.submitted_at)
-            && fold.len == view.journal_len
+            && fold.len() == view.journal_len
         {
             return Ok((fold, view.clone()));
         }
@@ -124,15 +161,15 @@ impl Known {
     ) -> Result<(Fold, RunView), FoldError> {
         let mut fold = match self.lock().get(id) {
             Some(Kept::Folded(fold)) => Some(Fold::clone(fold)),
-            Some(Kept::Begun(_)) | None => None,
+            Some(Kept::Begun(_) | Kept::Ended(_)) | None => None,
         };
         loop {
-            let view = ledger.read(id, fold.as_ref().map_or(0, |fold| fold.len)).await?;
+            let view = ledger.read(id, fold.as_ref().map_or(0, Fold::len)).await?;
             for entry in &view.entries {
                 fold = Some(folded(id, fold, entry)?);
             }
             match fold {
-                Some(fold) if fold.len >= view.journal_len => return Ok((fold, view)),
+                Some(fold) if fold.len() >= view.journal_len => return Ok((fold, view)),
                 Some(_) if view.entries.is_empty() => {
                     return Err(gap(id, view.journal_len, "the journal ends before its length"));
                 }
@@ -147,20 +184,21 @@ fn gap(run: &RunId, seq: u64, reason: &str) -> FoldError {
     FoldError::Entry { run: run.clone(), seq, reason: reason.into() }
 }
 
+/// What an entry says.
+pub(crate) fn read(run: &RunId, entry: &JournalEntry) -> Result<Event, FoldError> {
+    version::read(&entry.event).map_err(|error| gap(run, entry.seq, &error.to_string()))
+}
+
 fn folded(run: &RunId, fold: Option<Fold>, entry: &JournalEntry) -> Result<Fold, FoldError> {
-    let event: Event =
-        version::read(&entry.event).map_err(|error| gap(run, entry.seq, &error.to_string()))?;
-    let mut fold = match fold {
-        None => {
-            let run = Run::begin(&event, entry.at)
-                .ok_or_else(|| gap(run, entry.seq, "it does not begin a run"))?;
-            return Ok(Fold { run, len: entry.seq });
+    let event = read(run, entry)?;
+    match fold {
+        None => Fold::begin(event, entry.at)
+            .ok_or_else(|| gap(run, entry.seq, "it does not begin a run")),
+        Some(mut fold) => {
+            fold.take(event);
+            Ok(fold)
         }
-        Some(fold) => fold,
-    };
-    fold.run.apply(&event);
-    fold.len = entry.seq;
-    Ok(fold)
+    }
 }
 
 /// The end of a child run whose end cannot be read.

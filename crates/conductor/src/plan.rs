@@ -17,8 +17,7 @@ use baton_registry::{PolicySettings, Settings};
 use baton_telemetry::Parent;
 use baton_workflow::{
     AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, StepId, TenantId, Words,
-    Workflow,
-    in_words,
+    Workflow, in_words,
 };
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -3,15 +3,19 @@
 mod document;
 mod words;
 
-use crate::{ask::Label, call_ids::CallKey, known::FoldError};
+use crate::{
+    ask::Label,
+    call_ids::CallKey,
+    known::{FoldError, Known, read},
+};
 use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
-use baton_ledger::{Bytes, END, JournalEntry, Ledger, LedgerError, RunSummary, RunView};
+use baton_ledger::{Bytes, END, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, Conversation, Incident, Message, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
-    Words, Workflow,
+    AgentId, BodyRef, Conversation, Incident, Message, RunId, Selection, Spend, StepId, TenantId,
+    Timestamp, ToolCall, Words, Workflow,
 };
 use document::{
     CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport, TurnReport,
@@ -44,6 +48,7 @@ const NESTED_MAX: usize = 32;
 /// A report in the making.
 struct Builder<'a> {
     ledger: &'a dyn Ledger,
+    known: &'a Known,
     tenant: &'a TenantId,
     id: &'a RunId,
     /// Child runs that may still be shown.
@@ -71,12 +76,13 @@ struct Told {
 /// A run as it is now, or as it was at a position of its journal.
 pub(crate) async fn get(
     ledger: &dyn Ledger,
+    known: &Known,
     tenant: &TenantId,
     id: &RunId,
     until: u64,
 ) -> Result<v1::GetReply, FoldError> {
     let mut room = NESTED_MAX;
-    let Built { report, reply, .. } = build(ledger, tenant, id, until, &mut room).await?;
+    let Built { report, reply, .. } = build(ledger, known, tenant, id, until, &mut room).await?;
     Ok(v1::GetReply { report_json: crate::decide::encode(&report), ..reply })
 }
 
@@ -89,6 +95,7 @@ struct Built {
 
 async fn build(
     ledger: &dyn Ledger,
+    known: &Known,
     tenant: &TenantId,
     id: &RunId,
     until: u64,
@@ -101,6 +108,7 @@ async fn build(
     let label: Label = serde_json::from_slice(&view.label).unwrap_or_default();
     let mut builder = Builder {
         ledger,
+        known,
         tenant,
         id,
         room,
@@ -115,11 +123,21 @@ async fn build(
         told: Told::default(),
     };
     loop {
+        // Entries that this process wrote need not be read again.
+        let whole = view.entries.len() as u64 == view.journal_len;
+        let mut written = whole.then(|| known.journal(id, view.journal_len)).flatten();
+        let mut written = written.iter_mut().flat_map(|events| events.drain(..));
         for entry in view.entries.iter().take_while(|entry| entry.seq <= until) {
-            builder.entry(entry).await?;
+            let event = match written.next() {
+                Some(event) => event,
+                None => read(id, entry)?,
+            };
+            builder.entry(event, entry.at).await?;
         }
         match view.entries.last() {
-            Some(last) if last.seq < view.journal_len.min(until) => view = ledger.read(id, last.seq).await?,
+            Some(last) if last.seq < view.journal_len.min(until) => {
+                view = ledger.read(id, last.seq).await?
+            }
             Some(_) | None => break,
         }
     }
@@ -127,10 +145,7 @@ async fn build(
 }
 
 impl Builder<'_> {
-    async fn entry(&mut self, entry: &JournalEntry) -> Result<(), FoldError> {
-        let event: Event = baton_engine::version::read(&entry.event).map_err(|error| {
-            FoldError::Entry { run: self.id.clone(), seq: entry.seq, reason: error.to_string() }
-        })?;
+    async fn entry(&mut self, event: Event, at: Timestamp) -> Result<(), FoldError> {
         match event {
             Event::Submitted { spec } => {
                 let source = match &spec.planning {
@@ -161,7 +176,7 @@ impl Builder<'_> {
             }
             Event::ChildBegun { child, round, step, .. } => {
                 let round = self.round(round);
-                self.tasks.insert(child, Purpose::Child(round, step, entry.at));
+                self.tasks.insert(child, Purpose::Child(round, step, at));
                 let nested = self.nested(child).await?;
                 if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
                     report.status = "running";
@@ -183,8 +198,8 @@ impl Builder<'_> {
             // What is still under way of them reports as it would otherwise.
             Event::Withdrawn { .. } => {}
             Event::ResultsAwaited { turn, round, step, .. } => self.begin_turn(turn, round, step),
-            Event::Heard { input } => self.hear(input, entry.at).await?,
-            Event::Ended { end } => self.end = Some((end, entry.at)),
+            Event::Heard { input } => self.hear(input, at).await?,
+            Event::Ended { end } => self.end = Some((end, at)),
         }
         Ok(())
     }
@@ -211,7 +226,7 @@ impl Builder<'_> {
         let Some(left) = self.room.checked_sub(1) else { return Ok(None) };
         let Ok(id) = self.id.child(child) else { return Ok(None) };
         *self.room = left;
-        match Box::pin(build(self.ledger, self.tenant, &id, END, self.room)).await {
+        match Box::pin(build(self.ledger, self.known, self.tenant, &id, END, self.room)).await {
             Ok(Built { report, orchestration, .. }) => {
                 self.orchestration = self.orchestration.plus(orchestration);
                 Ok(Some(report))
@@ -472,7 +487,8 @@ impl Builder<'_> {
         let submitted_at = view.submitted_at;
         let answered = self.end.as_ref().and_then(|(end, _)| end.answer.as_ref());
         let awaiting = self.awaiting.take().filter(|_| self.end.is_none());
-        let awaiting = awaiting.and_then(|(round, step)| self.rounds[round].steps.get(step.index()));
+        let awaiting =
+            awaiting.and_then(|(round, step)| self.rounds[round].steps.get(step.index()));
         let (answer, tool_calls) = match (answered, awaiting) {
             (Some(answer), _) => {
                 let calls = self.calls(answer.tool_calls.as_ref()).await?;
@@ -522,7 +538,8 @@ impl Builder<'_> {
             AWAITING => self.told.before,
             _other => self.told.now,
         };
-        let (total, orchestration) = (self.total.minus(total), self.orchestration.minus(orchestration));
+        let (total, orchestration) =
+            (self.total.minus(total), self.orchestration.minus(orchestration));
         let usage = v1::Usage {
             tokens_in: total.tokens_in,
             tokens_out: total.tokens_out,

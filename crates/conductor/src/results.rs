@@ -167,12 +167,7 @@ impl Conductor {
     }
 
     /// The turn that a conversation goes on from; none where it is not the run's own.
-    async fn found(
-        &self,
-        post: &Post,
-        run: &Run,
-        view: &RunView,
-    ) -> Result<Option<Found>, Status> {
+    async fn found(&self, post: &Post, run: &Run, view: &RunView) -> Result<Option<Found>, Status> {
         let label: Option<Label> = serde_json::from_slice(&view.label).ok();
         let Some(Label { secret: Some(secret), asked: Some(asked), .. }) = label else {
             return Ok(None);
@@ -255,9 +250,8 @@ fn in_mail(view: &RunView, number: u32) -> Option<BodyRef> {
 /// The same messages, with results that follow each other in the order of their ids: clients
 /// may send them in any.
 fn in_order(mut messages: Vec<Message>) -> Vec<Message> {
-    let both_results = |one: &Message, other: &Message| {
-        one.role == Role::Tool && other.role == Role::Tool
-    };
+    let both_results =
+        |one: &Message, other: &Message| one.role == Role::Tool && other.role == Role::Tool;
     for results in messages.chunk_by_mut(both_results) {
         results.sort_by(|one, other| one.tool_call_id.cmp(&other.tool_call_id));
     }
@@ -273,7 +267,8 @@ fn same(said: &Message, was: &Message) -> bool {
     let (words, before) = (said.plain(), was.plain());
     let same_call = |(said, was): (&ToolCall, &ToolCall)| {
         (&said.id, &said.name) == (&was.id, &was.name)
-            && (said.arguments == was.arguments || value(said).is_some_and(|v| Some(v) == value(was)))
+            && (said.arguments == was.arguments
+                || value(said).is_some_and(|v| Some(v) == value(was)))
     };
     said.role == was.role
         && (words.is_empty() || words.trim() == before.trim())

@@ -5,7 +5,7 @@ use crate::{
     ask::Ask,
     children::with_itself,
     decide::{encode, kept, tasks},
-    known::FoldError,
+    known::{FoldError, Known},
     plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
     report,
@@ -16,8 +16,8 @@ use baton_call::Purse;
 use baton_codes::ApiCode;
 use baton_engine::{Event, Run};
 use baton_ledger::{
-    Cancelled, END, JournalEntry, Ledger, LedgerError, NewTimer, Observation, Submission, Submitted,
-    Watched,
+    Cancelled, END, JournalEntry, Ledger, LedgerError, NewTimer, Observation, Submission,
+    Submitted, Watched,
 };
 use baton_proto::{
     status,
@@ -127,7 +127,7 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::GetReply>, Status> {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
-        let reply = report::get(self.ledger.as_ref(), &tenant, &run, END).await;
+        let reply = report::get(self.ledger.as_ref(), &self.known, &tenant, &run, END).await;
         reply.map(Response::new).map_err(unread)
     }
 
@@ -159,7 +159,8 @@ impl v1::conductor_server::Conductor for Conductor {
             (false, _) => asked.from,
         };
         let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
-        let watch = Watch { ledger: self.ledger.clone(), tenant, run, asked };
+        let (ledger, known) = (self.ledger.clone(), self.known.clone());
+        let watch = Watch { ledger, known, tenant, run, asked };
         let replies = watched.then(move |item| {
             let watch = watch.clone();
             async move {
@@ -169,7 +170,11 @@ impl v1::conductor_server::Conductor for Conductor {
                 };
                 let replies = replies.map_or_else(
                     |status| vec![Err(status)],
-                    |all| all.into_iter().map(|what| Ok(v1::WatchReply { what: Some(what) })).collect(),
+                    |all| {
+                        all.into_iter()
+                            .map(|what| Ok(v1::WatchReply { what: Some(what) }))
+                            .collect()
+                    },
                 );
                 futures::stream::iter(replies)
             }
@@ -224,6 +229,7 @@ impl Conductor {
 #[derive(Clone)]
 struct Watch {
     ledger: Arc<dyn Ledger>,
+    known: Arc<Known>,
     tenant: TenantId,
     run: RunId,
     asked: v1::WatchRequest,
@@ -256,7 +262,8 @@ impl Watch {
 
     /// The run as it was at a position of its journal.
     async fn report(&self, until: u64) -> Result<v1::GetReply, Status> {
-        report::get(self.ledger.as_ref(), &self.tenant, &self.run, until).await.map_err(unread)
+        let Self { ledger, known, tenant, run, .. } = self;
+        report::get(ledger.as_ref(), known, tenant, run, until).await.map_err(unread)
     }
 }
 

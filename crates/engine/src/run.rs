@@ -249,6 +249,13 @@ impl Run {
 
 impl Round {
     pub(crate) fn new() -> Self {
-        Self { plan: None, steps: Vec::new(), verdict: None, cause: None, asked: None, chosen: None }
+        Self {
+            plan: None,
+            steps: Vec::new(),
+            verdict: None,
+            cause: None,
+            asked: None,
+            chosen: None,
+        }
     }
 }

@@ -116,7 +116,8 @@ impl Run {
         let bytes = u64::from(self.spec.request.len) + told;
         let agent = self.spec.agents.iter().find(|agent| agent.id == answer.agent);
         let agent = agent.or(self.spec.agents.first());
-        let afford = agent.map(|agent| self.afford(agent, tokens_in_max(bytes, self.spec.images), 1));
+        let afford =
+            agent.map(|agent| self.afford(agent, tokens_in_max(bytes, self.spec.images), 1));
         Some(match afford {
             Some(Ok(_)) => Event::ResultsAwaited { turn, round, step, ms: AWAIT_MS },
             Some(Err(_)) | None => self.close(Closing::With(Reason::ToolCalls, answer.clone())),

@@ -3,8 +3,8 @@
 use crate::afford::{Grant, tokens_in_max};
 use crate::assign::inputs_of;
 use crate::{
-    AgentTerms, Answer, Cause, Closing, Event, Exchange, Failure, Instead, Plan, Reason, Run, StepShape,
-    StepState,
+    AgentTerms, Answer, Cause, Closing, Event, Exchange, Failure, Instead, Plan, Reason, Run,
+    StepShape, StepState,
 };
 use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId, Timestamp};
 

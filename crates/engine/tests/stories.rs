@@ -8,8 +8,8 @@
 )]
 
 use baton_engine::{
-    AgentTerms, Answer, Assignment, Check, End, Event, Exchange, Input, Outcome, Plan, Planning, Reason, Run,
-    RunSpec, Shortfall, Status, StepShape,
+    AgentTerms, Answer, Assignment, Check, End, Event, Exchange, Input, Outcome, Plan, Planning,
+    Reason, Run, RunSpec, Shortfall, Status, StepShape,
 };
 use baton_workflow::{
     Abilities, AgentId, BodyRef, Budget, Limits, Price, Resource, Selection, Spend, StepId,

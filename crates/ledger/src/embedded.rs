@@ -7,6 +7,7 @@ mod files;
 mod fsck;
 mod log;
 mod meter;
+mod recent;
 mod room;
 mod row;
 mod snapshot;
@@ -33,6 +34,7 @@ use state::State;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
@@ -70,7 +72,23 @@ pub struct EmbeddedLedger {
     path: Option<PathBuf>,
 }
 
-/// Where a ledger lies, and what it asks of the disk.
+/// What a ledger asks of its disk.
+#[derive(Debug, Clone, Copy)]
+pub struct DiskTerms {
+    /// Free bytes below which submissions are refused with [`LedgerError::StorageFull`], so
+    /// that what is under way can finish.
+    pub reserve_bytes: u64,
+    /// What a sync takes at least, as on a slower disk: to measure what depends on it.
+    pub sync_min: Duration,
+}
+
+impl Default for DiskTerms {
+    fn default() -> Self {
+        Self { reserve_bytes: RESERVE_BYTES, sync_min: Duration::ZERO }
+    }
+}
+
+/// Where a ledger lies, and what was asked of the disk.
 #[derive(Default)]
 struct Place {
     /// None where it is in memory alone.
@@ -124,16 +142,18 @@ impl EmbeddedLedger {
     /// [`LedgerError::Unusable`], saying what to do, when the file is in use, corrupt, of
     /// another format, or cannot be read or written.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, LedgerError> {
-        Self::open_with(path, RESERVE_BYTES)
+        Self::open_with(path, DiskTerms::default())
     }
 
-    /// [`EmbeddedLedger::open`] with other than [`RESERVE_BYTES`]: while the disk has fewer
-    /// free bytes, submissions are refused with [`LedgerError::StorageFull`], so that what
-    /// is under way can finish.
-    pub fn open_with(path: impl AsRef<Path>, reserve_bytes: u64) -> Result<Self, LedgerError> {
+    /// [`EmbeddedLedger::open`] on other than the usual terms.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(path: impl AsRef<Path>, terms: DiskTerms) -> Result<Self, LedgerError> {
         let broken = Arc::default();
-        let room = Arc::new(Room::new(Some(path.as_ref()), reserve_bytes));
-        let (disk, epoch) = disk::Disk::open(path.as_ref(), room.clone(), Arc::clone(&broken))?;
+        let room = Arc::new(Room::new(Some(path.as_ref()), terms.reserve_bytes));
+        let slowed = (room.clone(), terms.sync_min);
+        let (disk, epoch) = disk::Disk::open(path.as_ref(), slowed, Arc::clone(&broken))?;
         let state = State::load(&disk, epoch, Clock::default().now())?;
         let place = Place { path: Some(path.as_ref().to_owned()), meter: disk.meter() };
         Self::start(state, Box::new(disk), broken, room, place)

@@ -31,8 +31,8 @@ pub use bytes::Bytes;
 pub use check::{check_heartbeat, check_holder, check_list, check_park, check_reason, check_start};
 pub use clock::Clock;
 pub use embedded::{
-    Archived, Damage, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES, backup_of, fsck,
-    restore_backup, verify_backup,
+    Archived, Damage, DiskTerms, DiskUse, EmbeddedLedger, Finding, Looked, RESERVE_BYTES,
+    backup_of, fsck, restore_backup, verify_backup,
 };
 pub use error::LedgerError;
 pub use housekeeping::{Reaped, Reconciled, Retained, Retention};

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its helpers too")]
 
 use baton_ledger::{
-    Body, Class, Commit, Damage, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger, LedgerError,
-    Mail, NewChild, NewTask, NewTimer, Retention, Signal, Signalled, Submission, Submitted,
-    backup_of, fsck, restore_backup, verify_backup,
+    Body, Class, Commit, Damage, DiskTerms, EmbeddedLedger, Held, LeaseRequest, Leased, Ledger,
+    LedgerError, Mail, NewChild, NewTask, NewTimer, Retention, Signal, Signalled, Submission,
+    Submitted, backup_of, fsck, restore_backup, verify_backup,
 };
 use baton_workflow::{Budget, RunId, Spend, TenantId, Usd};
 use bytes::Bytes;
@@ -282,7 +282,8 @@ async fn a_full_disk_loses_nothing_and_is_got_over() {
         return;
     };
     let path = folder.path().join("ledger");
-    let ledger = EmbeddedLedger::open_with(&path, 1024 * 1024).unwrap();
+    let terms = DiskTerms { reserve_bytes: 1024 * 1024, ..DiskTerms::default() };
+    let ledger = EmbeddedLedger::open_with(&path, terms).unwrap();
     some_runs(&ledger, 0..4, 1000).await;
     let filler = folder.path().join("filler");
     fill(&filler);

@@ -75,6 +75,10 @@ pub(crate) struct LedgerArgs {
     /// Let the whole worker-agent carry out the steps, with a model that answers at once.
     #[arg(long)]
     pub(crate) services: bool,
+    /// Let each sync take at least so many milliseconds, the ledger's and the loops': as on a
+    /// slower disk.
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1000))]
+    pub(crate) sync_ms: u64,
     /// Only keep it busy for so many seconds, for a profiler.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) busy: Option<u64>,

@@ -10,6 +10,7 @@ use super::{
     table::Table,
 };
 use crate::exit::Failure;
+use std::time::Duration;
 
 /// Acknowledged writes that follow each other in a run of three steps: the submission;
 /// then for each step its outcome with what was leased, and the decision.
@@ -41,6 +42,7 @@ pub(super) async fn runs(args: Load, rounds: &Rounds) -> Result<Table, Failure> 
             in_flight: args.in_flight,
             waits_in_a_run: WAITS_IN_A_RUN,
             bytes_per_run: measured.bytes,
+            sync_min: Duration::ZERO,
         };
         bounds.push(group_commit(folder.path(), bound).await?);
         runs.push(measured);

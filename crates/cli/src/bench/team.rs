@@ -7,8 +7,8 @@ use baton_call::Caller;
 use baton_conductor::Conductor;
 use baton_engine::Outcome;
 use baton_ledger::{
-    Body, Class, Completion, EmbeddedLedger, Handler, Held, JournalEntry, Leased, Ledger, Lessee,
-    Remembered, Room, persist,
+    Body, Class, Completion, DiskTerms, DiskUse, EmbeddedLedger, Handler, Held, JournalEntry,
+    Leased, Ledger, Lessee, Remembered, Room, persist,
 };
 use baton_proto::v1::{self, conductor_server::Conductor as _};
 use baton_provider::{
@@ -80,7 +80,9 @@ pub(super) enum Steps {
 
 /// A conductor and a worker over one ledger.
 pub(super) struct Team {
-    pub(super) ledger: EmbeddedLedger,
+    port: Arc<dyn Ledger>,
+    /// None where it is another one than the embedded ledger.
+    embedded: Option<EmbeddedLedger>,
     conductor: Conductor,
     /// Runs asked for so far: no two ask the same.
     asked: AtomicU64,
@@ -89,14 +91,31 @@ pub(super) struct Team {
 }
 
 impl Team {
+    /// On the embedded ledger in this folder.
     pub(super) fn start(folder: &Path, steps: Steps) -> Result<Self, Failure> {
-        let ledger = EmbeddedLedger::open(folder.join("ledger.redb"));
+        Self::start_slowed(folder, steps, Duration::ZERO)
+    }
+
+    /// The same, where each sync takes at least so long.
+    pub(super) fn start_slowed(
+        folder: &Path,
+        steps: Steps,
+        sync_min: Duration,
+    ) -> Result<Self, Failure> {
+        let terms = DiskTerms { sync_min, ..DiskTerms::default() };
+        let ledger = EmbeddedLedger::open_with(folder.join("ledger.redb"), terms);
         let ledger = ledger.map_err(|error| Failure::other(error.to_string()))?;
+        let team = Self::over(ledger.clone(), steps)?;
+        Ok(Self { embedded: Some(ledger), ..team })
+    }
+
+    /// On any ledger.
+    pub(super) fn over(ledger: impl Ledger, steps: Steps) -> Result<Self, Failure> {
         let registry: Arc<dyn Registry> = Arc::new(InProcess::new(settings()?));
         let provider: Arc<dyn Provider> = Arc::new(AtOnce);
         let providers = BTreeMap::from([("sim".to_owned(), provider)]);
         let caller = Caller::new(providers, RetryPolicy::default());
-        let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger.clone()));
+        let port: Arc<dyn Ledger> = Arc::new(Remembered::new(ledger));
         let (stop, services) = (CancellationToken::new(), TaskTracker::new());
         let conductor =
             Conductor::new("conductor".into(), port.clone(), registry.clone(), caller.clone());
@@ -110,17 +129,28 @@ impl Team {
                     classes: vec![Class::work(&agent)],
                     room: Room::new(256),
                 };
-                services.spawn(lessee.run(port.clone(), Arc::new(Bare(port)), stop.clone()));
+                services.spawn(lessee.run(
+                    port.clone(),
+                    Arc::new(Bare(port.clone())),
+                    stop.clone(),
+                ));
             }
             Steps::Nobody => {}
             Steps::Services => {
-                let worker = WorkerAgent::new("worker-agent".into(), port, registry, caller);
+                let holder = "worker-agent".into();
+                let worker = WorkerAgent::new(holder, port.clone(), registry, caller);
                 let stopped = stop.clone();
                 services.spawn(async move { worker.run(stopped).await });
             }
         }
         services.close();
-        Ok(Self { ledger, conductor, asked: AtomicU64::new(0), stop, services })
+        let asked = AtomicU64::new(0);
+        Ok(Self { port, embedded: None, conductor, asked, stop, services })
+    }
+
+    /// What the embedded ledger has asked of its disk.
+    pub(super) fn disk_use(&self) -> DiskUse {
+        self.embedded.as_ref().map(EmbeddedLedger::disk_use).unwrap_or_default()
     }
 
     /// Carries out `count` runs of `model`, `in_flight` at a time; how long each took.
@@ -155,7 +185,7 @@ impl Team {
         let run = self.submit_one(model).await?;
         self.wait(run.clone()).await?;
         let run = RunId::new(run).map_err(|error| Failure::other(error.to_string()))?;
-        let view = self.ledger.read(&run, 0).await;
+        let view = self.port.read(&run, 0).await;
         Ok(view.map_err(|error| Failure::other(error.to_string()))?.entries)
     }
 
@@ -214,7 +244,9 @@ impl Team {
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         self.services.wait().await;
-        self.ledger.close().await;
+        if let Some(ledger) = &self.embedded {
+            ledger.close().await;
+        }
     }
 }
 

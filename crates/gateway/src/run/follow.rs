@@ -40,7 +40,16 @@ impl Follow {
     /// Behind this position of the journal; 0 is its beginning.
     pub(crate) fn new(peers: Arc<Peers>, tenant: &TenantId, run: &str, from: u64) -> Self {
         let (tenant, run) = (tenant.to_string(), run.to_owned());
-        Self { peers, tenant, run, seq: from, end_only: false, turn: None, stream: None, away: None }
+        Self {
+            peers,
+            tenant,
+            run,
+            seq: from,
+            end_only: false,
+            turn: None,
+            stream: None,
+            away: None,
+        }
     }
 
     /// For whoever waits for nothing but the end, or a turn.
@@ -56,7 +65,8 @@ impl Follow {
     /// Makes sure that the run is there to be followed.
     pub(crate) async fn open(&mut self) -> Result<(), ApiError> {
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
-        let request = WatchRequest { tenant, run, from: self.seq, end_only: self.end_only, turn: self.turn };
+        let request =
+            WatchRequest { tenant, run, from: self.seq, end_only: self.end_only, turn: self.turn };
         let watch = |mut conductor: Conductor| {
             let request = request.clone();
             async move { conductor.watch(request).await }

@@ -11,7 +11,6 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::LedgerError;
-use bytes::Bytes;
 use std::{
     io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -143,12 +142,9 @@ fn make(from: impl Read, path: &PathBuf) -> Result<Archived, LedgerError> {
     // Of an attempt that died.
     let _ = std::fs::remove_file(path);
     let file = File::open(path)?;
-    let archived = read(from, |changes| {
-        file.write(changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from))))
-    })?;
+    let archived = read(from, |changes| file.write(changes.into_iter()))?;
     let saved: u64 = file.get(row::EPOCH)?.map_or(Ok(0), |bytes| decode(&bytes))?;
-    let epoch = Bytes::from(encode(&(saved + EPOCHS))?);
-    file.write(std::iter::once((row::EPOCH.to_vec(), Some(epoch))))?;
+    file.write(std::iter::once((row::EPOCH, Some(encode(&(saved + EPOCHS))?))))?;
     Ok(archived)
 }
 

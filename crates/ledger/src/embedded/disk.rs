@@ -9,13 +9,14 @@
 
 use super::{
     file::{File, folder, is_no_room},
-    log::{Ending, Log, pack, replay},
+    log::{Ending, Log, pack, parts, replay},
     meter::Meter,
+    recent::Rows,
     room::Room,
-    row::{Change, corrupt},
+    row::{Change, corrupt, run_of},
     snapshot::Snapshot,
     store::{Answer, Direction, Found, Store},
-    sync::{Moved, Syncer},
+    sync::{Moved, Syncer, Terms},
 };
 use crate::LedgerError;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use std::{
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 /// How far a log may grow, in bytes: what opening has to read at most, twice.
@@ -32,9 +34,6 @@ const LOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Between the file's name and the number of a log beside it.
 const LOG_SUFFIX: &str = ".log-";
-
-/// Rows by key; none where the row is deleted.
-pub(super) type Rows = BTreeMap<Vec<u8>, Option<Bytes>>;
 
 /// See the module.
 pub(super) struct Disk {
@@ -58,10 +57,11 @@ struct Moving {
 
 impl Disk {
     /// Opens or creates the file at `path`, with its logs beside it. Gives the new epoch.
-    /// Should writing fail later, the reason is put into `broken`.
+    /// Should writing fail later, the reason is put into `broken`. A sync takes `sync_min`
+    /// at least.
     pub(super) fn open(
         path: &Path,
-        room: Arc<Room>,
+        (room, sync_min): (Arc<Room>, Duration),
         broken_by: Arc<OnceLock<String>>,
     ) -> Result<(Self, u64), LedgerError> {
         let file = File::open(path)?;
@@ -69,7 +69,7 @@ impl Disk {
         for (place, log) in logs.values().enumerate() {
             let (changes, ending) = replay(log).map_err(|error| broken(log, &error))?;
             check_ending(log, ending, place + 1 == logs.len())?;
-            file.write(changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from))))?;
+            file.write(changes.into_iter())?;
         }
         let epoch = file.raise_epoch()?;
         for log in logs.values() {
@@ -79,9 +79,9 @@ impl Disk {
         let log = create_log(path, generation).map_err(|error| broken(path, &error))?;
         let (path, file) = (path.to_owned(), Arc::new(file));
         let meter = Meter::default();
-        let watched = (room, meter.clone());
-        let syncer = Syncer::start(log, file.clone(), broken_by, watched)?;
-        let (recent, moving) = (Rows::new(), None);
+        let terms = Terms { room, meter: meter.clone(), sync_min };
+        let syncer = Syncer::start(log, file.clone(), broken_by, terms)?;
+        let (recent, moving) = (Rows::default(), None);
         let disk = Self { file, path, syncer, meter, generation, log_bytes: 0, recent, moving };
         Ok((disk, epoch))
     }
@@ -122,7 +122,8 @@ impl Disk {
     }
 
     /// Rows of the file with what lies above them, stretch by stretch: as far as a
-    /// reading of the file went, everything above is looked at, too.
+    /// reading of the file went, everything above is looked at, too. Of a run that began
+    /// above there is nothing in the file.
     fn scan(
         &self,
         prefix: &[u8],
@@ -131,14 +132,29 @@ impl Disk {
         direction: Direction,
     ) -> Result<Found, LedgerError> {
         let (mut found, mut from) = (Found::new(), from.to_vec());
+        let began = run_of(prefix).is_some_and(|run| self.above().any(|rows| rows.began(run)));
         loop {
-            let stretch = self.file.scan(prefix, &from, limit, direction)?;
+            let stretch = match began {
+                true => Found::new(),
+                false => self.file.scan(prefix, &from, limit, direction)?,
+            };
             let full = stretch.len() == limit;
             let horizon = stretch.last().filter(|_| full).map(|(key, _)| key.clone());
-            let mut rows: Rows =
+            let mut rows: BTreeMap<_, _> =
                 stretch.into_iter().map(|(key, value)| (key, Some(value))).collect();
             for above in self.above().rev() {
-                rows.extend(between(above, prefix, &from, horizon.as_deref(), direction));
+                let bounds = match direction {
+                    Direction::Up => (
+                        Bound::Excluded(from.as_slice()),
+                        horizon.as_deref().map_or(Bound::Unbounded, Bound::Included),
+                    ),
+                    Direction::Down => (
+                        Bound::Included(horizon.as_deref().unwrap_or(prefix)),
+                        Bound::Excluded(from.as_slice()),
+                    ),
+                };
+                let newer = above.starting_with(prefix, bounds);
+                rows.extend(newer.map(|(key, value)| (key.to_vec(), value.clone())));
             }
             let present = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
             match direction {
@@ -154,23 +170,6 @@ impl Disk {
             }
         }
     }
-}
-
-/// Rows from a key on, up to and including a horizon where there is one.
-fn between(
-    rows: &Rows,
-    prefix: &[u8],
-    from: &[u8],
-    horizon: Option<&[u8]>,
-    direction: Direction,
-) -> Rows {
-    let bounds = match direction {
-        Direction::Up => (Bound::Excluded(from), horizon.map_or(Bound::Unbounded, Bound::Included)),
-        Direction::Down => (Bound::Included(horizon.unwrap_or(prefix)), Bound::Excluded(from)),
-    };
-    let rows = rows.range::<[u8], _>(bounds);
-    let rows = rows.take_while(|(key, _)| key.starts_with(prefix));
-    rows.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Only the last record of all can be one that was never acknowledged.
@@ -261,10 +260,10 @@ impl Store for Disk {
         urgent: bool,
     ) -> Result<(), LedgerError> {
         let packed = pack(&changes).map_err(|error| broken(&self.path, &error))?;
+        let packed = Bytes::from(packed);
         self.log_bytes += packed.len() as u64;
+        parts(&packed, &changes).for_each(|(key, value)| self.recent.put(key, value));
         self.syncer.write(packed, answers, urgent)?;
-        let rows = changes.into_iter().map(|(key, value)| (key, value.map(Bytes::from)));
-        self.recent.extend(rows);
         if self.log_bytes > LOG_BYTES_MAX {
             self.turn_log()?;
         } else if self.moving.as_ref().is_some_and(|moving| moving.moved.is_done()) {

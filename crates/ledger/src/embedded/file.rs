@@ -13,7 +13,7 @@ use std::{
     io,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
 /// All rows lie in one table: their keys keep the kinds apart.
@@ -24,6 +24,9 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// An open file, which no other process can open.
 pub(super) struct File {
     path: PathBuf,
+    /// The file as the last write left it, for all who look something up until the next.
+    /// It is let go of before the file.
+    latest: Mutex<Option<Frozen>>,
     /// None while it is opened anew.
     rows: RwLock<Option<Database>>,
 }
@@ -43,8 +46,8 @@ impl File {
     /// Opens or creates the file.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let rows = RwLock::new(Some(create(path)?));
-        let file = Self { path: path.to_owned(), rows };
-        file.write(std::iter::empty())?;
+        let file = Self { path: path.to_owned(), latest: Mutex::new(None), rows };
+        file.write(std::iter::empty::<(&[u8], Option<&[u8]>)>())?;
         sync_folder(path)?;
         if let Some(format) = file.get(row::FORMAT_KEY)? {
             check_format(path, decode(&format)?)?;
@@ -67,21 +70,17 @@ impl File {
     pub(super) fn raise_epoch(&self) -> Result<u64, LedgerError> {
         let last = self.get(row::EPOCH)?.map(|bytes| decode::<u64>(&bytes)).transpose()?;
         let epoch = last.unwrap_or(0) + 1;
-        let rows = [
-            (row::FORMAT_KEY.to_vec(), Some(Bytes::from(encode(&FORMAT)?))),
-            (row::EPOCH.to_vec(), Some(Bytes::from(encode(&epoch)?))),
-        ];
+        let rows = [(row::FORMAT_KEY, Some(encode(&FORMAT)?)), (row::EPOCH, Some(encode(&epoch)?))];
         self.write(rows.into_iter())?;
         Ok(epoch)
     }
 
     /// The value of a row.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {
-        let get = || -> Result<_, redb::Error> {
-            let value = self.table()?.get(key)?;
+        self.latest(|table| {
+            let value = table.get(key)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
-        };
-        get().map_err(|error| failed(&error))
+        })
     }
 
     /// Rows whose key starts with `prefix`, in the direction from `from` on, without it.
@@ -92,12 +91,11 @@ impl File {
         limit: usize,
         direction: Direction,
     ) -> Result<Found, LedgerError> {
-        let scan = || -> Result<_, redb::Error> {
+        self.latest(|table| {
             let bounds = match direction {
                 Direction::Up => (Bound::Excluded(from), Bound::Unbounded),
                 Direction::Down => (Bound::Unbounded, Bound::Excluded(from)),
             };
-            let table = self.table()?;
             let mut range = table.range::<&[u8]>(bounds)?;
             let mut found = Found::new();
             while found.len() < limit {
@@ -113,8 +111,21 @@ impl File {
                 found.push((key.value().to_vec(), Bytes::copy_from_slice(value.value())));
             }
             Ok(found)
+        })
+    }
+
+    /// Looks something up: finding the table again each time would cost more than the rest.
+    fn latest<T>(
+        &self,
+        look: impl FnOnce(&ReadOnlyTable<&'static [u8], &'static [u8]>) -> Result<T, redb::Error>,
+    ) -> Result<T, LedgerError> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let frozen = match latest.take() {
+            Some(frozen) => frozen,
+            None => self.freeze()?,
         };
-        scan().map_err(|error| failed(&error))
+        let found = look(&latest.insert(frozen).0);
+        found.map_err(|error| failed(&error))
     }
 
     fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, redb::Error> {
@@ -130,6 +141,7 @@ impl File {
 
     /// Whether every page of the file is as it was written. What can be repaired is.
     pub(super) fn is_sound(&mut self) -> Result<bool, LedgerError> {
+        *self.latest.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
         match rows {
             Some(rows) => rows.check_integrity().map_err(|error| unusable(&self.path, &error)),
@@ -138,9 +150,9 @@ impl File {
     }
 
     /// Writes all rows or none; they are durable when this returns.
-    pub(super) fn write(
+    pub(super) fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
-        rows: impl Iterator<Item = (Vec<u8>, Option<Bytes>)>,
+        rows: impl Iterator<Item = (K, Option<V>)>,
     ) -> Result<(), LedgerError> {
         self.try_write(rows).map_err(|error| match error {
             WriteError::Failed(error) => error,
@@ -152,9 +164,9 @@ impl File {
     }
 
     /// Like [`File::write`], for whoever can wait for room.
-    pub(super) fn try_write(
+    pub(super) fn try_write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
-        rows: impl Iterator<Item = (Vec<u8>, Option<Bytes>)>,
+        rows: impl Iterator<Item = (K, Option<V>)>,
     ) -> Result<(), WriteError> {
         let write = || -> Result<_, redb::Error> {
             let database = self.rows.read().unwrap_or_else(PoisonError::into_inner);
@@ -167,14 +179,17 @@ impl File {
                 let mut table = write.open_table(ROWS)?;
                 for (key, value) in rows {
                     match value {
-                        Some(value) => table.insert(key.as_slice(), &*value)?,
-                        None => table.remove(key.as_slice())?,
+                        Some(value) => table.insert(key.as_ref(), value.as_ref())?,
+                        None => table.remove(key.as_ref())?,
                     };
                 }
             }
             Ok(write.commit()?)
         };
-        write().map_err(|error| match error {
+        let written = write();
+        // What was written is seen from now on.
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        written.map_err(|error| match error {
             redb::Error::Io(error) if is_no_room(&error) => WriteError::NoRoom(error.to_string()),
             redb::Error::PreviousIo => WriteError::NoRoom("it failed before".into()),
             error => WriteError::Failed(failed(&error)),
@@ -183,7 +198,10 @@ impl File {
 
     /// Opens the file anew: after an error of the disk, `redb` takes no more writes.
     pub(super) fn reopen(&self) -> Result<(), LedgerError> {
+        // In this order everywhere; and whoever looks something up waits meanwhile.
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        *latest = None;
         *rows = None;
         *rows = Some(create(&self.path)?);
         Ok(())

@@ -5,6 +5,7 @@
 //! its checksum all the same, is damage: what lies behind it was acknowledged.
 
 use super::row::Change;
+use bytes::Bytes;
 use std::{
     fs::File,
     io::{self, Seek, SeekFrom, Write},
@@ -17,6 +18,8 @@ const LEN_BYTES: usize = 8;
 const LEN_SUM_BYTES: usize = 8;
 /// Bytes of a record's checksum.
 const SUM_BYTES: usize = 16;
+/// Bytes of a row's two lengths.
+const ROW_HEAD_BYTES: usize = 8;
 /// Bytes before a record's body.
 pub(super) const HEAD_BYTES: usize = LEN_BYTES + LEN_SUM_BYTES + SUM_BYTES;
 /// What a disk writes as a whole, in bytes.
@@ -100,7 +103,8 @@ pub(super) fn sealed(changes: &[Change]) -> io::Result<Vec<u8>> {
 
 /// Changes as they stand in a record.
 pub(super) fn pack(changes: &[Change]) -> io::Result<Vec<u8>> {
-    let size = |(key, value): &Change| 8 + key.len() + value.as_ref().map_or(0, Vec::len);
+    let value_len = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+    let size = |(key, value): &Change| ROW_HEAD_BYTES + key.len() + value_len(value);
     let mut packed = Vec::with_capacity(changes.iter().map(size).sum());
     for (key, value) in changes {
         put(&mut packed, key.len())?;
@@ -112,6 +116,22 @@ pub(super) fn pack(changes: &[Change]) -> io::Result<Vec<u8>> {
         packed.extend_from_slice(value.as_deref().unwrap_or_default());
     }
     Ok(packed)
+}
+
+/// The same changes, as parts of what [`pack`] made of them.
+pub(super) fn parts<'a>(
+    packed: &'a Bytes,
+    changes: &'a [Change],
+) -> impl Iterator<Item = (Bytes, Option<Bytes>)> + 'a {
+    let mut at = 0;
+    changes.iter().map(move |(key, value)| {
+        at += ROW_HEAD_BYTES;
+        let mut part = |len: usize| {
+            at += len;
+            packed.slice(at - len..at)
+        };
+        (part(key.len()), value.as_ref().map(|value| part(value.len())))
+    })
 }
 
 fn put(record: &mut Vec<u8>, len: usize) -> io::Result<()> {

@@ -26,11 +26,8 @@ struct Counts {
 }
 
 impl Meter {
-    /// So many bytes were appended, and made durable by one wait; with none nobody waited.
+    /// So many bytes were appended, and made durable by one wait.
     pub(super) fn synced(&self, bytes: u64) {
-        if bytes == 0 {
-            return;
-        }
         self.0.syncs.fetch_add(1, Ordering::Relaxed);
         self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

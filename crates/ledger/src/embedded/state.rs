@@ -24,10 +24,13 @@ use super::store::Store;
 use crate::{Class, JournalEntry, LedgerError, MailEntry, TenantTerms, Token, Watched};
 use baton_workflow::{Budget, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 pub(super) use rows::Changes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 pub(super) use view::Page;
 
 /// Bits of a counter below the epoch: counters go on rising when the file is opened again
@@ -76,6 +79,8 @@ struct Run {
     /// Words that came (true) or are too late (false), by their keys.
     signals: BTreeMap<String, bool>,
     children: BTreeMap<u32, RunId>,
+    /// At the root: hashes of the bodies that the tree has.
+    bodies: HashSet<Arc<str>>,
     /// At the root: what attempts in the tree have set aside.
     reserved: Spend,
     /// At the root: runs in the tree that have not ended, and leases in it.

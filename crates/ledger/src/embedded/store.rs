@@ -1,6 +1,6 @@
 //! Where rows lie: the seam between the state machine and a file.
 
-use super::{row::Change, snapshot::Snapshot};
+use super::{recent::Rows, row::Change, snapshot::Snapshot};
 use crate::LedgerError;
 use bytes::Bytes;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
@@ -53,8 +53,11 @@ pub(super) struct Memory {
 
 impl Store for Memory {
     fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let rows = self.rows.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
-        Ok(Snapshot::new(None, vec![Arc::new(rows.collect())]))
+        let mut rows = Rows::default();
+        self.rows.iter().for_each(|(key, value)| {
+            rows.put(Bytes::from(key.clone()), Some(value.clone()));
+        });
+        Ok(Snapshot::new(None, vec![Arc::new(rows)]))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, LedgerError> {

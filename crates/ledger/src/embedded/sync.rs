@@ -8,15 +8,17 @@
 //! waits a moment for what follows from it, and shares its sync.
 
 use super::{
-    disk::{Rows, broken},
+    disk::broken,
     file::{File, WriteError, is_no_room},
     log::Log,
     meter::Meter,
+    recent::Rows,
     room::Room,
-    row::{head_of, run_of},
+    row::run_of,
     store::Answer,
 };
 use crate::LedgerError;
+use bytes::Bytes;
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -38,7 +40,7 @@ const IDLE: Duration = Duration::from_millis(2);
 
 enum Job {
     Write {
-        packed: Vec<u8>,
+        packed: Bytes,
         answers: Vec<Answer>,
         urgent: bool,
     },
@@ -50,13 +52,30 @@ enum Job {
     },
 }
 
-/// Hands batches to the thread. It ends when this is dropped, once all is done.
+/// What goes with every sync.
+pub(super) struct Terms {
+    pub(super) room: Arc<Room>,
+    pub(super) meter: Meter,
+    /// What one takes at least.
+    pub(super) sync_min: Duration,
+}
+
+/// A log that is full, and durable.
+struct Full {
+    log: PathBuf,
+    rows: Arc<Rows>,
+    moved: mpsc::Sender<Result<(), LedgerError>>,
+}
+
+/// Hands batches to the thread, which hands full logs to another one. Both end when this
+/// is dropped, once all is done.
 pub(super) struct Syncer {
     jobs: Option<mpsc::SyncSender<Job>>,
     /// Batches handed over whose answers are not given yet.
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
-    thread: Option<JoinHandle<()>>,
+    /// The one that waits for the disk, then the one that moves rows.
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// The end of a move to the sorted file.
@@ -91,24 +110,26 @@ impl Syncer {
         log: Log,
         file: Arc<File>,
         broken: Arc<OnceLock<String>>,
-        watched: (Arc<Room>, Meter),
+        terms: Terms,
     ) -> Result<Self, LedgerError> {
         let (jobs, todo) = mpsc::sync_channel(JOBS_MAX);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (waits, broken_by) = (waiting.clone(), broken.clone());
-        let (room, meter) = watched;
-        let thread = Thread { log, file, room, todo, waiting: waits, broken: broken_by, meter };
-        let spawned = thread::Builder::new().name("ledger-sync".into()).spawn(|| thread.run());
-        let unusable = |error| LedgerError::Unusable(format!("no thread for the disk: {error}"));
-        let thread = Some(spawned.map_err(unusable)?);
-        Ok(Self { jobs: Some(jobs), waiting, broken, thread })
+        let (full, to_move) = mpsc::channel();
+        let mover = Mover { file, room: terms.room.clone(), to_move };
+        let thread = Thread { log, full, terms, todo, waiting: waits, broken: broken_by };
+        let threads = vec![
+            spawn("ledger-sync", move || thread.run())?,
+            spawn("ledger-move", move || mover.run())?,
+        ];
+        Ok(Self { jobs: Some(jobs), waiting, broken, threads })
     }
 
     /// Has a batch made durable, then the answers given. A batch that changes nothing
     /// waits only for those before it.
     pub(super) fn write(
         &self,
-        packed: Vec<u8>,
+        packed: Bytes,
         answers: Vec<Answer>,
         urgent: bool,
     ) -> Result<(), LedgerError> {
@@ -128,11 +149,13 @@ impl Syncer {
         Ok(Moved(done, OnceLock::new()))
     }
 
-    /// Waits until everything is done, and lets the thread end.
+    /// Waits until everything is done, and lets the threads end.
     pub(super) fn finish(&mut self) {
         self.jobs = None;
-        // A thread that panicked has dropped its answers: whoever waits hears of it.
-        let _ = self.thread.take().map(JoinHandle::join);
+        for thread in self.threads.drain(..) {
+            // One that panicked has dropped its answers: whoever waits hears of it.
+            let _ = thread.join();
+        }
     }
 
     fn hand_over(&self, job: Job) -> Result<(), LedgerError> {
@@ -142,14 +165,18 @@ impl Syncer {
     }
 }
 
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LedgerError> {
+    let spawned = thread::Builder::new().name(name.into()).spawn(work);
+    spawned.map_err(|error| LedgerError::Unusable(format!("no thread for the disk: {error}")))
+}
+
 struct Thread {
     log: Log,
-    file: Arc<File>,
-    room: Arc<Room>,
+    full: mpsc::Sender<Full>,
+    terms: Terms,
     todo: mpsc::Receiver<Job>,
     waiting: Arc<AtomicUsize>,
     broken: Arc<OnceLock<String>>,
-    meter: Meter,
 }
 
 impl Thread {
@@ -166,12 +193,18 @@ impl Thread {
 
     /// Makes durable what was added to the log, as soon as there is room for it.
     fn sync(&mut self) -> Result<(), LedgerError> {
-        let (path, log, meter) = (self.log.path().to_owned(), &mut self.log, &self.meter);
-        self.room.wait_for(&path, || {
-            log.sync().map(|bytes| meter.synced(bytes)).map_err(|error| match is_no_room(&error) {
+        let (path, log, began) = (self.log.path().to_owned(), &mut self.log, Instant::now());
+        let Terms { room, meter, sync_min } = &self.terms;
+        room.wait_for(&path, || {
+            let bytes = log.sync().map_err(|error| match is_no_room(&error) {
                 true => WriteError::NoRoom(error.to_string()),
                 false => WriteError::Failed(broken(&path, &error)),
-            })
+            })?;
+            if bytes > 0 {
+                thread::sleep(sync_min.saturating_sub(began.elapsed()));
+                meter.synced(bytes);
+            }
+            Ok(())
         })
     }
 
@@ -207,31 +240,40 @@ impl Thread {
         given.into_iter().for_each(|answer: Answer| answer());
         self.waiting.fetch_sub(batches, Ordering::AcqRel);
         if let Some((log, rows, moved)) = turned {
-            let full = std::mem::replace(&mut self.log, log).path().to_owned();
-            let (file, room) = (self.file.clone(), self.room.clone());
-            let work = move || {
-                let result = move_rows(&file, &rows, &full, &room);
-                // Whoever hears of the end may open the file anew.
-                drop((file, rows));
-                // The ledger may have been closed by a failure.
-                let _ = moved.send(result);
-            };
-            let spawned = thread::Builder::new().name("ledger-move".into()).spawn(work);
-            spawned.map_err(|error| broken(&PathBuf::from("a thread"), &error))?;
+            let log = std::mem::replace(&mut self.log, log).path().to_owned();
+            // A thread that panicked has dropped `moved`, too: whoever waits hears of it.
+            let _ = self.full.send(Full { log, rows, moved });
         }
         Ok(())
     }
 }
 
+/// Moves full logs to the sorted file, one after the other.
+struct Mover {
+    file: Arc<File>,
+    room: Arc<Room>,
+    to_move: mpsc::Receiver<Full>,
+}
+
+impl Mover {
+    fn run(self) {
+        for Full { log, rows, moved } in &self.to_move {
+            let result = move_rows(&self.file, &rows, &log, &self.room);
+            drop(rows);
+            // The ledger may have been closed by a failure.
+            let _ = moved.send(result);
+        }
+    }
+}
+
 fn move_rows(file: &File, rows: &Rows, log: &Path, room: &Room) -> Result<(), LedgerError> {
-    let began_here = |run: &[u8]| matches!(rows.get(&head_of(run)), Some(Some(_)));
     // Rows of a run that began with these never were in the file: most of those that are
     // gone need no looking for.
-    let moves = |key: &[u8], is_there: bool| is_there || !run_of(key).is_some_and(began_here);
+    let moves =
+        |key: &[u8], is_there: bool| is_there || !run_of(key).is_some_and(|run| rows.began(run));
     room.wait_for(log, || {
         let moving = rows.iter().filter(|(key, value)| moves(key, value.is_some()));
-        let moving = moving.map(|(key, value)| (key.clone(), value.clone()));
-        file.try_write(moving).inspect_err(|error| {
+        file.try_write(moving.map(|(key, value)| (&**key, value.as_deref()))).inspect_err(|error| {
             if let WriteError::NoRoom(_) = error
                 && let Err(error) = file.reopen()
             {

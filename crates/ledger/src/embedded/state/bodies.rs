@@ -24,11 +24,11 @@ impl State {
     ) -> Result<(), LedgerError> {
         for body in bodies {
             let hash = body.name.hash.clone();
-            let using = row::named(Kind::Use, root.as_str(), &hash);
-            if self.changes.get(&using).is_some() || store.get(&using)?.is_some() {
+            let known = self.runs.get_mut(root).is_some_and(|run| !run.bodies.insert(hash.clone()));
+            if known {
                 continue;
             }
-            self.changes.put(using, &())?;
+            self.changes.put(row::named(Kind::Use, root.as_str(), &hash), &())?;
             if self.has_body(store, tenant, &body.name)? {
                 let others = self.others(store, tenant, &hash)?;
                 self.changes

@@ -10,6 +10,7 @@ use crate::{
 };
 use baton_workflow::{RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashSet;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows read at a time.
@@ -79,6 +80,12 @@ impl State {
             signals.insert(row::text_behind(key, prefix.len())?.to_owned(), decode(value)?);
             Ok(())
         })?;
+        let mut bodies = HashSet::default();
+        let prefix = row::of(Kind::Use, name);
+        each(store, &prefix, |key, _| {
+            bodies.insert(row::text_behind(key, prefix.len())?.into());
+            Ok(())
+        })?;
         let mut heads = BTreeMap::new();
         each(store, &row::of(Kind::TaskHead, name), |key, value| {
             heads.insert(row::number_of(key)?, decode::<TaskHead>(value)?);
@@ -103,6 +110,7 @@ impl State {
             timers,
             signals,
             children: BTreeMap::new(),
+            bodies,
             reserved: Spend::ZERO,
             pending: 0,
             told_to_stop: false,

@@ -11,6 +11,7 @@ use crate::{
 };
 use baton_workflow::{RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
+use foldhash::HashSet;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a tenant with too many runs is told to wait, in milliseconds: about as long as
@@ -51,13 +52,12 @@ impl State {
             self.changes.key(&tenant, key, &known)?;
             self.keys.insert((tenant.clone(), key.clone()), known);
         }
-        self.keep_bodies(store, &tenant, &run, submission.bodies)?;
         let order = self.count();
         let roots = self.roots.entry(tenant.clone()).or_default();
         roots.by_order.insert(order, run.clone());
         roots.unended += 1;
         let head = Head {
-            tenant,
+            tenant: tenant.clone(),
             parent: None,
             root: run.clone(),
             submitted_at: now,
@@ -67,8 +67,9 @@ impl State {
             traceparent: submission.traceparent,
             key: submission.key,
         };
-        let Submission { events, tasks, timers, .. } = submission;
+        let Submission { events, tasks, timers, bodies, .. } = submission;
         self.create(now, &run, head, Start { events, tasks, timers })?;
+        self.keep_bodies(store, &tenant, &run, bodies)?;
         Ok(Submitted::New(run))
     }
 
@@ -117,6 +118,7 @@ impl State {
             timers: BTreeMap::new(),
             signals: BTreeMap::new(),
             children: BTreeMap::new(),
+            bodies: HashSet::default(),
             reserved: Spend::ZERO,
             told_to_stop: false,
             parked: None,

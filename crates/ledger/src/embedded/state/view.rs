@@ -208,13 +208,16 @@ fn read_finished(
     from: u64,
 ) -> Result<RunView, LedgerError> {
     let Finished { head, progress } = finished(store, id)?;
-    let root = finished(store, &head.root)?.progress;
+    let root_spent = match head.root == *id {
+        true => progress.spent,
+        false => finished(store, &head.root)?.progress.spent,
+    };
     // In a finished tree every ancestor has ended.
     let cancelled = progress.cancelled || head.parent.is_some();
     Ok(RunView {
         entries: journal(store, id, from)?,
         cancelled,
-        ..view(now, &head, &progress, root.spent)
+        ..view(now, &head, &progress, root_spent)
     })
 }
 
