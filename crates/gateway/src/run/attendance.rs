@@ -236,6 +236,18 @@ mod tests {
         assert!(attendance.rejoin(&tenant, &blake3::hash(b"other")).is_none());
     }
 
+    #[test]
+    fn a_second_try_finds_the_turn_that_answers_it() {
+        let (attendance, tenant) = attendance();
+        for (turn, body) in [(0, b"question"), (1, b"results1"), (2, b"results2")] {
+            let print = blake3::hash(body);
+            let mut client = attendance.join(&tenant, "run_1".into(), turn, Some(print));
+            client.release();
+        }
+        let again = attendance.rejoin(&tenant, &blake3::hash(b"results1")).unwrap();
+        assert_eq!((again.run(), again.turn()), ("run_1", 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn two_clients_of_one_run_leave_one_by_one() {
         let (attendance, tenant) = attendance();

@@ -53,12 +53,12 @@ impl Follow {
     }
 
     /// For whoever waits for nothing but the end, or a turn.
-    pub(crate) fn to_the_end(self) -> Self {
+    pub(crate) fn ending(self) -> Self {
         Self { end_only: true, ..self }
     }
 
     /// The same, as far as the turn of this number.
-    pub(crate) fn to_turn(self, turn: Option<u32>) -> Self {
+    pub(crate) fn until_turn(self, turn: Option<u32>) -> Self {
         Self { turn, ..self }
     }
 

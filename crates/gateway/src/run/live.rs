@@ -69,7 +69,7 @@ impl Live {
         let mut quiet = interval_at(Instant::now() + KEEP_ALIVE_EVERY, KEEP_ALIVE_EVERY);
         quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            follow: Follow::new(shared.peers.clone(), tenant, run, 0).to_turn(turn),
+            follow: Follow::new(shared.peers.clone(), tenant, run, 0).until_turn(turn),
             turn: turn.unwrap_or(0),
             run: run.to_owned(),
             shared,

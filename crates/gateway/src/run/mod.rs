@@ -72,7 +72,7 @@ async fn whole(
     let run = attendee.run().to_owned();
     let turn = call.awaits().then_some(attendee.turn());
     let follow = Follow::new(shared.peers.clone(), &caller.tenant, &run, 0);
-    let mut follow = follow.to_turn(turn).to_the_end();
+    let mut follow = follow.until_turn(turn).ending();
     let ended = async {
         loop {
             if let Seen::Ended(reply) = follow.next().await? {
