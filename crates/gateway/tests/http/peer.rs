@@ -282,7 +282,8 @@ impl conductor_server::Conductor for Wire {
         self.0.with(|state| state.watches.push(request));
         let behind = move |reply: &&pb::WatchReply| match &reply.what {
             Some(What::Entry(entry)) => entry.seq > from,
-            Some(What::Leased(_) | What::Expired(_) | What::Ended(_)) | None => true,
+            Some(What::Leased(_) | What::Expired(_) | What::Awaiting(_) | What::Ended(_))
+            | None => true,
         };
         let items = move |state: &mut State, place: usize| {
             let mut item = state.journal.iter().filter(behind).nth(place).cloned()?;
