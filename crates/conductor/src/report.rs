@@ -1,6 +1,7 @@
 //! What a run did, step by step, for people and programs: docs/guides/run-report.md.
 
 mod document;
+mod turns;
 mod words;
 
 use crate::{
@@ -14,14 +15,13 @@ use baton_ledger::{Bytes, END, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
-    AgentId, BodyRef, Conversation, Incident, Message, RunId, Selection, Spend, StepId, TenantId,
-    Timestamp, ToolCall, Words, Workflow,
+    AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
+    Words, Workflow,
 };
-use document::{
-    CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport, TurnReport,
-};
+use document::{CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use turns::Told;
 use words::{AWAITING, failure_of, reason_words, status_name, status_of};
 
 /// What a task or a child run was for.
@@ -64,13 +64,6 @@ struct Builder<'a> {
     /// The step whose calls' results are awaited.
     awaiting: Option<(usize, StepId)>,
     told: Told,
-}
-
-/// What had been consumed at the turn before, and at the present one.
-#[derive(Clone, Copy, Default)]
-struct Told {
-    before: (Spend, Spend),
-    now: (Spend, Spend),
 }
 
 /// A run as it is now, or as it was at a position of its journal.
@@ -437,37 +430,6 @@ impl Builder<'_> {
         }
         self.rounds[round].steps = steps;
         self.rounds[round].selection = Some(plan.selection);
-        Ok(())
-    }
-
-    fn begin_turn(&mut self, turn: u32, round: u16, step: StepId) {
-        let (round, place) = (self.round(round), step.index());
-        self.told = Told { before: self.told.now, now: (self.total, self.orchestration) };
-        let Some(report) = self.rounds[round].steps.get_mut(place) else { return };
-        report.status = AWAITING;
-        if let Some(key) = &self.key {
-            let ids = key.ids(self.tenant, self.id, turn, report.tool_calls.len());
-            report.tool_calls.iter_mut().zip(ids).for_each(|(call, id)| call.id = id);
-        }
-        self.awaiting = Some((round, step));
-    }
-
-    /// What came of a turn; where nothing came, the step stays as it is.
-    async fn end_turn(&mut self, results: Option<&BodyRef>) -> Result<(), FoldError> {
-        let Some((round, step)) = self.awaiting.take_if(|_| results.is_some()) else {
-            return Ok(());
-        };
-        let results = match results {
-            Some(results) => serde_json::from_str(&self.text(results).await?).unwrap_or_default(),
-            None => Conversation::default(),
-        };
-        let Some(report) = self.rounds[round].steps.get_mut(step.index()) else { return Ok(()) };
-        report.turns.push(TurnReport {
-            output: report.output.take().filter(|text| !text.is_empty()),
-            tool_calls: std::mem::take(&mut report.tool_calls),
-            results: results.messages.iter().map(Message::plain).collect(),
-        });
-        report.status = "waiting";
         Ok(())
     }
 
