@@ -42,6 +42,13 @@ def baton_up(*arguments: str, env: dict[str, str] | None = None):
 @contextmanager
 def serving(command: list[str], says: str = "listens on ", env: dict[str, str] | None = None):
     """Runs a program that `says` on stderr where it listens; gives the base URL after that."""
+    with started(command, says, env) as (_, url):
+        yield url
+
+
+@contextmanager
+def started(command: list[str], says: str = "listens on ", env: dict[str, str] | None = None):
+    """The same, with the process, for tests that kill it."""
     clean = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     process = subprocess.Popen(
         command,
@@ -53,7 +60,7 @@ def serving(command: list[str], says: str = "listens on ", env: dict[str, str] |
     )
     said = _Said(process.stderr, says)
     try:
-        yield said.address()
+        yield process, said.address()
     finally:
         _stop(process)
         said.close()

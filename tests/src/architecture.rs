@@ -211,11 +211,22 @@ fn purity(found: &Crate, faults: &mut Vec<String>) {
         let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             let code = code(line);
-            for word in IMPURE_WORDS.iter().filter(|word| code.contains(**word)) {
+            for word in IMPURE_WORDS.iter().filter(|word| says(code, word)) {
                 faults.push(format!("{}:{number}: {name} is pure: {word}", path.display()));
             }
         }
     }
+}
+
+/// Whether a line says a word, and not merely a longer one that begins like it: what awaits
+/// is not what is awaited.
+fn says(code: &str, word: &str) -> bool {
+    let longer = |rest: &str| rest.starts_with(|next: char| next.is_alphanumeric());
+    let whole = word.ends_with(char::is_alphanumeric);
+    code.match_indices(word).any(|(place, _)| {
+        let rest = code.get(place + word.len()..).unwrap_or_default();
+        !whole || !longer(rest)
+    })
 }
 
 /// Whether a crate is the named one, or of its family: `prost` has `prost-types`.

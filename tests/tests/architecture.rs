@@ -115,6 +115,8 @@ fn the_checker_sees_impurity() {
     word("\nuse std::time::SystemTime;", "SystemTime");
     word("\nasync fn decide() {}", "async fn");
     word("\nlet x = later.await;", ".await");
+    word("\nlet x = self.awaits || later.await?;", ".await");
+    check("engine", "", "let x = self.awaits && run.awaited();", "");
     word("\nuse std::fs;", "std::fs");
     word("\nstd::env::var(\"X\")", "std::env");
     check("engine", "", "//! No tokio here.\n/// nor `std::fs`\nlet x = 1; // tokio", "");

@@ -15,7 +15,7 @@ use baton_testkit::{
 use baton_tests::{
     Client, Ended, Journal, ask, ask_of, begin,
     config::{Config, agent, policy, provider},
-    end_of, ended, rounds, until,
+    end_of, ended, report, rounds, until,
 };
 use serde_json::{Value, json};
 use std::{
@@ -323,4 +323,44 @@ fn stores_that_are_missing_or_wrong_are_named_with_what_to_do() {
     let everywhere =
         serve("verifier", &["--redis", &redis, "--etcd", etcd, "--grpc-listen", "0.0.0.0:0"]);
     assert!(everywhere.stderr.contains("--advertise"), "{everywhere:?}");
+}
+
+#[test]
+fn results_of_tools_find_their_run_at_any_gateway_whoever_died() {
+    let _alone = alone();
+    let mut cluster = cluster("0");
+    let [first, second] = [0, 1].map(|gateway| Client::new(cluster.gateways[gateway].url()));
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let tools = ["weather", "clock"].map(
+        |name| json!({ "type": "function", "function": { "name": name, "parameters": schema } }),
+    );
+    let question = "First say how the weather in \"Rome\" is, then ask the clock.";
+    let mut body = ask_of("baton/plan_execute_verify", question, json!({ "tools": tools }));
+    let calls = first.chat(&body).json;
+    assert_eq!(calls["choices"][0]["finish_reason"], "tool_calls", "{calls}");
+    let run = calls["baton"]["id"].as_str().unwrap().to_owned();
+    let id = calls["choices"][0]["message"]["tool_calls"][0]["id"].clone();
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(calls["choices"][0]["message"].clone());
+    messages.push(json!({ "role": "tool", "tool_call_id": id, "content": "18 degrees" }));
+
+    // Nobody holds anything of a run that waits: any of them may die.
+    cluster.gateways.remove(0).kill().unwrap();
+    cluster.conductors.remove(0).kill().unwrap();
+    cluster.workers.remove(0).kill().unwrap();
+    assert_eq!(report(&second, &run)["status"], "awaiting_tools");
+    let calls = second.chat(&body).json;
+    assert_eq!(calls["baton"]["id"], json!(run), "{calls}");
+    let call = calls["choices"][0]["message"]["tool_calls"][0].clone();
+    assert_eq!(call["function"]["name"], "clock", "{calls}");
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(calls["choices"][0]["message"].clone());
+    messages.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": "half past" }));
+    body["stream"] = true.into();
+    let (text, last) = streamed(&second, &body);
+    assert_eq!(last["baton"]["id"], json!(run), "{last}");
+    assert!(text.contains("half past"), "{text}");
+    assert_eq!(last["baton"]["status"], "completed");
+    assert_eq!(last["baton"]["usage"]["calls"], 5, "{last}");
+    assert_eq!(Journal::read(&second, &run, 0).fault(), None);
 }

@@ -5,11 +5,13 @@
 //! does not name, and what others wrote is fenced and called data.
 
 mod messages;
+mod turns;
 
 use baton_engine::WorkAssignment;
 use baton_ledger::{Ledger, LedgerError};
-use baton_workflow::{BodyRef, Conversation, StepId, TenantId, Tools, Words};
+use baton_workflow::{BodyRef, Conversation, StepId, TenantId, Tools, Words, in_words};
 use messages::{Rejected, Seen, messages};
+pub use turns::{Trajectory, asking};
 
 /// What a step that may have its plan replaced is told; the line it ends with then.
 const ASK: &str = "If the plan cannot lead to the answer this way, end with a line `REPLAN: ` \
@@ -30,6 +32,7 @@ pub struct Briefing {
     conversation: Conversation,
     seen: Vec<Seen>,
     rejected: Option<Rejected>,
+    turns: Trajectory,
     subtask: String,
     is_answer: bool,
 }
@@ -62,12 +65,7 @@ impl Briefing {
         tenant: &TenantId,
         work: &WorkAssignment,
     ) -> Result<Self, Unreadable> {
-        let text = async |what, body: &BodyRef| {
-            let bytes = ledger.body(tenant, body).await;
-            let bytes = bytes.map_err(|source| Unreadable::Body { what, source })?;
-            String::from_utf8(bytes.to_vec())
-                .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
-        };
+        let text = async |what, body: &BodyRef| text(ledger, tenant, what, body).await;
         let conversation =
             parse("the conversation", &text("the conversation", &work.request).await?)?;
         let words: Words = parse("the workflow", &text("the workflow", &work.workflow).await?)?;
@@ -80,16 +78,20 @@ impl Briefing {
         let mut seen = Vec::new();
         for (number, output) in &work.inputs {
             let earlier = step(*number)?;
+            let turns = work.seen_turns.iter().filter(|(step, _)| step == number);
+            let turns: Vec<_> = turns.map(|(_, turn)| turn.clone()).collect();
             seen.push(Seen {
                 step: *number,
                 agent: earlier.agent.clone(),
                 subtask: earlier.subtask.clone(),
+                tools: Trajectory::read(ledger, tenant, &turns).await?.words(),
                 response: text("an earlier output", output).await?,
             });
         }
         let rejected = match &work.previous {
             None => None,
             Some(previous) => Some(Rejected {
+                tools: Trajectory::read(ledger, tenant, &previous.turns).await?.words(),
                 response: text("the last answer", &previous.output).await?,
                 feedback: previous.feedback.clone(),
             }),
@@ -99,26 +101,47 @@ impl Briefing {
             subtask.push_str("\n\n");
             subtask.push_str(ASK);
         }
-        Ok(Self { conversation, seen, rejected, subtask, is_answer: work.is_answer })
+        let turns = Trajectory::read(ledger, tenant, &work.turns).await?;
+        Ok(Self { conversation, seen, rejected, turns, subtask, is_answer: work.is_answer })
     }
 
     /// The step as a conversation. What the user said of the answer, its tools, its form,
-    /// its end and its length, is said to whoever writes the answer, and to nobody else.
+    /// its end and its length, is said to whoever writes the answer, and to nobody else; what
+    /// the user said last of it holds.
     pub fn conversation(&self) -> Conversation {
-        let Self { conversation, seen, rejected, subtask, is_answer } = self;
-        let tools = if *is_answer { conversation.tools.clone() } else { Tools::default() };
+        let Self { conversation, seen, rejected, turns, subtask, is_answer } = self;
+        let latest = turns.latest.as_ref().unwrap_or(conversation);
+        let tools = if *is_answer { latest.tools.clone() } else { Tools::default() };
+        let with_tools = !tools.is_empty();
+        let mut messages = messages(conversation, with_tools, seen, rejected.as_ref(), subtask);
+        messages.extend(match with_tools {
+            true => turns.messages.clone(),
+            false => in_words(&turns.messages),
+        });
         Conversation {
-            messages: messages(conversation, !tools.is_empty(), seen, rejected.as_ref(), subtask),
-            temperature: conversation.temperature,
-            top_p: conversation.top_p,
+            messages,
+            temperature: latest.temperature,
+            top_p: latest.top_p,
             // Stop texts are about the answer, not about what the team says to itself.
-            stop: if *is_answer { conversation.stop.clone() } else { Vec::new() },
-            seed: conversation.seed,
-            output_tokens_max: conversation.output_tokens_max.filter(|_| *is_answer),
+            stop: if *is_answer { latest.stop.clone() } else { Vec::new() },
+            seed: latest.seed,
+            output_tokens_max: latest.output_tokens_max.filter(|_| *is_answer),
             tools,
-            form: conversation.form.clone().filter(|_| *is_answer),
+            form: latest.form.clone().filter(|_| *is_answer),
         }
     }
+}
+
+pub(crate) async fn text(
+    ledger: &dyn Ledger,
+    tenant: &TenantId,
+    what: &'static str,
+    body: &BodyRef,
+) -> Result<String, Unreadable> {
+    let bytes = ledger.body(tenant, body).await;
+    let bytes = bytes.map_err(|source| Unreadable::Body { what, source })?;
+    String::from_utf8(bytes.to_vec())
+        .map_err(|error| Unreadable::Content { what, reason: error.to_string() })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {

@@ -55,6 +55,9 @@ impl Story {
                 }
             }),
             Event::Withdrawn { .. } => None,
+            Event::ResultsAwaited { step, .. } => {
+                Some(format!("├ step {step} {STRONG}awaits results of tools{PLAIN}"))
+            }
             Event::ChildBegun { child, step, budget, .. } => {
                 self.tasks.insert(*child, Doing::Child(*step, *child));
                 let share = format!("at most {}", count(budget.calls as usize, "call"));
@@ -90,10 +93,11 @@ impl Story {
                 self.tasks.remove(task)?;
                 Some(format!("├ {BAD}interrupted{PLAIN}: it had begun, and is not done twice"))
             }
-            Input::Signalled { key, event } => Some(match event {
-                Some(_) => format!("├ {key}: answered"),
-                None => format!("├ {key}: {BAD}not answered in time{PLAIN}"),
+            Input::Results { results, .. } => Some(match results {
+                Some(_) => "├ the results of the tools came".into(),
+                None => format!("├ {BAD}the results of the tools did not come in time{PLAIN}"),
             }),
+            Input::Signalled { .. } => None,
             Input::DeadlinePassed => Some(format!("├ {BAD}the time is over{PLAIN}")),
             Input::AgentsRemoved { agents } => {
                 let agents: Vec<_> = agents.iter().map(ToString::to_string).collect();

@@ -228,6 +228,7 @@ codes! {
         Stands = "stands",
         StepFailed = "step_failed",
         ToolCalls = "tool_calls",
+        Unanswered = "unanswered",
         Unchecked = "unchecked",
     }
 }

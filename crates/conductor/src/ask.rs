@@ -1,6 +1,7 @@
 //! A request, resolved against the configuration: what it may use, spend and run.
 
 use crate::{
+    call_ids,
     decide::encode,
     effort::Effort,
     plan::{policy, stored},
@@ -41,12 +42,18 @@ pub(crate) struct Ask {
 }
 
 /// What lists show of a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Label {
     /// The model as asked for.
     pub(crate) model: String,
     /// The beginning of the question.
     pub(crate) title: String,
+    /// What else was asked for than messages: see [`asked_for`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<String>,
+    /// What the ids of its calls of tools are made with, where their results are awaited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<String>,
 }
 
 /// A complaint about a request, by the field that is wrong.
@@ -61,9 +68,10 @@ impl Ask {
     pub(crate) fn new(wire: v1::SubmitRequest, settings: &Settings) -> Result<Self, Status> {
         let tenant = TenantId::new(&wire.tenant)
             .map_err(|error| invalid(ApiCode::InvalidTenant, "tenant", error.to_string()))?;
-        let options = wire.options.unwrap_or_default();
+        let options = wire.options.clone().unwrap_or_default();
         let digest = digest(&wire.model, wire.conversation.as_ref(), &options);
-        let conversation = Conversation::try_from(wire.conversation.unwrap_or_default())
+        let asked = wire.awaits.then(|| asked_for(&wire));
+        let mut conversation = Conversation::try_from(wire.conversation.unwrap_or_default())
             .map_err(|error| invalid(ApiCode::InvalidMessages, "messages", error.to_string()))?;
         if conversation.messages.is_empty() {
             return Err(invalid(
@@ -72,6 +80,7 @@ impl Ask {
                 "there is no message: expected at least one",
             ));
         }
+        call_ids::plain(&mut conversation.messages);
         let images = conversation.messages.iter().any(Message::has_image);
         let allowed = Allowed::new(settings, &options)?;
         let pool = allowed.pool(settings, images)?;
@@ -117,12 +126,13 @@ impl Ask {
             check,
             images,
             needs: conversation.needs(),
+            awaits: wire.awaits && !conversation.tools.is_empty(),
             recursion: effort.recurses()
                 && settings.recursion
                 && allowed.allows(&AgentId::itself()),
         };
         let title = conversation.question().chars().take(TITLE_CHARS_MAX).collect();
-        let label = Label { model: wire.model, title };
+        let label = Label { model: wire.model, title, asked, secret: None };
         Ok(Self { tenant, spec, conversation, pool, limits, workflow, bodies, label, digest })
     }
 
@@ -130,6 +140,14 @@ impl Ask {
     pub(crate) fn label_bytes(&self) -> Bytes {
         encode(&self.label)
     }
+}
+
+/// The model and the options of a request, as a hash: results of tools belong to a run only
+/// where these are what it goes by.
+pub(crate) fn asked_for(wire: &v1::SubmitRequest) -> String {
+    let options = wire.options.clone().unwrap_or_default();
+    let options = v1::RunOptions { background: false, ..options };
+    Body::new(format!("{}\n{options:?}", wire.model)).name.hash.to_string()
 }
 
 /// What distinguishes one request from another under the same idempotency key.

@@ -5,12 +5,12 @@ use crate::{
     children::Begun,
     known::{FoldError, input_of},
     metrics::failovers,
-    span,
+    results, span,
 };
 use async_trait::async_trait;
 use baton_engine::{Assignment, Decision, End, Event, Input, Run};
 use baton_ledger::{
-    Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, RunView, persist,
+    Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, NewTimer, RunView, persist,
 };
 use baton_workflow::{Spend, TenantId, Timestamp};
 use std::collections::BTreeMap;
@@ -111,8 +111,10 @@ impl Decider {
         events.extend(self.removed(&fold.run));
         let lost = span::lost(&fold.run, &view.mails);
         events.iter().for_each(|event| fold.run.apply(event));
+        let heard = events.len();
         let Decided { tasks, begun, withdraw, withdraw_children, end, failovers } =
             self.decided(&leased.tenant, &mut fold.run, view.now, &mut events).await?;
+        let timers = events.iter().skip(heard).filter_map(timer).collect();
         let commit = Commit {
             task: leased.task.clone(),
             token: leased.token,
@@ -120,7 +122,7 @@ impl Decider {
             mail_seen: view.mails.last().map_or(0, |entry| entry.number),
             events: events.iter().map(kept).collect(),
             tasks,
-            timers: Vec::new(),
+            timers,
             children: begun.children,
             withdraw,
             withdraw_children,
@@ -151,6 +153,25 @@ impl Decider {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+}
+
+/// What ends a wait that an event begins.
+fn timer(event: &Event) -> Option<NewTimer> {
+    match event {
+        Event::ResultsAwaited { turn, ms, .. } => {
+            Some(NewTimer::awaiting(&results::word(*turn), *ms))
+        }
+        Event::Submitted { .. }
+        | Event::Heard { .. }
+        | Event::PlanAsked { .. }
+        | Event::Adopted { .. }
+        | Event::RoundBegun { .. }
+        | Event::Withdrawn { .. }
+        | Event::StepDispatched { .. }
+        | Event::ChildBegun { .. }
+        | Event::VerifyAsked { .. }
+        | Event::Ended { .. } => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A journal is only ever appended to, so a fold of its beginning never goes stale; it
 //! can merely be forgotten.
 
+use crate::results;
 use baton_codes::FailureCode;
 use baton_engine::{
     End, Event, Input, Outcome, Reason, Reported, Run, Status,
@@ -244,10 +245,10 @@ pub(crate) fn input_of(mail: &Mail) -> Option<Input> {
         Mail::Interrupted { task, spend } => {
             Some(Input::Interrupted { task: *task, spend: *spend })
         }
-        Mail::Signal { key, event } => {
+        Mail::Signal { key, event } => results::input(key, event.as_deref()).or_else(|| {
             let event = event.as_ref().map(|text| String::from_utf8_lossy(text).into_owned());
             Some(Input::Signalled { key: key.clone(), event })
-        }
+        }),
         Mail::Timer { .. } => Some(Input::DeadlinePassed),
         Mail::Cancel { reason } => Some(Input::CancelAsked { reason: reason.clone() }),
         Mail::ChildEnded { child, end, spend } => {

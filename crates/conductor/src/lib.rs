@@ -4,6 +4,7 @@
 //! journal, decides, and commits. Killed at any point, another process does the same.
 
 mod ask;
+mod call_ids;
 mod children;
 mod deaths;
 mod decide;
@@ -14,6 +15,7 @@ mod metrics;
 mod plan;
 mod planning;
 mod report;
+mod results;
 mod service;
 mod span;
 mod status;

@@ -8,6 +8,7 @@ use crate::{
     span,
 };
 use async_trait::async_trait;
+use baton_briefing::Trajectory;
 use baton_call::{CallFailure, Purse};
 use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
@@ -15,8 +16,8 @@ use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_telemetry::Parent;
 use baton_workflow::{
-    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, TenantId, Words, Workflow,
-    in_words,
+    AgentCard, BodyRef, Conversation, Incident, Pool, Role, Spend, StepId, TenantId, Words,
+    Workflow, in_words,
 };
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -102,17 +103,25 @@ impl Planner {
         pool: &Pool,
         stop: &CancellationToken,
     ) -> Option<EarlierRound> {
-        let PreviousRound { workflow, outputs, feedback, answered } =
+        let PreviousRound { workflow, outputs, turns, feedback, answered } =
             assignment.previous.as_ref()?;
         let words: Words = serde_json::from_str(&self.text(tenant, workflow, stop).await?).ok()?;
         let workflow =
             Workflow::new(words.steps, words.selection, pool, &assignment.limits).ok()?;
         let mut texts = Vec::new();
-        for output in outputs {
-            texts.push(match output {
+        for (place, output) in (0..).map(StepId).zip(outputs) {
+            let of_step = turns.iter().filter(|(step, _)| *step == place);
+            let of_step: Vec<_> = of_step.map(|(_, turn)| turn.clone()).collect();
+            let tools = Trajectory::read(self.0.ledger.as_ref(), tenant, &of_step).await;
+            let tools = tools.map(|tools| tools.words()).unwrap_or_default();
+            let output = match output {
                 Some(output) => self.text(tenant, output, stop).await,
                 None => None,
-            });
+            };
+            texts.push(output.map(|text| match tools.is_empty() {
+                true => text,
+                false => format!("{tools}\n{text}"),
+            }));
         }
         let (feedback, answered) = (feedback.clone(), *answered);
         Some(EarlierRound { workflow, outputs: texts, feedback, answered })

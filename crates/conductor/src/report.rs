@@ -1,15 +1,17 @@
 //! What a run did, step by step, for people and programs: docs/guides/run-report.md.
 
 mod document;
+mod turns;
 mod words;
 
 use crate::{
     ask::Label,
+    call_ids::CallKey,
     known::{FoldError, Known, read},
 };
 use baton_codes::FailureCode;
 use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
-use baton_ledger::{Bytes, Ledger, LedgerError, RunSummary, RunView};
+use baton_ledger::{Bytes, END, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
@@ -19,7 +21,8 @@ use baton_workflow::{
 use document::{CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use words::{failure_of, reason_words, status_name, status_of};
+use turns::Told;
+use words::{AWAITING, failure_of, reason_words, status_name, status_of};
 
 /// What a task or a child run was for.
 enum Purpose {
@@ -56,17 +59,23 @@ struct Builder<'a> {
     orchestration: Spend,
     estimated: bool,
     end: Option<(End, Timestamp)>,
+    /// What the ids of calls are made with, where they are awaited.
+    key: Option<CallKey>,
+    /// The step whose calls' results are awaited.
+    awaiting: Option<(usize, StepId)>,
+    told: Told,
 }
 
-/// A run as it is now.
+/// A run as it is now, or as it was at a position of its journal.
 pub(crate) async fn get(
     ledger: &dyn Ledger,
     known: &Known,
     tenant: &TenantId,
     id: &RunId,
+    until: u64,
 ) -> Result<v1::GetReply, FoldError> {
     let mut room = NESTED_MAX;
-    let Built { report, reply, .. } = build(ledger, known, tenant, id, &mut room).await?;
+    let Built { report, reply, .. } = build(ledger, known, tenant, id, until, &mut room).await?;
     Ok(v1::GetReply { report_json: crate::decide::encode(&report), ..reply })
 }
 
@@ -82,12 +91,14 @@ async fn build(
     known: &Known,
     tenant: &TenantId,
     id: &RunId,
+    until: u64,
     room: &mut usize,
 ) -> Result<Built, FoldError> {
     let mut view = ledger.read(id, 0).await?;
     if view.tenant != *tenant {
         return Err(LedgerError::NoSuchRun(id.clone()).into());
     }
+    let label: Label = serde_json::from_slice(&view.label).unwrap_or_default();
     let mut builder = Builder {
         ledger,
         known,
@@ -100,13 +111,16 @@ async fn build(
         orchestration: Spend::ZERO,
         estimated: false,
         end: None,
+        key: label.secret.as_deref().map(CallKey::of),
+        awaiting: None,
+        told: Told::default(),
     };
     loop {
         // Entries that this process wrote need not be read again.
         let whole = view.entries.len() as u64 == view.journal_len;
         let mut written = whole.then(|| known.journal(id, view.journal_len)).flatten();
         let mut written = written.iter_mut().flat_map(|events| events.drain(..));
-        for entry in &view.entries {
+        for entry in view.entries.iter().take_while(|entry| entry.seq <= until) {
             let event = match written.next() {
                 Some(event) => event,
                 None => read(id, entry)?,
@@ -114,12 +128,12 @@ async fn build(
             builder.entry(event, entry.at).await?;
         }
         match view.entries.last() {
-            Some(last) if last.seq < view.journal_len => view = ledger.read(id, last.seq).await?,
+            Some(last) if last.seq < view.journal_len.min(until) => {
+                view = ledger.read(id, last.seq).await?
+            }
             Some(_) | None => break,
         }
     }
-    let label: Label = serde_json::from_slice(&view.label)
-        .unwrap_or(Label { model: String::new(), title: String::new() });
     builder.built(label, &view).await
 }
 
@@ -176,6 +190,7 @@ impl Builder<'_> {
             }
             // What is still under way of them reports as it would otherwise.
             Event::Withdrawn { .. } => {}
+            Event::ResultsAwaited { turn, round, step, .. } => self.begin_turn(turn, round, step),
             Event::Heard { input } => self.hear(input, at).await?,
             Event::Ended { end } => self.end = Some((end, at)),
         }
@@ -204,7 +219,7 @@ impl Builder<'_> {
         let Some(left) = self.room.checked_sub(1) else { return Ok(None) };
         let Ok(id) = self.id.child(child) else { return Ok(None) };
         *self.room = left;
-        match Box::pin(build(self.ledger, self.known, self.tenant, &id, self.room)).await {
+        match Box::pin(build(self.ledger, self.known, self.tenant, &id, END, self.room)).await {
             Ok(Built { report, orchestration, .. }) => {
                 self.orchestration = self.orchestration.plus(orchestration);
                 Ok(Some(report))
@@ -233,6 +248,7 @@ impl Builder<'_> {
                 let outcome = Outcome::Failed { code, message };
                 (task, outcome, spend, true, Vec::new())
             }
+            Input::Results { results, .. } => return self.end_turn(results.as_ref()).await,
             Input::DeadlinePassed
             | Input::CancelAsked { .. }
             | Input::AgentsRemoved { .. }
@@ -362,7 +378,8 @@ impl Builder<'_> {
         report.cost.usd += spend.usd.dollars();
         if let Some((text, truncated, ms, calls)) = worked {
             report.output = Some(text);
-            (report.truncated, report.ms, report.tool_calls) = (truncated, ms, calls);
+            (report.truncated, report.tool_calls) = (truncated, calls);
+            report.ms += ms;
         }
         report.tasks.push(TaskReport {
             task,
@@ -396,6 +413,7 @@ impl Builder<'_> {
             kept: None,
             output: None,
             tool_calls: Vec::new(),
+            turns: Vec::new(),
             truncated: false,
             ms: 0,
             cost: Cost::default(),
@@ -430,16 +448,22 @@ impl Builder<'_> {
         let id = self.id;
         let submitted_at = view.submitted_at;
         let answered = self.end.as_ref().and_then(|(end, _)| end.answer.as_ref());
-        let answer = match answered {
-            Some(answer) => Some(self.text(&answer.output).await?),
-            None => None,
+        let awaiting = self.awaiting.take().filter(|_| self.end.is_none());
+        let awaiting =
+            awaiting.and_then(|(round, step)| self.rounds[round].steps.get(step.index()));
+        let (answer, tool_calls) = match (answered, awaiting) {
+            (Some(answer), _) => {
+                let calls = self.calls(answer.tool_calls.as_ref()).await?;
+                (Some(self.text(&answer.output).await?), calls)
+            }
+            (None, Some(step)) => (step.output.clone(), step.tool_calls.clone()),
+            (None, None) => (None, Vec::new()),
         };
-        let calls = answered.and_then(|answer| answer.tool_calls.as_ref());
-        let tool_calls = self.calls(calls).await?;
         let shortfall = answered.and_then(|answer| answer.shortfall.as_ref());
         let shortfall = shortfall.map(Shortfall::code);
         let truncated = answered.is_some_and(|answer| answer.truncated);
-        let status = self.end.as_ref().map_or("running", |(end, _)| status_name(end.status));
+        let under_way = if awaiting.is_some() { AWAITING } else { "running" };
+        let status = self.end.as_ref().map_or(under_way, |(end, _)| status_name(end.status));
         let reason = self.end.as_ref().map(|(end, _)| end.reason.clone());
         // What was under way at the end is on the ledger's bill, not in the journal.
         let late = match &self.end {
@@ -449,7 +473,7 @@ impl Builder<'_> {
         self.total = self.total.plus(late);
         if self.end.is_some() {
             let steps = self.rounds.iter_mut().flat_map(|round| &mut round.steps);
-            let left = steps.filter(|step| matches!(step.status, "running" | "waiting"));
+            let left = steps.filter(|step| matches!(step.status, "running" | "waiting" | AWAITING));
             left.for_each(|step| step.status = "not_done");
         }
         let parent = (view.root != *id).then(|| id.parent()).flatten();
@@ -471,13 +495,20 @@ impl Builder<'_> {
             late: (late != Spend::ZERO).then(|| late.into()),
             estimated: self.estimated,
         };
+        // At a turn what was consumed until it, from it on what was consumed since.
+        let (total, orchestration) = match status {
+            AWAITING => self.told.before,
+            _other => self.told.now,
+        };
+        let (total, orchestration) =
+            (self.total.minus(total), self.orchestration.minus(orchestration));
         let usage = v1::Usage {
-            tokens_in: self.total.tokens_in,
-            tokens_out: self.total.tokens_out,
-            calls: self.total.calls,
-            usd_pico: self.total.usd.pico(),
-            orchestration_tokens_in: self.orchestration.tokens_in,
-            orchestration_tokens_out: self.orchestration.tokens_out,
+            tokens_in: total.tokens_in,
+            tokens_out: total.tokens_out,
+            calls: total.calls,
+            usd_pico: total.usd.pico(),
+            orchestration_tokens_in: orchestration.tokens_in,
+            orchestration_tokens_out: orchestration.tokens_out,
             cached_tokens_in: 0,
             reasoning_tokens_out: 0,
         };

@@ -5,18 +5,20 @@ use crate::{
     ask::Ask,
     children::with_itself,
     decide::{encode, kept, tasks},
-    known::FoldError,
+    known::{FoldError, Known},
     plan::{policy, task_text},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
-    report, span,
+    report,
+    results::Answered,
+    span,
 };
 use async_stream::stream;
 use baton_call::Purse;
 use baton_codes::ApiCode;
 use baton_engine::{Event, Run};
 use baton_ledger::{
-    Cancelled, END, JournalEntry, LedgerError, NewTimer, Observation, Submission, Submitted,
-    Watched,
+    Cancelled, END, JournalEntry, Ledger, LedgerError, NewTimer, Observation, Submission,
+    Submitted, Watched,
 };
 use baton_proto::{
     status,
@@ -27,6 +29,7 @@ use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
 use std::{
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
@@ -52,8 +55,16 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::SubmitReply>, Status> {
         let traceparent = baton_proto::origin_of(&request).map(str::to_owned);
         let wire = request.into_inner();
+        if let Some(Answered { run, turn }) = self.answered(&wire).await? {
+            let reply = v1::SubmitReply { run: run.to_string(), known: true, turn };
+            return Ok(Response::new(reply));
+        }
         let key = wire.idempotency_key.clone();
-        let ask = Ask::new(wire, &self.registry.settings())?;
+        let mut ask = Ask::new(wire, &self.registry.settings())?;
+        if ask.spec.awaits {
+            // Two names, for more of what cannot be guessed in them than in one.
+            ask.label.secret = Some(format!("{}{}", (self.name)(), (self.name)()));
+        }
         let tenant = ask.tenant.clone();
         let whose = tenant.to_string();
         let id = RunId::new((self.name)()).map_err(|error| Status::internal(error.to_string()))?;
@@ -77,7 +88,7 @@ impl v1::conductor_server::Conductor for Conductor {
         }
         self.metrics.submitted(&whose, known);
         tracing::info!(%run, known, "submitted");
-        Ok(Response::new(v1::SubmitReply { run: run.to_string(), known }))
+        Ok(Response::new(v1::SubmitReply { run: run.to_string(), known, turn: 0 }))
     }
 
     async fn plan(
@@ -130,10 +141,8 @@ impl v1::conductor_server::Conductor for Conductor {
     ) -> Result<Response<v1::GetReply>, Status> {
         let asked = request.into_inner();
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
-        report::get(self.ledger.as_ref(), &self.known, &tenant, &run)
-            .await
-            .map(Response::new)
-            .map_err(unread)
+        let reply = report::get(self.ledger.as_ref(), &self.known, &tenant, &run, END).await;
+        reply.map(Response::new).map_err(unread)
     }
 
     async fn list(
@@ -159,37 +168,36 @@ impl v1::conductor_server::Conductor for Conductor {
         let (tenant, run) = names(&asked.tenant, &asked.run)?;
         self.own(&tenant, &run).await?;
         let unreadable = unreadable(self.clone(), run.clone());
-        let from = if asked.end_only { END } else { asked.from };
+        let from = match (asked.end_only, asked.turn) {
+            (true, None) => END,
+            (true, Some(_)) => 0,
+            (false, _) => asked.from,
+        };
         let watched = self.ledger.watch(&run, from).await.map_err(refused)?;
         let (ledger, known) = (self.ledger.clone(), self.known.clone());
-        let replies = watched.then(move |item| {
-            let (ledger, known) = (ledger.clone(), known.clone());
-            let (tenant, run) = (tenant.clone(), run.clone());
-            async move {
-                let what = match item.map_err(refused)? {
-                    Watched::Entry(entry) => entry_reply(entry),
-                    Watched::Observed(observation) => observed_reply(observation),
-                    Watched::Ended(_) => {
-                        let run = report::get(ledger.as_ref(), &known, &tenant, &run).await;
-                        What::Ended(v1::Ended { run: Some(run.map_err(unread)?) })
-                    }
-                };
-                Ok(v1::WatchReply { what: Some(what) })
-            }
-        });
-        let replies = replies.take_until(self.stopping.clone().cancelled_owned());
+        let watch = Watch { ledger, known, tenant, run, asked };
+        let watched = watched.take_until(self.stopping.clone().cancelled_owned());
         Ok(Response::new(Box::pin(stream! {
-            let (mut replies, mut unreadable) = (pin!(replies), pin!(unreadable));
+            let (mut watched, mut unreadable) = (pin!(watched), pin!(unreadable));
             loop {
-                let reply = tokio::select! {
-                    reply = replies.next() => reply,
-                    error = &mut unreadable => Some(Err(error)),
+                let replies = tokio::select! {
+                    item = watched.next() => match item {
+                        Some(Ok(item)) => watch.replies(item).await,
+                        Some(Err(error)) => Err(refused(error)),
+                        None => return,
+                    },
+                    error = &mut unreadable => Err(error),
                 };
-                let Some(reply) = reply else { return };
-                let is_last = reply.is_err();
-                yield reply;
-                if is_last {
-                    return;
+                match replies {
+                    Ok(replies) => {
+                        for what in replies {
+                            yield Ok(v1::WatchReply { what: Some(what) });
+                        }
+                    }
+                    Err(status) => {
+                        yield Err(status);
+                        return;
+                    }
                 }
             }
         })))
@@ -250,6 +258,59 @@ async fn unreadable(conductor: Conductor, run: RunId) -> Status {
             return unread(error);
         }
     }
+}
+
+/// A watch of a run, by what was asked for.
+#[derive(Clone)]
+struct Watch {
+    ledger: Arc<dyn Ledger>,
+    known: Arc<Known>,
+    tenant: TenantId,
+    run: RunId,
+    asked: v1::WatchRequest,
+}
+
+impl Watch {
+    async fn replies(&self, watched: Watched) -> Result<Vec<What>, Status> {
+        Ok(match watched {
+            Watched::Entry(entry) => {
+                let turn = self.asked.turn.and_then(|least| Some((turn_of(&entry)?, least)));
+                let awaiting = match turn.filter(|(turn, least)| turn >= least) {
+                    Some((turn, _)) => {
+                        let run = Some(self.report(entry.seq).await?);
+                        Some(What::Awaiting(v1::Awaiting { turn, run }))
+                    }
+                    None => None,
+                };
+                let entry = (!self.asked.end_only).then(|| entry_reply(entry));
+                // First: whoever loses the connection in between asks for what is behind the
+                // entry.
+                awaiting.into_iter().chain(entry).collect()
+            }
+            Watched::Observed(_) if self.asked.end_only => Vec::new(),
+            Watched::Observed(observation) => vec![observed_reply(observation)],
+            Watched::Ended(_) => {
+                vec![What::Ended(v1::Ended { run: Some(self.report(END).await?) })]
+            }
+        })
+    }
+
+    /// The run as it was at a position of its journal.
+    async fn report(&self, until: u64) -> Result<v1::GetReply, Status> {
+        let Self { ledger, known, tenant, run, .. } = self;
+        report::get(ledger.as_ref(), known, tenant, run, until).await.map_err(unread)
+    }
+}
+
+/// The turn that an entry begins, if it does: a look at every entry that is watched.
+fn turn_of(entry: &JournalEntry) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        event: &'a str,
+        turn: Option<u32>,
+    }
+    let head: Head<'_> = serde_json::from_slice(&entry.event).ok()?;
+    head.turn.filter(|_| head.event == "results_awaited")
 }
 
 fn names(tenant: &str, run: &str) -> Result<(TenantId, RunId), Status> {
@@ -334,11 +395,11 @@ fn no_plan(unplanned: &Unplanned) -> Status {
     }
 }
 
-fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
+pub(crate) fn detail(code: ApiCode, param: Option<&str>) -> v1::ErrorDetail {
     v1::ErrorDetail { code: code.into(), param: param.map(Into::into), retry_after_ms: None }
 }
 
-fn unread(error: FoldError) -> Status {
+pub(crate) fn unread(error: FoldError) -> Status {
     match error {
         FoldError::Ledger(error) => refused(error),
         FoldError::Entry { .. } => {
@@ -349,7 +410,7 @@ fn unread(error: FoldError) -> Status {
 }
 
 /// A ledger's refusal, as the caller is told.
-fn refused(error: LedgerError) -> Status {
+pub(crate) fn refused(error: LedgerError) -> Status {
     let message = error.to_string();
     match error {
         LedgerError::NoSuchRun(_) => {

@@ -49,6 +49,7 @@ pub(crate) struct LostTry {
     round: u16,
     step: StepId,
     agent: AgentId,
+    turn: u16,
     before: u16,
 }
 
@@ -73,7 +74,10 @@ fn lost_try(run: &Run, task: u32) -> Option<LostTry> {
     (0..).zip(steps).find_map(|(step, state)| match state {
         StepState::Running { task: running, agent, failed } if *running == task => {
             let before = u16::try_from(failed.len()).unwrap_or(u16::MAX);
-            Some(LostTry { task, round, step: StepId(step), agent: agent.clone(), before })
+            let step = StepId(step);
+            let turns = run.turns().iter().filter(|turn| (turn.round, turn.step) == (round, step));
+            let turn = u16::try_from(turns.count()).unwrap_or(u16::MAX);
+            Some(LostTry { task, round, step, agent: agent.clone(), turn, before })
         }
         StepState::Running { .. } | StepState::Waiting { .. } | StepState::Done { .. } => None,
     })
@@ -85,8 +89,8 @@ pub(crate) fn tell_lost(tracer: &Tracer, leased: &Leased, tenant: &TenantId, los
     if !tracer.is_on() {
         return;
     }
-    for LostTry { task, round, step, agent, before } in lost {
-        let key = SpanKey::Try { round, step, before };
+    for LostTry { task, round, step, agent, turn, before } in lost {
+        let key = SpanKey::Try { round, step, turn, before };
         let name = format!("{} {agent}", names::INVOKE_AGENT);
         let mut span = tracer.lost(leased.place(), name, key);
         span.set(names::OPERATION, names::INVOKE_AGENT);

@@ -46,7 +46,7 @@ struct Line {
 /// Where an unfinished run stands.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct Doing {
-    /// `planning`, `working`, `voting`, `checking` or `ending`.
+    /// `planning`, `working`, `voting`, `awaiting_tools`, `checking` or `ending`.
     stage: &'static str,
     round: u16,
     steps: usize,
@@ -109,6 +109,7 @@ fn doing(run: &Run) -> Doing {
         Stage::Planning(_) => "planning",
         Stage::Working => "working",
         Stage::Voting(_) => "voting",
+        Stage::Awaiting(_) => "awaiting_tools",
         Stage::Checking(_) => "checking",
         Stage::Over(_) => "ending",
     };

@@ -1,6 +1,8 @@
 //! What tasks ask of whoever leases them.
 
-use crate::{AgentTerms, Answer, Cause, Check, Event, Planning, Run, Stage, StepShape, StepState};
+use crate::{
+    AgentTerms, Answer, Cause, Check, Event, Exchange, Planning, Run, Stage, StepShape, StepState,
+};
 use baton_workflow::{AgentId, BodyRef, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,9 @@ pub struct PreviousRound {
     pub workflow: BodyRef,
     /// What its steps gave, in order; none for a step that gave nothing.
     pub outputs: Vec<Option<BodyRef>>,
+    /// The tools that its steps called, and what they said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<(StepId, Exchange)>,
     /// What was found against it: by the verifier, or by its own steps.
     pub feedback: String,
     /// Whether there is an answer, which can be let stand.
@@ -75,6 +80,12 @@ pub struct WorkAssignment {
     pub workflow: BodyRef,
     /// The earlier steps it may see, with their outputs: all that it is given.
     pub inputs: Vec<(StepId, BodyRef)>,
+    /// The tools that those called, and what they said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen_turns: Vec<(StepId, Exchange)>,
+    /// The step's own turns, which it goes on from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Exchange>,
     /// The rounds and steps in which agents wrote those. For readers of traces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<(u16, StepId)>,
@@ -100,6 +111,9 @@ pub struct WorkAssignment {
 pub struct PreviousAnswer {
     /// The answer.
     pub output: BodyRef,
+    /// The tools that were called for it, and what they said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Exchange>,
     /// What the verifier said.
     pub feedback: String,
 }
@@ -113,6 +127,9 @@ pub struct VerifyAssignment {
     pub request: BodyRef,
     /// The candidates, in order.
     pub candidates: Vec<BodyRef>,
+    /// The tools that were called for an answer that is checked, and what they said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Exchange>,
     /// The rounds and steps in which agents wrote those. For readers of traces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<(u16, StepId)>,
@@ -170,18 +187,29 @@ impl Run {
                 let sources =
                     answers.iter().filter_map(|answer| self.source(answer.round, answer.step));
                 let sources = sources.collect();
+                let turns = match &self.stage {
+                    Stage::Checking(answer) => self.exchanges(answer.round, answer.step),
+                    Stage::Planning(_)
+                    | Stage::Working
+                    | Stage::Voting(_)
+                    | Stage::Awaiting(_)
+                    | Stage::Over(_) => Vec::new(),
+                };
                 let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
                 let verify = VerifyAssignment {
                     round: *round,
                     request,
                     candidates: answers.into_iter().map(looked_at).collect(),
+                    turns,
                     sources,
                     calls,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
-                        Stage::Planning(_) | Stage::Working | Stage::Voting(_) | Stage::Over(_) => {
-                            None
-                        }
+                        Stage::Planning(_)
+                        | Stage::Working
+                        | Stage::Voting(_)
+                        | Stage::Awaiting(_)
+                        | Stage::Over(_) => None,
                     },
                     output_tokens_max: *output_tokens_max,
                     deadline,
@@ -194,6 +222,7 @@ impl Run {
             | Event::RoundBegun { .. }
             | Event::Withdrawn { .. }
             | Event::ChildBegun { .. }
+            | Event::ResultsAwaited { .. }
             | Event::Ended { .. } => None,
         }
     }
@@ -217,6 +246,8 @@ impl Run {
             request: self.spec.request.clone(),
             workflow: plan.workflow.clone(),
             inputs: inputs_of(sees, steps)?,
+            seen_turns: self.turns_of(round, sees.iter().copied()),
+            turns: self.exchanges(round, step),
             sources: sees.iter().filter_map(|step| self.source(round, *step)).collect(),
             verdict: self
                 .best
@@ -256,6 +287,7 @@ impl Run {
         Some(PreviousRound {
             workflow: plan.workflow.clone(),
             outputs: (0..steps.len() as u16).map(output).collect(),
+            turns: self.turns_of(round, (0..steps.len() as u16).map(StepId)),
             feedback: self.feedback_on(round),
             answered: self.has_answer(),
         })
@@ -294,6 +326,7 @@ impl Run {
         let feedback = self.verdict(best.answer.round).map(|v| v.feedback.clone());
         Some(PreviousAnswer {
             output: best.answer.output.clone(),
+            turns: self.exchanges(best.answer.round, best.answer.step),
             feedback: feedback.unwrap_or_default(),
         })
     }

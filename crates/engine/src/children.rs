@@ -1,6 +1,6 @@
 //! Steps that are workflows: child runs, begun with a part of what is left.
 
-use crate::{End, Event, Outcome, Reason, Run, RunSpec, Status, StepShape, WorkAssignment};
+use crate::{End, Event, Outcome, Reason, Run, RunSpec, Status, WorkAssignment};
 use baton_workflow::{Abilities, AgentId, BodyRef, Budget, Spend, StepId, Timestamp, Usd};
 
 /// Fewer calls than a plan, a step and one to spare are no workflow.
@@ -71,12 +71,12 @@ impl Run {
     pub(crate) fn child_for(
         &self,
         step: StepId,
-        shape: &StepShape,
+        planned: &AgentId,
         failed: &[AgentId],
         parts: usize,
         now: Timestamp,
     ) -> Option<Event> {
-        if !shape.agent.is_itself() || !self.spec.recurses() || failed.contains(&shape.agent) {
+        if !planned.is_itself() || !self.spec.recurses() || failed.contains(planned) {
             return None;
         }
         let budget = self.share(parts, now)?;
@@ -112,6 +112,8 @@ impl Run {
         let work = self.work_assignment(*round, *step, &AgentId::itself(), u32::MAX)?;
         let mut spec = self.spec.clone();
         spec.budget = *budget;
+        // Its calls are its end: the root awaits the results.
+        spec.awaits = false;
         // What is said of the answer concerns whoever writes it.
         if !work.is_answer {
             (spec.check, spec.needs) = (None, Abilities::NONE);

@@ -23,6 +23,7 @@ impl Run {
             (
                 Reason::NotAccepted { .. }
                 | Reason::NoProgress { .. }
+                | Reason::Unanswered
                 | Reason::BudgetSpent { .. }
                 | Reason::DeadlinePassed
                 | Reason::StepFailed { .. }

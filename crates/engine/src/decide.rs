@@ -67,6 +67,7 @@ impl Run {
             Stage::Planning(state) => self.next_planning(state),
             Stage::Working => self.next_working(now),
             Stage::Voting(_) | Stage::Over(_) => None,
+            Stage::Awaiting(answer) => self.next_awaiting(answer),
             Stage::Checking(answer) => self.next_checking(answer.step),
         }
     }

@@ -45,6 +45,8 @@ pub enum Reason {
     Unchecked,
     /// The answer calls tools: there is nothing to check before they have been called.
     ToolCalls,
+    /// The answer calls tools, and their results did not come in time.
+    Unanswered,
     /// The policy looked at the answer and let it stand.
     Stands,
     /// The check failed and no round is left, or no better workflow could be had.
@@ -95,6 +97,7 @@ impl Reason {
             Self::Accepted => EndCode::Accepted,
             Self::Unchecked => EndCode::Unchecked,
             Self::ToolCalls => EndCode::ToolCalls,
+            Self::Unanswered => EndCode::Unanswered,
             Self::Stands => EndCode::Stands,
             Self::NotAccepted { .. } => EndCode::NotAccepted,
             Self::NoProgress { .. } => EndCode::NoProgress,
@@ -142,6 +145,7 @@ mod tests {
             Reason::Accepted,
             Reason::Unchecked,
             Reason::ToolCalls,
+            Reason::Unanswered,
             Reason::Stands,
             Reason::NotAccepted { feedback: text() },
             Reason::NoProgress { feedback: text() },

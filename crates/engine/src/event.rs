@@ -91,6 +91,17 @@ pub enum Event {
         /// The most that one call can consume; nothing for checks that call no model.
         bound: Spend,
     },
+    /// The answer's step calls tools: the client is told, and their results are awaited.
+    ResultsAwaited {
+        /// Counts these waits of the run, from 0.
+        turn: u32,
+        /// Of this round.
+        round: u16,
+        /// The step.
+        step: StepId,
+        /// For how long, in milliseconds.
+        ms: u64,
+    },
     /// The last entry.
     Ended {
         /// How.
@@ -111,6 +122,7 @@ impl Event {
             | Self::RoundBegun { .. }
             | Self::Withdrawn { .. }
             | Self::ChildBegun { .. }
+            | Self::ResultsAwaited { .. }
             | Self::Ended { .. } => None,
         }
     }
@@ -177,7 +189,15 @@ pub enum Input {
         /// All its attempts may have consumed.
         spend: Spend,
     },
-    /// The client said what the run waited for, or did not say it in time.
+    /// The results of the tools that were called.
+    Results {
+        /// For which wait.
+        turn: u32,
+        /// A conversation of the results, one message for each call, with what the client
+        /// says of the next answer; none where the wait is over without them.
+        results: Option<BodyRef>,
+    },
+    /// The client said something else that nobody waits for.
     Signalled {
         /// What it answers.
         key: String,

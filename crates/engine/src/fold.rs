@@ -43,6 +43,7 @@ impl Run {
                     self.stage = Stage::Voting(candidates.clone());
                 }
             }
+            Event::ResultsAwaited { .. } => self.begin_turn(),
             Event::Ended { end } => self.end = Some(end.clone()),
         }
     }
@@ -91,7 +92,7 @@ impl Run {
                 self.conclude(*task, *spend, &lost);
             }
             Input::Interrupted { task, spend } => self.interrupt(*task, *spend),
-            // No run waits for its client yet.
+            Input::Results { turn, results } => self.end_turn(*turn, results.as_ref()),
             Input::Signalled { .. } => {}
             Input::ChildEnded { child, end, spend } => {
                 let Some(Work::Child { round, step }) = self.work(*child) else { return };
@@ -217,7 +218,16 @@ impl Run {
         let Some(round) = self.rounds.last() else { return };
         let Some(plan) = &round.plan else { return };
         let done = |state: &StepState| matches!(state, StepState::Done { .. });
-        if self.stage != Stage::Working || !round.steps.iter().all(done) {
+        if self.stage != Stage::Working {
+            return;
+        }
+        if let Some(chosen) = round.chosen {
+            if let Some(answer) = self.answer_of(self.current_round(), chosen) {
+                self.check_or_close(answer);
+            }
+            return;
+        }
+        if !round.steps.iter().all(done) {
             return;
         }
         match plan.selection {
@@ -234,6 +244,9 @@ impl Run {
 
     fn check_or_close(&mut self, answer: Answer) {
         self.stage = match &self.spec.check {
+            Some(_) | None if answer.tool_calls.is_some() && self.may_await() => {
+                Stage::Awaiting(answer)
+            }
             // What the tools will say is not known yet: the answer comes in another run.
             Some(_) | None if answer.tool_calls.is_some() => {
                 Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
@@ -264,7 +277,7 @@ impl Run {
                 }
             }
             Stage::Checking(answer) => self.judged(round, answer, verdict),
-            Stage::Planning(_) | Stage::Working | Stage::Over(_) => {}
+            Stage::Planning(_) | Stage::Working | Stage::Awaiting(_) | Stage::Over(_) => {}
         }
     }
 

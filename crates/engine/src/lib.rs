@@ -13,11 +13,15 @@
 //! | | the policy says that the answer stands, or fails in a later round | `Over` |
 //! | `Working` | every step is done and the workflow votes | `Voting` |
 //! | | every step is done and the run is checked | `Checking` |
+//! | | the answer calls tools, and their results can be awaited | `Awaiting` |
 //! | | every step is done and nothing checks, or the answer calls tools | `Over` |
 //! | | a step failed for good or asks for another plan, and another round is allowed | `Planning` |
 //! | | a step failed for good (and no other can answer in its place) | `Over` |
 //! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
+//! | | the answer chosen calls tools, and their results can be awaited | `Awaiting` |
 //! | | the vote is known or cannot be had, and nothing checks | `Over` |
+//! | `Awaiting` | the results of the tools came: the step goes on with them | `Working` |
+//! | | they did not come in time, or the budget holds no further call | `Over` |
 //! | `Checking` | the check failed and another round is allowed | `Planning` |
 //! | | the check passed, abstained, or cannot be had; or no round is left | `Over` |
 //! | | the check failed on an answer that had failed before | `Over` |
@@ -42,6 +46,7 @@ mod planning;
 mod run;
 mod shortfall;
 mod spec;
+mod turns;
 pub mod version;
 mod working;
 
@@ -55,3 +60,4 @@ pub use event::{Cause, Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
 pub use shortfall::{Failure, Instead, Shortfall};
 pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};
+pub use turns::{AWAIT_MS, Exchange, TURNS_MAX, Turn};

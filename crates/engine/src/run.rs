@@ -1,6 +1,6 @@
 //! A run's state, as the fold of its journal.
 
-use crate::{Answer, Cause, Event, Failure, Plan, RunSpec};
+use crate::{Answer, Cause, Event, Failure, Plan, RunSpec, Turn};
 use baton_workflow::{AgentId, BodyRef, Resource, Spend, StepId, Timestamp, Verdict};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub struct Run {
     pub(crate) best: Option<Scored>,
     /// Answers that a check has failed.
     pub(crate) failed: Vec<BodyRef>,
+    pub(crate) turns: Vec<Turn>,
     pub(crate) end: Option<crate::End>,
 }
 
@@ -34,6 +35,8 @@ pub enum Stage {
     Working,
     /// The outputs of these steps are put to the vote.
     Voting(Vec<StepId>),
+    /// This answer calls tools, whose results are awaited.
+    Awaiting(Answer),
     /// The answer is checked.
     Checking(Answer),
     /// Nothing more will be decided.
@@ -70,6 +73,9 @@ pub(crate) struct Round {
     pub(crate) cause: Option<Cause>,
     /// The first step that said that the plan does not work, and why.
     pub(crate) asked: Option<(StepId, String)>,
+    /// The step that goes on with results of tools: its output is the answer, whoever else
+    /// could have given one.
+    pub(crate) chosen: Option<StepId>,
 }
 
 /// Where a step stands.
@@ -167,6 +173,7 @@ impl Run {
             removed: Vec::new(),
             best: None,
             failed: Vec::new(),
+            turns: Vec::new(),
             end: None,
         })
     }
@@ -242,6 +249,13 @@ impl Run {
 
 impl Round {
     pub(crate) fn new() -> Self {
-        Self { plan: None, steps: Vec::new(), verdict: None, cause: None, asked: None }
+        Self {
+            plan: None,
+            steps: Vec::new(),
+            verdict: None,
+            cause: None,
+            asked: None,
+            chosen: None,
+        }
     }
 }

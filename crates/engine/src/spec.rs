@@ -29,6 +29,9 @@ pub struct RunSpec {
     /// Whether plans may name the Conductor itself, as long as the budget has depth.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recursion: bool,
+    /// Whether the answer's calls of tools are awaited, instead of ending the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits: bool,
 }
 
 impl RunSpec {

@@ -3,8 +3,8 @@
 use crate::afford::{Grant, tokens_in_max};
 use crate::assign::inputs_of;
 use crate::{
-    AgentTerms, Answer, Cause, Closing, Event, Failure, Instead, Plan, Reason, Run, StepShape,
-    StepState,
+    AgentTerms, Answer, Cause, Closing, Event, Exchange, Failure, Instead, Plan, Reason, Run,
+    StepShape, StepState,
 };
 use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId, Timestamp};
 
@@ -20,22 +20,27 @@ impl Run {
             return Some(Event::RoundBegun { round: number + 1, cause });
         }
         let mut unaffordable = None;
-        let unfinished =
-            steps.iter().filter(|state| matches!(state, StepState::Waiting { .. })).count();
+        let waiting = |state: &&StepState| matches!(state, StepState::Waiting { .. });
+        let chosen = self.chosen(number);
+        let unfinished = chosen.map_or_else(|| steps.iter().filter(waiting).count(), |_one| 1);
         let mut dead = Vec::new();
         for (place, (shape, state)) in plan.steps.iter().zip(steps).enumerate() {
             let StepState::Waiting { failed, last } = state else { continue };
             let step = StepId(place as u16);
+            if chosen.is_some_and(|chosen| chosen != step) {
+                continue;
+            }
+            let planned = self.caller(number, step).unwrap_or(&shape.agent);
             let needs = match plan.may_answer(step) {
                 true => self.spec.needs,
                 false => Abilities::NONE,
             };
             // First this: as long as what it needs is under way, an agent may come back.
             let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
-            if let Some(child) = self.child_for(step, shape, failed, unfinished, now) {
+            if let Some(child) = self.child_for(step, planned, failed, unfinished, now) {
                 return Some(child);
             }
-            let Some(agent) = self.agent_for(&shape.agent, needs, failed) else {
+            let Some(agent) = self.agent_for(planned, needs, failed) else {
                 dead.push((step, last.clone()));
                 continue;
             };
@@ -44,6 +49,7 @@ impl Run {
             let bytes = u64::from(self.spec.request.len)
                 + u64::from(plan.workflow.len)
                 + self.rejected_bytes(shape, number)
+                + self.turns_bytes(shape, number, step)
                 + shown;
             match self.afford(agent, tokens_in_max(bytes, self.spec.images), unfinished) {
                 Ok(Grant { output_tokens_max, bound }) => {
@@ -85,8 +91,17 @@ impl Run {
     /// Length of what a step of a later round is shown of the answer before it.
     fn rejected_bytes(&self, shape: &StepShape, round: u16) -> u64 {
         let previous = shape.sees_rounds.then(|| self.previous_answer(round)).flatten();
-        previous
-            .map_or(0, |previous| u64::from(previous.output.len) + previous.feedback.len() as u64)
+        previous.map_or(0, |previous| {
+            let turns = previous.turns.iter().map(Exchange::bytes).sum::<u64>();
+            u64::from(previous.output.len) + previous.feedback.len() as u64 + turns
+        })
+    }
+
+    /// Length of the turns that a step is told: its own, and those of the steps it sees.
+    fn turns_bytes(&self, shape: &StepShape, round: u16, step: StepId) -> u64 {
+        let told = shape.sees.iter().chain([&step]);
+        let turns = told.flat_map(|step| self.exchanges(round, *step));
+        turns.map(|turn| turn.bytes()).sum()
     }
 
     /// Nothing can be dispatched: wait, vote without the dead, or give up.
@@ -97,12 +112,12 @@ impl Run {
         dead: &[(StepId, Option<Failure>)],
         unaffordable: Option<Resource>,
     ) -> Option<Event> {
-        let votes = plan.selection == Selection::Majority;
+        let round = self.current_round();
+        let votes = plan.selection == Selection::Majority && self.chosen(round).is_none();
         let done: Vec<_> = plan
             .leaves()
             .filter(|leaf| matches!(steps.get(leaf.index()), Some(StepState::Done { .. })))
             .collect();
-        let round = self.current_round();
         let waits_for_task = self.open.values().any(|open| open.work.round() == round);
         if waits_for_task && (votes || dead.is_empty()) {
             return None;

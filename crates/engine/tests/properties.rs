@@ -26,6 +26,8 @@ use std::{
 
 /// Child runs that were begun in this process.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// Moments at which a run awaited results.
+static AWAITED: AtomicUsize = AtomicUsize::new(0);
 
 fn body(name: &str, len: u32) -> BodyRef {
     BodyRef { hash: name.into(), len }
@@ -82,6 +84,7 @@ prop_compose! {
         rounds_max in 1..4_u16,
         tools in any::<bool>(),
         depth in 0..4_u8,
+        awaits in prop::bool::weighted(0.8),
         recursion in prop::bool::weighted(0.8),
     ) -> RunSpec {
         let planning = if by_policy {
@@ -103,6 +106,7 @@ prop_compose! {
             images: false,
             needs: Abilities { tools, structured_output: false },
             recursion,
+            awaits: awaits && tools,
         }
     }
 }
@@ -114,7 +118,7 @@ enum Act {
     Repeat { pick: usize },
     Lose { pick: usize },
     Interrupt { pick: usize },
-    Answer,
+    Answer { pick: usize, late: bool, comes: bool },
     Nonsense { task: u32 },
     Cancel { pick: usize },
     Late { pick: usize },
@@ -128,7 +132,8 @@ fn any_act() -> impl Strategy<Value = Act> {
         3 => any::<usize>().prop_map(|pick| Act::Repeat { pick }),
         2 => any::<usize>().prop_map(|pick| Act::Lose { pick }),
         1 => any::<usize>().prop_map(|pick| Act::Interrupt { pick }),
-        1 => Just(Act::Answer),
+        8 => (any::<usize>(), prop::bool::weighted(0.2), prop::bool::weighted(0.9))
+            .prop_map(|(pick, late, comes)| Act::Answer { pick, late, comes }),
         2 => (0..40_u32).prop_map(|task| Act::Nonsense { task }),
         1 => any::<usize>().prop_map(|pick| Act::Cancel { pick }),
         1 => any::<usize>().prop_map(|pick| Act::Late { pick }),
@@ -190,6 +195,7 @@ impl World {
             | Event::RoundBegun { .. }
             | Event::Withdrawn { .. }
             | Event::ChildBegun { .. }
+            | Event::ResultsAwaited { .. }
             | Event::Ended { .. } => None,
         }
     }
@@ -282,8 +288,13 @@ impl World {
         let tree = self.run.spent().plus(below.sum());
         assert_eq!(self.budget.exceeded_by(&tree), None, "the tree exceeds its budget");
         if self.ends.is_empty() {
-            let waits = !self.pending.is_empty() || !self.below.is_empty();
+            let awaits = self.run.awaited().is_some();
+            let waits = !self.pending.is_empty() || !self.below.is_empty() || awaits;
             assert!(waits, "neither ended nor waiting for anything");
+            if awaits {
+                AWAITED.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(self.run.reserved(), Spend::ZERO, "a wait that costs");
+            }
         }
     }
 
@@ -316,7 +327,7 @@ impl World {
             | Act::Interrupt { pick }
             | Act::Cancel { pick }
             | Act::Late { pick } => *pick,
-            Act::Nonsense { .. } | Act::Answer | Act::Wait { .. } => 0,
+            Act::Nonsense { .. } | Act::Answer { .. } | Act::Wait { .. } => 0,
         };
         let nobody_here = matches!(act, Act::Finish { .. }) && self.pending.is_empty();
         if let Act::Wait { ms } = act {
@@ -377,6 +388,7 @@ impl World {
                     | Input::DeadlinePassed
                     | Input::CancelAsked { .. }
                     | Input::AgentsRemoved { .. }
+                    | Input::Results { .. }
                     | Input::Signalled { .. } => false,
                 };
                 if !open {
@@ -388,8 +400,14 @@ impl World {
                     self.hear(Input::Interrupted { task, spend: bound });
                 }
             }
-            Act::Answer => {
+            Act::Answer { pick, late, comes } => {
                 self.hear(Input::Signalled { key: "k".into(), event: Some("yes".into()) });
+                let turn = match (self.run.awaited(), late) {
+                    (Some(turn), false) => turn,
+                    (_, _) => (pick % 5) as u32,
+                };
+                let results = comes.then(|| body("results", 60));
+                self.hear(Input::Results { turn, results });
             }
             Act::Lose { pick } => {
                 if let Some((task, _, bound)) = self.take(pick) {
@@ -433,7 +451,7 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             output: body(&format!("out-{}-{}", work.round, work.step), 80),
             truncated: false,
             ms: 5,
-            tool_calls: (luck == 3 && work.is_answer).then(|| body("calls", 40)),
+            tool_calls: (matches!(luck, 3 | 5 | 6) && work.is_answer).then(|| body("calls", 40)),
             replan: (luck == 4 && work.may_ask).then(|| "no".into()),
         },
         (Assignment::Verify(verify), luck) => {
@@ -461,6 +479,8 @@ fn any_order_of_anything() {
     runner.run(&lives, |(spec, acts)| life(spec, acts)).unwrap();
     let begun = BEGUN.load(Ordering::Relaxed);
     assert!(begun > 100, "only {begun} child runs were begun: nothing is shown of them");
+    let awaited = AWAITED.load(Ordering::Relaxed);
+    assert!(awaited > 100, "only {awaited} moments of waiting: nothing is shown of them");
 }
 
 /// A run's life: what happens, and what is still to be done.
@@ -483,7 +503,12 @@ fn life(spec: RunSpec, acts: Vec<Act>) -> Result<(), TestCaseError> {
     while world.ends.is_empty() {
         turns += 1;
         prop_assert!(turns < 400, "does not end");
-        world.act(Act::Finish { pick: 0, luck: 7, share: 100, plan: good.clone() });
+        match world.run.awaited() {
+            Some(_) => world.act(Act::Answer { pick: 0, late: false, comes: turns % 3 > 0 }),
+            None => {
+                world.act(Act::Finish { pick: 0, luck: 7, share: 100, plan: good.clone() });
+            }
+        }
     }
     let end = &world.ends[0];
     prop_assert_eq!(

@@ -6,7 +6,7 @@ use crate::{
     reading::{Said, Speaker},
     refused::{Reason, Refused},
     simulator::{Ask, Stop},
-    tooling::{Choice, Offer, ToolCall, Wants},
+    tooling::{Choice, Offer, ToolCall, Wants, then},
     words::REFUSAL,
 };
 use axum::{
@@ -172,7 +172,16 @@ impl Request {
             one_call: choice.is_some_and(|choice| choice.disable_parallel_tool_use),
             form: self.output_config.as_ref().and_then(|c| Some(c.format.as_ref()?.schema.clone())),
             results: self.messages.last().map(|turn| turn.content.results()).unwrap_or_default(),
+            then: self.then(),
         }
+    }
+
+    /// What the last prompt asks for, now that its first tools have answered.
+    fn then(&self) -> Option<String> {
+        let prompts = |turn: &Turn| turn.role == Role::User && turn.content.results().is_empty();
+        let place = self.messages.iter().rposition(prompts)?;
+        let answered = self.messages.len() - place - 1;
+        then(&self.messages.get(place)?.content.text(), answered / 2)
     }
 
     fn call(self) -> Call {

@@ -1,6 +1,7 @@
 //! What a simulated model does with tools and with forms of answers.
 //!
-//! It asks for the tool that the prompt names, with arguments that fit the tool's schema
+//! It asks for the tool that the prompt names (of a prompt with `then`, for those of its next
+//! part, once the tools of the part before have answered), with arguments that fit the tool's schema
 //! and are taken out of the prompt where they can be; shown a result, it tells the result;
 //! asked for a form, it puts its answer into that form. It never asks for a tool that it
 //! was not offered.
@@ -30,6 +31,17 @@ pub(crate) struct Wants {
     pub(crate) form: Option<Value>,
     /// What the tools said, where that is what was said last.
     pub(crate) results: Vec<String>,
+    /// What is to be done with them, where the prompt says so.
+    pub(crate) then: Option<String>,
+}
+
+/// What parts a prompt that asks for one thing after the other.
+const THEN: &str = " then ";
+
+/// What a prompt asks for once the tools have answered so often.
+pub(crate) fn then(prompt: &str, answered: usize) -> Option<String> {
+    let part = prompt.split(THEN).nth(answered).filter(|_| answered > 0);
+    part.map(str::to_owned)
 }
 
 /// A tool on offer.
@@ -80,12 +92,14 @@ impl Wants {
     /// The calls that are made instead of an answer to `prompt`; `lots` is what their ids
     /// hang on.
     pub(crate) fn calls(&self, prompt: &str, lots: &str) -> Vec<ToolCall> {
+        let first = prompt.split(THEN).next().unwrap_or(prompt);
+        let prompt = self.then.as_deref().unwrap_or(first);
         let named = |offer: &&Offer| names(prompt, &offer.name);
         let mut wanted: Vec<&Offer> = match &self.choice {
             Choice::Never => Vec::new(),
             Choice::Named(name) => self.tools.iter().filter(|o| o.name == *name).collect(),
             // Whoever has the results does not ask again.
-            Choice::Auto if !self.results.is_empty() => Vec::new(),
+            Choice::Auto if !self.results.is_empty() && self.then.is_none() => Vec::new(),
             Choice::Auto => self.tools.iter().filter(named).collect(),
             Choice::Required => self.tools.iter().filter(named).collect(),
         };
@@ -294,6 +308,11 @@ mod tests {
         assert_eq!(called(&one, "Use get_weather and the clock."), ["get_weather"]);
         let told = Wants { results: vec!["18".into()], ..wants(Choice::Auto) };
         assert!(called(&told, "Use the clock.").is_empty());
+        let two = "First get weather, then ask the clock.";
+        assert_eq!(called(&auto, two), ["get_weather"]);
+        let next = Wants { then: then(two, 1), ..told.clone() };
+        assert_eq!(called(&next, "18"), ["clock"]);
+        assert_eq!((then(two, 0), then(two, 2)), (None, None));
         assert_eq!(told.answer("unused".into()), "The tools say:\n18\nAnswer: 18");
     }
 

@@ -5,7 +5,7 @@ use crate::{
     reading::{Said, Speaker},
     refused::{Reason, Refused},
     simulator::{Ask, Stop},
-    tooling::Wants,
+    tooling::{Wants, then},
     wire_tools::{Called, Wanted, called},
 };
 use axum::{
@@ -133,7 +133,12 @@ impl Request {
         let results = last.filter(|said| said.role == Role::Tool);
         let mut results: Vec<_> = results.map(Message::words).collect();
         results.reverse();
-        self.wanted.wants(results)
+        let prompt = self.messages.iter().rposition(|said| said.role == Role::User);
+        let (before, after) = self.messages.split_at(prompt.map_or(0, |place| place + 1));
+        let answered = after.iter().filter(|said| !said.tool_calls.is_empty()).count();
+        let prompt = before.last().map(Message::words).unwrap_or_default();
+        let then = then(&prompt, answered).filter(|_| !results.is_empty());
+        self.wanted.wants(results, then)
     }
 
     pub(crate) fn ask(self) -> Ask {

@@ -47,8 +47,8 @@ impl Called {
 }
 
 impl Wanted {
-    /// With what the tools said last.
-    pub(crate) fn wants(&self, results: Vec<String>) -> Wants {
+    /// With what the tools said last, and what is to be done then.
+    pub(crate) fn wants(&self, results: Vec<String>, then: Option<String>) -> Wants {
         let offers = self.tools.iter().map(|tool| Offer {
             name: tool.function.name.clone(),
             schema: tool.function.parameters.clone(),
@@ -59,6 +59,7 @@ impl Wanted {
             one_call: self.parallel_tool_calls == Some(false),
             form: self.form(),
             results,
+            then,
         }
     }
 

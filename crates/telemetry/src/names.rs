@@ -61,7 +61,7 @@ names! {
     STEPS = "baton.plan.steps", "steps of the workflow";
     SHARED = "baton.shared", "true where another task's same call gave the reply, so that there is no call below";
     ESTIMATED = "baton.estimated", "true where the provider did not say what it used";
-    LINK = "baton.link", "on links: what the other span is, `input`, `candidate`, `last_attempt`, `last_agent` or `verdict`";
+    LINK = "baton.link", "on links: what the other span is, `input`, `candidate`, `last_attempt`, `last_agent`, `last_turn` or `verdict`";
 }
 
 /// Values of [`OPERATION`], which are the beginnings of the spans' names too.

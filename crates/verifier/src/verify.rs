@@ -2,6 +2,7 @@
 
 use crate::{Verifier, judge, span, vote};
 use async_trait::async_trait;
+use baton_briefing::Trajectory;
 use baton_call::{Call, Called, Purse, Reply};
 use baton_checks::{Check as Stated, Class, Public, SpecError, majority};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
@@ -89,8 +90,11 @@ impl Verifier {
             Some(Check::Judge { model }) => {
                 let request = self.text(&leased.tenant, &asked.request, stop).await;
                 let request = request.map_err(|error| error.to_string())?;
-                let said: Conversation =
+                let mut said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
+                let turns = Trajectory::read(self.ledger.as_ref(), &leased.tenant, &asked.turns);
+                let turns = turns.await.map_err(|error| error.to_string())?;
+                said.messages.extend(turns.messages);
                 let question = said.question();
                 let purse = Purse::of(self.ledger.clone(), leased);
                 let output_tokens_max = asked.output_tokens_max;

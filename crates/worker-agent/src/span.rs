@@ -28,7 +28,11 @@ fn facts(span: &mut Span, leased: &Leased, work: &WorkAssignment) {
         span.link(run, SpanKey::Step { round: *round, step: *step }, "input");
     }
     if let Some(before) = work.before.checked_sub(1) {
-        span.link(run, SpanKey::Try { round, step: work.step, before }, "last_agent");
+        let key = SpanKey::Try { round, step: work.step, turn: turn(work), before };
+        span.link(run, key, "last_agent");
+    }
+    if let Some(last) = turn(work).checked_sub(1) {
+        span.link(run, carried(work, last), "last_turn");
     }
     if let Some(round) = work.verdict {
         span.link(run, SpanKey::Verify { round, vote: false }, "verdict");
@@ -68,8 +72,25 @@ pub(crate) fn close(
         | Outcome::Verified { .. } => false,
     };
     match work {
-        Some(work) if worked => SpanKey::Step { round: work.round, step: work.step },
-        Some(work) => SpanKey::Try { round: work.round, step: work.step, before: work.before },
+        Some(work) if worked => carried(work, turn(work)),
+        Some(work) => {
+            let WorkAssignment { round, step, before, .. } = *work;
+            SpanKey::Try { round, step, turn: turn(work), before }
+        }
         None => SpanKey::Lost { task: leased.task.number, attempt: leased.token.attempt },
+    }
+}
+
+/// Turns of tools before this attempt.
+fn turn(work: &WorkAssignment) -> u16 {
+    u16::try_from(work.turns.len()).unwrap_or(u16::MAX)
+}
+
+/// The attempt that carried a step out as far as a turn, or to its end.
+fn carried(work: &WorkAssignment, turn: u16) -> SpanKey {
+    let WorkAssignment { round, step, .. } = *work;
+    match turn {
+        0 => SpanKey::Step { round, step },
+        turn => SpanKey::Turn { round, step, turn },
     }
 }

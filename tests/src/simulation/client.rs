@@ -83,6 +83,7 @@ fn submission(model: &str, number: u64, key: String, checked: bool) -> v1::Submi
         conversation: Some(conversation),
         idempotency_key: Some(key),
         options: Some(v1::RunOptions { check, rounds: Some(3), ..v1::RunOptions::default() }),
+        awaits: false,
     }
 }
 

@@ -228,7 +228,8 @@ impl Team {
 
     /// Waits until a run's end is known, as the gateway does.
     async fn wait(&self, run: String) -> Result<(), Failure> {
-        let watch = v1::WatchRequest { tenant: TENANT.into(), run, end_only: true, from: 0 };
+        let (tenant, end_only) = (TENANT.into(), true);
+        let watch = v1::WatchRequest { tenant, run, end_only, from: 0, turn: None };
         let watched = self.conductor.watch(Request::new(watch)).await;
         let mut watched = watched.map_err(refused)?.into_inner();
         while let Some(reply) = watched.next().await {

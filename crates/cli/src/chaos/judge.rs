@@ -451,7 +451,8 @@ fn heard_of(event: &Event) -> Option<(u32, Option<&Outcome>)> {
         Input::Lost { task, .. } | Input::Interrupted { task, .. } => Some((*task, None)),
         // Children are counted with the tasks.
         Input::ChildEnded { child, .. } => Some((*child, None)),
-        Input::Signalled { .. }
+        Input::Results { .. }
+        | Input::Signalled { .. }
         | Input::DeadlinePassed
         | Input::CancelAsked { .. }
         | Input::AgentsRemoved { .. } => None,
@@ -465,7 +466,8 @@ fn spend_of(event: &Event) -> Option<u64> {
         | Input::Lost { spend, .. }
         | Input::ChildEnded { spend, .. }
         | Input::Interrupted { spend, .. } => Some(spend.usd.pico()),
-        Input::Signalled { .. }
+        Input::Results { .. }
+        | Input::Signalled { .. }
         | Input::DeadlinePassed
         | Input::CancelAsked { .. }
         | Input::AgentsRemoved { .. } => None,

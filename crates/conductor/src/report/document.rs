@@ -95,6 +95,9 @@ pub(super) struct StepReport {
     pub(super) output: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<ToolCall>,
+    /// Calls that were made before, and their results.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) turns: Vec<TurnReport>,
     /// Whether the agent ran into its limit of tokens.
     #[serde(skip_serializing_if = "is_false")]
     pub(super) truncated: bool,
@@ -106,6 +109,17 @@ pub(super) struct StepReport {
     /// The child runs that carried it out, or do; their cost is in the step's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) runs: Vec<Report>,
+}
+
+/// Tools that were called and have answered.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct TurnReport {
+    /// What was said beside the calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output: Option<String>,
+    pub(super) tool_calls: Vec<ToolCall>,
+    /// In the order of the calls.
+    pub(super) results: Vec<String>,
 }
 
 impl StepReport {

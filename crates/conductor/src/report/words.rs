@@ -2,6 +2,9 @@
 
 use baton_engine::{Outcome, Reason, Status};
 
+/// Of a run and of its step while results of tools are awaited.
+pub(super) const AWAITING: &str = "awaiting_tools";
+
 pub(super) fn status_name(status: Status) -> &'static str {
     match status {
         Status::Completed => "completed",
@@ -17,6 +20,7 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
         Reason::Accepted => "the check passed".into(),
         Reason::Unchecked => "nothing checked the answer".into(),
         Reason::ToolCalls => "the answer calls tools".into(),
+        Reason::Unanswered => "the results of the tools did not come in time".into(),
         Reason::Stands => "the policy let the answer stand".into(),
         Reason::NotAccepted { feedback } => {
             format!("the check did not accept the answer: {feedback}")

@@ -82,6 +82,10 @@ fn journals_of_every_version_replay_to_the_same_state() {
         write("recursed", deep(2), recursed);
         let amended = "1 plan a b c:0, 2 asks, 4 plan a=0 c:0, 3 done, 5 done";
         write("amended", policy("a"), amended);
+        let awaited = RunSpec { awaits: true, ..strategy("a b:0") };
+        write("awaited", awaited, "1 done, 2 calls, results 0, 3 calls, results 1, 4 done");
+        let unanswered = RunSpec { awaits: true, ..strategy("a") };
+        write("unanswered", unanswered, "1 calls, unanswered 0");
         let corrected = "1 plan a, 2 done, 3 reject, 4 plan b:, 5 done, 6 pass";
         write("corrected", checked(policy("a")), corrected);
     }
@@ -100,5 +104,5 @@ fn journals_of_every_version_replay_to_the_same_state() {
             }
         }
     }
-    assert!(replayed >= 8, "the journals of released versions are gone");
+    assert!(replayed >= 10, "the journals of released versions are gone");
 }

@@ -7,6 +7,7 @@
     reason = "what should be there is there, or the test fails"
 )]
 
+mod awaiting;
 mod children;
 #[path = "../golden/mod.rs"]
 mod golden;

@@ -56,6 +56,7 @@ pub(crate) fn spec(planning: Planning) -> RunSpec {
         images: false,
         needs: Abilities::NONE,
         recursion: false,
+        awaits: false,
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn deep(depth: u8) -> RunSpec {
 /// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK interrupted`,
 /// `TASK pass|reject|abstain`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
-/// `removed AGENT AGENT`.
+/// `removed AGENT AGENT`, `results TURN`, `unanswered TURN`.
 pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
     match head {
@@ -89,6 +90,13 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         "word" => {
             let (key, event) = ("k".into(), Some(rest.into()));
             return Some(Input::Signalled { key, event });
+        }
+        "results" => {
+            let results = Some(BodyRef { hash: format!("results{rest}").into(), len: 5 });
+            return Some(Input::Results { turn: rest.parse().unwrap(), results });
+        }
+        "unanswered" => {
+            return Some(Input::Results { turn: rest.parse().unwrap(), results: None });
         }
         "removed" => {
             let agents = rest.split_whitespace().map(|id| AgentId::new(id).unwrap()).collect();
@@ -157,7 +165,7 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
-/// How a child run ends: `completed`, `incomplete`, `partial`, `refused`, `failed`,
+/// How a child run ends: `completed`, `calls`, `incomplete`, `partial`, `refused`, `failed`,
 /// `cancelled`.
 fn child_end(how: &str, child: u32) -> End {
     let answer = |partial, shortfall| {
@@ -172,7 +180,12 @@ fn child_end(how: &str, child: u32) -> End {
             partial,
         })
     };
+    let calls = |answer: Option<Answer>| {
+        let tool_calls = Some(BodyRef { hash: format!("calls{child}").into(), len: 5 });
+        answer.map(|answer| Answer { tool_calls, ..answer })
+    };
     let (status, reason, answer) = match how {
+        "calls" => (Status::Completed, Reason::ToolCalls, calls(answer(false, None))),
         "completed" => (Status::Completed, Reason::Unchecked, answer(false, None)),
         "incomplete" => (Status::Incomplete, Reason::DeadlinePassed, answer(false, None)),
         "partial" => (Status::Incomplete, Reason::DeadlinePassed, answer(true, None)),
@@ -218,6 +231,7 @@ pub(crate) fn told(run: &mut Run, now: Timestamp) -> String {
                 let (status, reason) = (status.as_str().unwrap(), reason["code"].as_str().unwrap());
                 Some(format!("end {status} {reason} {answer}"))
             }
+            Event::ResultsAwaited { turn, step, .. } => Some(format!("await {turn} of {step}")),
             Event::Submitted { .. } | Event::Heard { .. } => None,
         });
     }

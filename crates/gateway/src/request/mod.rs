@@ -40,6 +40,13 @@ pub(crate) struct ChatCall {
     pub(crate) progress: bool,
 }
 
+impl ChatCall {
+    /// Whether the client can be told that a run awaits results of tools.
+    pub(crate) fn awaits(&self) -> bool {
+        !self.conversation.tools.is_empty()
+    }
+}
+
 /// Reads a body.
 pub(crate) fn read(body: &[u8], offer: &Offer<'_>) -> Result<ChatCall, ApiError> {
     let map = object(body)?;

@@ -32,18 +32,19 @@ struct Book {
     /// Until when runs that were left are kept for clients that come again. A task waits
     /// for each of these moments and takes it out.
     kept: HashMap<String, Moment>,
-    /// Runs given to clients that may try again, oldest first.
-    given: VecDeque<(Fingerprint, String, Instant)>,
+    /// Runs given to clients that may try again, each with the turn that answers, oldest first.
+    given: VecDeque<(Fingerprint, String, u32, Instant)>,
 }
 
 impl Book {
     /// The run for a second try: one whose client left goes before one that has its own.
-    fn run_for(&self, print: &Fingerprint) -> Option<String> {
+    fn run_for(&self, print: &Fingerprint) -> Option<(String, u32)> {
         let fresh = |at: &Instant| at.elapsed() < RETRIES_KEPT;
-        let matching = self.given.iter().rev().filter(|(p, _, at)| p == print && fresh(at));
-        let mut runs = matching.map(|(_, run, _)| run);
+        let matching = self.given.iter().rev().filter(|(p, .., at)| p == print && fresh(at));
+        let mut runs = matching.map(|(_, run, turn, _)| (run, turn));
         let newest = runs.clone().next();
-        runs.find(|run| !self.waiting.contains_key(*run)).or(newest).cloned()
+        let (run, turn) = runs.find(|(run, _)| !self.waiting.contains_key(*run)).or(newest)?;
+        Some((run.clone(), *turn))
     }
 
     fn leave(&mut self, run: &str) {
@@ -92,17 +93,18 @@ impl Attendance {
         print: &Fingerprint,
     ) -> Option<Attendee> {
         let mut book = self.book();
-        let run = book.run_for(print)?;
+        let (run, turn) = book.run_for(print)?;
         *book.waiting.entry(run.clone()).or_default() += 1;
         drop(book);
-        Some(self.attendee(tenant, run))
+        Some(self.attendee(tenant, run, turn))
     }
 
-    /// A client waits for a run; `print` if it may try again.
+    /// A client waits for a run's turn of this number, or its end; `print` if it may try again.
     pub(crate) fn join(
         self: &Arc<Self>,
         tenant: &TenantId,
         run: String,
+        turn: u32,
         print: Option<Fingerprint>,
     ) -> Attendee {
         let mut book = self.book();
@@ -111,16 +113,17 @@ impl Attendance {
             if book.given.len() >= RETRIES_MAX {
                 book.given.pop_front();
             }
-            book.given.push_back((print, run.clone(), Instant::now()));
+            book.given.push_back((print, run.clone(), turn, Instant::now()));
         }
         drop(book);
-        self.attendee(tenant, run)
+        self.attendee(tenant, run, turn)
     }
 
-    fn attendee(self: &Arc<Self>, tenant: &TenantId, run: String) -> Attendee {
+    fn attendee(self: &Arc<Self>, tenant: &TenantId, run: String, turn: u32) -> Attendee {
         let attendance = self.clone();
         let tenant = tenant.clone();
-        Attendee { attendance, tenant, run, on_leaving: OnLeaving::CancelAfter(Duration::ZERO) }
+        let on_leaving = OnLeaving::CancelAfter(Duration::ZERO);
+        Attendee { attendance, tenant, run, turn, on_leaving }
     }
 
     /// Asks for the run to end, unless somebody came to wait for it in the meantime.
@@ -132,7 +135,7 @@ impl Attendance {
                 return;
             }
             // Whoever comes now must not be given a run that was cancelled.
-            book.given.retain(|(_, given, _)| *given != run);
+            book.given.retain(|(_, given, ..)| *given != run);
         }
         let request = CancelRequest {
             tenant: tenant.to_string(),
@@ -164,12 +167,18 @@ pub(crate) struct Attendee {
     attendance: Arc<Attendance>,
     tenant: TenantId,
     run: String,
+    turn: u32,
     on_leaving: OnLeaving,
 }
 
 impl Attendee {
     pub(crate) fn run(&self) -> &str {
         &self.run
+    }
+
+    /// The turn that answers the client, unless the run ends first.
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn
     }
 
     /// The run goes on without the client: it has its answer, wants none now, or is
@@ -218,8 +227,8 @@ mod tests {
     fn a_second_try_finds_the_run_that_was_left() {
         let (attendance, tenant) = attendance();
         let print = blake3::hash(b"body");
-        let mut left = attendance.join(&tenant, "run_1".into(), Some(print));
-        let _has_its_own = attendance.join(&tenant, "run_2".into(), Some(print));
+        let mut left = attendance.join(&tenant, "run_1".into(), 0, Some(print));
+        let _has_its_own = attendance.join(&tenant, "run_2".into(), 0, Some(print));
         left.release();
         drop(left);
         let again = attendance.rejoin(&tenant, &print).unwrap();
@@ -227,11 +236,23 @@ mod tests {
         assert!(attendance.rejoin(&tenant, &blake3::hash(b"other")).is_none());
     }
 
+    #[test]
+    fn a_second_try_finds_the_turn_that_answers_it() {
+        let (attendance, tenant) = attendance();
+        for (turn, body) in [(0, b"question"), (1, b"results1"), (2, b"results2")] {
+            let print = blake3::hash(body);
+            let mut client = attendance.join(&tenant, "run_1".into(), turn, Some(print));
+            client.release();
+        }
+        let again = attendance.rejoin(&tenant, &blake3::hash(b"results1")).unwrap();
+        assert_eq!((again.run(), again.turn()), ("run_1", 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn two_clients_of_one_run_leave_one_by_one() {
         let (attendance, tenant) = attendance();
         let print = blake3::hash(b"body");
-        let mut one = attendance.join(&tenant, "run_1".into(), Some(print));
+        let mut one = attendance.join(&tenant, "run_1".into(), 0, Some(print));
         one.grace(crate::limits::KEYED_LEAVE_GRACE);
         drop(one);
         let other = attendance.rejoin(&tenant, &print).unwrap();
@@ -248,7 +269,7 @@ mod tests {
         let (attendance, tenant) = attendance();
         for run in 0..RETRIES_MAX + 10 {
             let print = blake3::hash(run.to_string().as_bytes());
-            drop(attendance.join(&tenant, run.to_string(), Some(print)));
+            drop(attendance.join(&tenant, run.to_string(), 0, Some(print)));
         }
         assert_eq!(attendance.book().given.len(), RETRIES_MAX);
         assert!(attendance.book().waiting.is_empty());
@@ -258,7 +279,7 @@ mod tests {
     async fn every_leaving_has_its_own_time_to_come_again() {
         let (attendance, tenant) = attendance();
         let print = blake3::hash(b"body");
-        let mut client = attendance.join(&tenant, "run_1".into(), Some(print));
+        let mut client = attendance.join(&tenant, "run_1".into(), 0, Some(print));
         for _try in 0..3 {
             client.grace(Duration::from_secs(2));
             drop(client);
@@ -278,7 +299,7 @@ mod tests {
     async fn a_cancelled_run_is_not_given_again() {
         let (attendance, tenant) = attendance();
         let print = blake3::hash(b"body");
-        drop(attendance.join(&tenant, "run_1".into(), Some(print)));
+        drop(attendance.join(&tenant, "run_1".into(), 0, Some(print)));
         attendance.tasks.close();
         attendance.tasks.wait().await;
         assert!(attendance.rejoin(&tenant, &print).is_none());

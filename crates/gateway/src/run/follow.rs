@@ -18,7 +18,7 @@ pub(crate) enum Seen {
     Entry(JournalEntry),
     Leased(Leased),
     Expired(Expired),
-    /// After the last entry: what came of the run.
+    /// After the last entry: what came of the run, or of the turn.
     Ended(Box<GetReply>),
 }
 
@@ -29,6 +29,8 @@ pub(crate) struct Follow {
     run: String,
     seq: u64,
     end_only: bool,
+    /// The turn that is waited for, where the run may await results of tools.
+    turn: Option<u32>,
     stream: Option<Streaming<WatchReply>>,
     /// Since when nobody has said anything.
     away: Option<Instant>,
@@ -38,18 +40,33 @@ impl Follow {
     /// Behind this position of the journal; 0 is its beginning.
     pub(crate) fn new(peers: Arc<Peers>, tenant: &TenantId, run: &str, from: u64) -> Self {
         let (tenant, run) = (tenant.to_string(), run.to_owned());
-        Self { peers, tenant, run, seq: from, end_only: false, stream: None, away: None }
+        Self {
+            peers,
+            tenant,
+            run,
+            seq: from,
+            end_only: false,
+            turn: None,
+            stream: None,
+            away: None,
+        }
     }
 
-    /// For whoever waits for nothing but the end.
-    pub(crate) fn to_the_end(peers: Arc<Peers>, tenant: &TenantId, run: &str) -> Self {
-        Self { end_only: true, ..Self::new(peers, tenant, run, 0) }
+    /// For whoever waits for nothing but the end, or a turn.
+    pub(crate) fn ending(self) -> Self {
+        Self { end_only: true, ..self }
+    }
+
+    /// The same, as far as the turn of this number.
+    pub(crate) fn until_turn(self, turn: Option<u32>) -> Self {
+        Self { turn, ..self }
     }
 
     /// Makes sure that the run is there to be followed.
     pub(crate) async fn open(&mut self) -> Result<(), ApiError> {
         let (tenant, run) = (self.tenant.clone(), self.run.clone());
-        let request = WatchRequest { tenant, run, from: self.seq, end_only: self.end_only };
+        let request =
+            WatchRequest { tenant, run, from: self.seq, end_only: self.end_only, turn: self.turn };
         let watch = |mut conductor: Conductor| {
             let request = request.clone();
             async move { conductor.watch(request).await }
@@ -110,6 +127,10 @@ impl Follow {
             }
             What::Leased(leased) => Some(Seen::Leased(leased)),
             What::Expired(expired) => Some(Seen::Expired(expired)),
+            What::Awaiting(awaiting) if Some(awaiting.turn) != self.turn => None,
+            What::Awaiting(awaiting) => {
+                Some(Seen::Ended(Box::new(awaiting.run.unwrap_or_default())))
+            }
             What::Ended(ended) => Some(Seen::Ended(Box::new(ended.run.unwrap_or_default()))),
         }
     }

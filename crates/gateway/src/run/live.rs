@@ -44,6 +44,8 @@ pub(crate) struct Live {
     shared: Arc<Shared>,
     run: String,
     follow: Follow,
+    /// What is told: this turn, and not those before it.
+    turn: u32,
     progress: Progress,
     /// Who has which task in hands.
     leases: HashMap<u32, Lease>,
@@ -57,11 +59,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(shared: Arc<Shared>, tenant: &TenantId, run: &str) -> Self {
+    /// As far as the turn of this number, where the run may await results of tools.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        tenant: &TenantId,
+        run: &str,
+        turn: Option<u32>,
+    ) -> Self {
         let mut quiet = interval_at(Instant::now() + KEEP_ALIVE_EVERY, KEEP_ALIVE_EVERY);
         quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            follow: Follow::new(shared.peers.clone(), tenant, run, 0),
+            follow: Follow::new(shared.peers.clone(), tenant, run, 0).until_turn(turn),
+            turn: turn.unwrap_or(0),
             run: run.to_owned(),
             shared,
             progress: Progress::default(),
@@ -116,7 +125,10 @@ impl Live {
 
     fn entry(&mut self, entry: &JournalEntry) -> Option<String> {
         match baton_engine::version::read(&entry.event_json) {
-            Ok(event) => self.progress.take(&event),
+            Ok(event) => {
+                let words = self.progress.take(&event);
+                words.filter(|_| self.progress.turn() >= self.turn)
+            }
             // Written by a newer Conductor: the answer still comes with the end.
             Err(error) => {
                 tracing::warn!(run = self.run, seq = entry.seq, %error, "unknown journal entry");

@@ -45,11 +45,16 @@ pub(crate) async fn chat(
     let attendee = submit::submit(&shared, &caller, tries, body, &call).await?;
     let run = attendee.run().to_owned();
     tracing::Span::current().record("run", run.as_str());
-    let head = Head::new(&run, &call.model_name, &shared.registry.settings());
+    // Each answer of a run has an id of its own.
+    let id = match attendee.turn() {
+        0 => run.clone(),
+        turn => format!("{run}-turn{turn}"),
+    };
+    let head = Head::new(&id, &call.model_name, &shared.registry.settings());
     let mut response = if call.stream {
         stream::respond(shared, caller, attendee, call, head)
     } else {
-        whole(&shared, &caller, attendee, &head).await.map_err(|error| error.about(&run))?
+        whole(&shared, &caller, attendee, &call, &head).await.map_err(|error| error.about(&run))?
     };
     response.extensions_mut().insert(RunOf(run.clone()));
     if let Ok(id) = HeaderValue::try_from(run) {
@@ -63,10 +68,13 @@ async fn whole(
     shared: &Arc<Shared>,
     caller: &Caller,
     mut attendee: Attendee,
+    call: &ChatCall,
     head: &Head,
 ) -> Result<Response, ApiError> {
     let run = attendee.run().to_owned();
-    let mut follow = Follow::to_the_end(shared.peers.clone(), &caller.tenant, &run);
+    let turn = call.awaits().then_some(attendee.turn());
+    let follow = Follow::new(shared.peers.clone(), &caller.tenant, &run, 0);
+    let mut follow = follow.until_turn(turn).ending();
     let ended = async {
         loop {
             if let Seen::Ended(reply) = follow.next().await? {

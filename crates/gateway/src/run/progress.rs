@@ -13,6 +13,8 @@ pub(crate) struct Progress {
     ends_with_last: bool,
     /// The task that writes the answer, while it is at it.
     writer: Option<u32>,
+    /// The turn that comes next.
+    turn: u32,
 }
 
 impl Progress {
@@ -20,6 +22,11 @@ impl Progress {
     /// own failure. The engine tells the worker-agent the same (`is_answer`).
     pub(crate) fn writer(&self) -> Option<u32> {
         self.writer
+    }
+
+    /// The turn that is under way, or its answer.
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn
     }
 
     /// Takes the next entry; gives words for it, if it is worth any.
@@ -53,6 +60,9 @@ impl Progress {
                 })
             }
             Event::Withdrawn { .. } => None,
+            Event::ResultsAwaited { turn, step, .. } => {
+                Some(format!("{}: awaits results of tools (turn {turn})", self.step(*step)))
+            }
             Event::ChildBegun { child, step, .. } => {
                 Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
             }
@@ -87,10 +97,14 @@ impl Progress {
                 }
                 Some(format!("task {task}: interrupted, and not to be done twice"))
             }
-            Input::Signalled { event, .. } => Some(match event {
-                Some(_) => "the client answered".into(),
-                None => "the client did not answer in time".into(),
+            Input::Results { turn, results } => Some(match results {
+                Some(_) => {
+                    self.turn = turn.saturating_add(1);
+                    "the results of the tools came".into()
+                }
+                None => "the results of the tools did not come in time".into(),
             }),
+            Input::Signalled { .. } => None,
             Input::DeadlinePassed => Some("the time is over".into()),
             Input::CancelAsked { .. } => Some("cancelled".into()),
             Input::AgentsRemoved { agents } => {

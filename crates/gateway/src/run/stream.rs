@@ -41,9 +41,10 @@ fn answer(
 ) -> impl Stream<Item = Bytes> + Send {
     async_stream::stream! {
         let run = attendee.run().to_owned();
+        let turn = call.awaits().then_some(attendee.turn());
         let chunk = |delta: Delta<'_>| data(&head.chunk(delta, call.include_usage));
         yield chunk(Delta::Role);
-        let mut live = Live::new(shared.clone(), &caller.tenant, &run);
+        let mut live = Live::new(shared.clone(), &caller.tenant, &run, turn);
         let mut doing = String::from("waiting");
         let ended = loop {
             match live.next().await {

@@ -96,7 +96,7 @@ pub(crate) async fn submit(
         };
         let reply = shared.peers.ask(CALL_TIMEOUT, ask).await;
         let reply = reply.inspect_err(|error| shared.full.note(&caller.tenant, error))?;
-        Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, print)))
+        Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, reply.turn, print)))
     });
     submitted.await.unwrap_or_else(|_panicked| Err(ApiError::internal()))
 }
@@ -126,6 +126,7 @@ pub(crate) fn request_of(
         model: call.model_name.clone(),
         conversation: Some(call.conversation.clone()),
         options: Some(call.options.clone()),
+        awaits: call.awaits(),
     }
 }
 

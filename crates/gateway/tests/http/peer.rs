@@ -182,6 +182,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         images: false,
         needs: baton_workflow::Abilities::NONE,
         recursion: false,
+        awaits: false,
     };
     Event::Submitted { spec: Box::new(spec) }
 }
@@ -247,7 +248,7 @@ impl conductor_server::Conductor for Wire {
             }
             let run = format!("run_{number}");
             state.get.run = run.clone();
-            Ok(Response::new(pb::SubmitReply { run, known: known.is_some() }))
+            Ok(Response::new(pb::SubmitReply { run, known: known.is_some(), turn: 0 }))
         })
     }
 
@@ -281,7 +282,8 @@ impl conductor_server::Conductor for Wire {
         self.0.with(|state| state.watches.push(request));
         let behind = move |reply: &&pb::WatchReply| match &reply.what {
             Some(What::Entry(entry)) => entry.seq > from,
-            Some(What::Leased(_) | What::Expired(_) | What::Ended(_)) | None => true,
+            Some(What::Leased(_) | What::Expired(_) | What::Awaiting(_) | What::Ended(_))
+            | None => true,
         };
         let items = move |state: &mut State, place: usize| {
             let mut item = state.journal.iter().filter(behind).nth(place).cloned()?;

@@ -136,7 +136,6 @@ local function charge(class, tenant, pass, cost)
   moved[class] = true
   return after
 end
-end
 
 local found, dropped = 0, 0
 -- Whether there was a task, to be handed out or dropped.

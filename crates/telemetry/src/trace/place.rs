@@ -32,13 +32,24 @@ pub enum SpanKey {
         /// Which step.
         step: StepId,
     },
+    /// The attempt that carried a step on after so many turns of tools.
+    Turn {
+        /// From 0.
+        round: u16,
+        /// Which step.
+        step: StepId,
+        /// From 1.
+        turn: u16,
+    },
     /// An agent's failing at a step, so that another one was asked.
     Try {
         /// From 0.
         round: u16,
         /// Which step.
         step: StepId,
-        /// Agents that had failed before this one.
+        /// Turns of tools before.
+        turn: u16,
+        /// Agents that had failed before this one, since the last turn.
         before: u16,
     },
     /// A vote, or a check of the answer.
@@ -65,7 +76,11 @@ impl SpanKey {
             Self::Run => "run".to_owned(),
             Self::Plan { round } => format!("plan/{round}"),
             Self::Step { round, step } => format!("step/{round}/{step}"),
-            Self::Try { round, step, before } => format!("try/{round}/{step}/{before}"),
+            Self::Turn { round, step, turn } => format!("turn/{round}/{step}/{turn}"),
+            Self::Try { round, step, turn: 0, before } => format!("try/{round}/{step}/{before}"),
+            Self::Try { round, step, turn, before } => {
+                format!("try/{round}/{step}/{before}/{turn}")
+            }
             Self::Verify { round, vote: true } => format!("vote/{round}"),
             Self::Verify { round, vote: false } => format!("check/{round}"),
             Self::Lost { task, attempt } => format!("lost/{task}/{attempt}"),
@@ -127,7 +142,9 @@ mod tests {
             SpanKey::Plan { round: 1 },
             SpanKey::Plan { round: 2 },
             SpanKey::Step { round: 1, step },
-            SpanKey::Try { round: 1, step, before: 0 },
+            SpanKey::Turn { round: 1, step, turn: 1 },
+            SpanKey::Try { round: 1, step, turn: 0, before: 0 },
+            SpanKey::Try { round: 1, step, turn: 1, before: 0 },
             SpanKey::Verify { round: 1, vote: true },
             SpanKey::Verify { round: 1, vote: false },
             SpanKey::Lost { task: 1, attempt: 1 },
