@@ -131,7 +131,7 @@ fn a_run_on_redis_is_parked_over_restarts() {
     let words = cluster.words();
     let words = words.iter().map(String::as_str).filter(|word| !word.contains("etcd"));
     let mut looked = command(["ledger", "journal", &run]).unwrap();
-    looked.args(words.filter(|word| *word != &stores.etcd_url()));
+    looked.args(words.filter(|word| *word != stores.etcd_url()));
     let looked = ended(looked, "");
     assert!(looked.stdout.contains(GARBAGE), "{looked:?}");
 }
