@@ -21,5 +21,6 @@ pub mod trace;
 pub use http::{Client, Event, Events, Reply};
 pub use run::{
     Ended, Journal, ask, ask_of, begin, calls, end_of, ended, report, rounds, spent, until,
+    worker_of,
 };
 pub use screen::Screen;

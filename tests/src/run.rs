@@ -67,6 +67,23 @@ pub fn end_of(client: &Client, run: &str) -> Value {
     until("the run to end", || Some(report(client, run)).filter(|run| run["status"] != "running"))
 }
 
+/// Waits until somebody holds a step of this run; gives the holder's address.
+pub fn worker_of(client: &Client, run: &str) -> String {
+    let events = client.events(&format!("/v1/runs/{run}/events"));
+    let leased = events.into_iter().find_map(|event| {
+        let told = if event.name == "leased" { event.json() } else { Value::Null };
+        let works = told["class"].as_str().is_some_and(|class| class.starts_with("work"));
+        works.then(|| told["holder"].as_str().unwrap().to_owned())
+    });
+    let holder = leased.unwrap();
+    until("the holder to be known", || {
+        let status = client.get("/v1/status?runs=0").json;
+        let members = status["members"].as_array().unwrap();
+        let member = members.iter().find(|member| member["holder"] == holder.as_str())?;
+        Some(member["address"].as_str().unwrap().to_owned())
+    })
+}
+
 /// The calls that a `baton sim` took.
 pub fn calls(sim: &Client) -> Vec<Value> {
     match sim.get("/sim/calls").json {

@@ -11,7 +11,7 @@ use baton_testkit::{baton::Baton, cluster::Cluster, stores::LocalStores};
 use baton_tests::{
     Client, Journal, ask_of, begin,
     config::{Config, agent, policy, provider},
-    end_of, report, rounds, until,
+    end_of, report, rounds, until, worker_of,
 };
 use serde_json::{Value, json};
 use std::{
@@ -47,23 +47,6 @@ fn clients(cluster: &Cluster<'_>) -> Vec<Client> {
 
 fn question(number: usize) -> String {
     format!("What is the value of ({number} + 4) * 5?")
-}
-
-/// Waits until somebody holds a step of this run; gives the holder's address.
-fn worker_of(client: &Client, run: &str) -> String {
-    let events = client.events(&format!("/v1/runs/{run}/events"));
-    let leased = events.into_iter().find_map(|event| {
-        let told = if event.name == "leased" { event.json() } else { Value::Null };
-        let works = told["class"].as_str().is_some_and(|class| class.starts_with("work"));
-        works.then(|| told["holder"].as_str().unwrap().to_owned())
-    });
-    let holder = leased.unwrap();
-    until("the holder to be known", || {
-        let status = client.get("/v1/status?runs=0").json;
-        let members = status["members"].as_array().unwrap();
-        let member = members.iter().find(|member| member["holder"] == holder.as_str())?;
-        Some(member["address"].as_str().unwrap().to_owned())
-    })
 }
 
 /// Takes the process at this address out of the list.

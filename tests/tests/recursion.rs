@@ -99,6 +99,55 @@ fn a_recursion_three_deep_ends_into_its_root() {
     assert_eq!(listed[0]["id"], root["id"]);
 }
 
+/// What came of a stream: the report at its end, its pieces of text, and the report when the
+/// first of them was there.
+fn streamed(client: &Client, more: Value) -> (Value, Vec<String>, Value) {
+    let mut body = ask("baton", more);
+    body["stream"] = true.into();
+    let events = client.stream("/v1/chat/completions", &body);
+    let run = events.header("x-request-id").unwrap().to_owned();
+    let (mut pieces, mut at_first, mut last) = (Vec::new(), Value::Null, Value::Null);
+    for event in events.take_while(|event| event.data != "[DONE]") {
+        last = event.json();
+        let text = last["choices"][0]["delta"]["content"].as_str().unwrap_or("");
+        if text.is_empty() {
+            continue;
+        }
+        if pieces.is_empty() {
+            at_first = report(client, &run);
+        }
+        pieces.push(text.to_owned());
+    }
+    (last["baton"].clone(), pieces, at_first)
+}
+
+#[test]
+fn the_deepest_runs_words_reach_the_client_while_they_are_written() {
+    let recursive = recursive("2", "");
+    let client = Client::new(recursive.baton.url());
+    let (ended, pieces, at_first) = streamed(&client, depth(2));
+    // Whoever wrote them was at it still, and so were all above.
+    let running = levels(&at_first);
+    assert_eq!(running.len(), 3, "{at_first}");
+    assert!(running.iter().all(|run| run["status"] == "running"), "{at_first}");
+    assert!(pieces.len() > 2, "{pieces:?}");
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["answer"], pieces.concat(), "{pieces:?}");
+}
+
+#[test]
+fn what_a_deeper_run_writes_of_a_checked_answer_is_not_streamed_before_it_stands() {
+    let recursive = recursive("0.5", "");
+    let client = Client::new(recursive.baton.url());
+    let mut wrong = depth(1);
+    wrong["baton"]["verify"] = json!({ "expected": "no such answer" });
+    wrong["baton"]["rounds"] = 2.into();
+    let (ended, pieces, at_first) = streamed(&client, wrong);
+    assert_eq!(at_first["status"], "incomplete", "{at_first}");
+    assert_eq!(levels(&json!({ "rounds": [rounds(&ended)[0]] })).len(), 2, "{ended}");
+    assert_eq!(ended["answer"], pieces.concat(), "{pieces:?}");
+}
+
 #[test]
 fn depth_is_what_the_request_and_the_operator_give() {
     let recursive = recursive("0", "");

@@ -16,9 +16,9 @@ use baton_testkit::{
 use baton_tests::{
     Client, Journal, ask, begin, calls,
     config::{Config, agent, policy, provider},
-    report, rounds,
+    end_of, report, rounds,
     trace::{Trace, is_whole},
-    until,
+    until, worker_of,
 };
 use serde_json::{Value, json};
 use std::{
@@ -37,12 +37,13 @@ const HEARTBEAT_MS: u64 = 1_000;
 /// For a busy machine to do what was heard.
 const SLACK_MS: u64 = 1_000;
 
-/// A simulated pool whose policy plans wide recursions at once, and its configuration.
-fn wide(time_scale: &str) -> (Baton, Config) {
+/// A simulated pool whose policy plans recursions at once, wide or narrow, and its
+/// configuration.
+fn pool(wide: bool, time_scale: &str) -> (Baton, Config) {
     let built_in =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/sim/parameters.toml"));
     let mut parameters: toml::Table = built_in.unwrap().parse().unwrap();
-    parameters["recursive"].as_table_mut().unwrap().insert("wide".into(), true.into());
+    parameters["recursive"].as_table_mut().unwrap().insert("wide".into(), wide.into());
     let models = parameters["model"].as_array_mut().unwrap();
     let policys = models.iter_mut().find(|model| model["name"].as_str() == Some("sim-recursive"));
     let policys = policys.unwrap();
@@ -69,7 +70,7 @@ fn deep(levels: usize) -> Value {
 #[test]
 fn a_recursion_is_one_whole_trace_and_decided_by_every_conductor() {
     let (stores, collector) = (LocalStores::start().unwrap(), Collector::grpc().unwrap());
-    let (_sim, config) = wide("0");
+    let (_sim, config) = pool(true, "0");
     let path = config.path();
     let (endpoint, words) = (collector.endpoint(), ["--config", path.to_str().unwrap()]);
     let variables = [
@@ -130,7 +131,7 @@ fn now_ms() -> u64 {
 fn cancelling_the_root_ends_every_run_below_it_within_a_heartbeat() {
     let stores = LocalStores::start().unwrap();
     // Long enough that nothing is answered before it is cancelled.
-    let (sim, config) = wide("200");
+    let (sim, config) = pool(true, "200");
     let path = config.path();
     let words = ["--config", path.to_str().unwrap()];
     let cluster = Cluster::start_in(&stores, NODES, "0", &words, &[]).unwrap();
@@ -179,4 +180,39 @@ fn cancelling_the_root_ends_every_run_below_it_within_a_heartbeat() {
     });
     assert_eq!(calls(&sim).len(), of_pool.len(), "nothing was asked afterwards");
     assert_eq!(report(&clients[2], &run)["usage"], billed, "nothing was spent afterwards");
+}
+
+#[test]
+fn the_stream_of_a_deeper_run_outlives_who_writes_it_and_repeats_nothing() {
+    let stores = LocalStores::start().unwrap();
+    let (sim, config) = pool(false, "4");
+    let path = config.path();
+    let words = ["--config", path.to_str().unwrap(), "--notice-seconds", "1"];
+    let mut cluster = Cluster::start_in(&stores, 2, "0", &words, &[]).unwrap();
+    let client = Client::new(cluster.gateways[0].url());
+    let mut body = deep(1);
+    body["stream"] = true.into();
+    let events = client.stream("/v1/chat/completions", &body);
+    let run = events.header("x-request-id").unwrap().to_owned();
+    let (mut text, mut killed) = (String::new(), false);
+    for event in events.take_while(|event| event.data != "[DONE]") {
+        let chunk = event.json();
+        text.push_str(chunk["choices"][0]["delta"]["content"].as_str().unwrap_or(""));
+        if !text.is_empty() && !killed {
+            let (writing, status) = tree(&report(&client, &run)).pop().unwrap();
+            assert_eq!((writing.as_str(), status.as_str()), (&*format!("{run}-3"), "running"));
+            let address = worker_of(&client, &writing);
+            let place = cluster.workers.iter().position(|worker| worker.url() == address);
+            cluster.workers.remove(place.unwrap()).kill().unwrap();
+            killed = true;
+        }
+        assert!(chunk["error"].is_null(), "{chunk}");
+    }
+    // The model says the same again to whoever takes over.
+    let ended = end_of(&client, &run);
+    assert!(killed);
+    assert_eq!((&ended["status"], &ended["answer"]), (&json!("completed"), &json!(text)));
+    let calls = calls(&Client::new(sim.url()));
+    let cut = calls.iter().filter(|call| call["outcome"] == "gone").count();
+    assert_eq!(cut, 1, "who wrote it died before it was done: {calls:?}");
 }

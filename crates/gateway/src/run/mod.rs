@@ -4,6 +4,7 @@ mod attendance;
 mod end;
 mod follow;
 mod full;
+mod level;
 mod live;
 mod progress;
 mod sent;

@@ -1,7 +1,16 @@
-//! Reads off a run's journal what is going on, and which task writes the answer.
+//! Reads off a run's journal what is going on, and who writes the answer.
 
 use baton_engine::{Cause, Event, Input, Outcome, Plan, PlanSource};
 use baton_workflow::{AgentId, Selection, StepId, VerdictKind};
+
+/// Who writes a run's answer: both have numbers out of the same count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// An agent, given the last step as this task.
+    Task(u32),
+    /// Whoever writes the answer of this child run.
+    Child(u32),
+}
 
 /// A run, as far as a client that waits for it cares.
 #[derive(Debug, Default)]
@@ -11,16 +20,17 @@ pub(crate) struct Progress {
     /// Steps of the current plan, and whether the last one's output is what it yields.
     steps: usize,
     ends_with_last: bool,
-    /// The task that writes the answer, while it is at it.
-    writer: Option<u32>,
+    /// Who writes the answer, while it is at it.
+    writer: Option<Writer>,
     /// The turn that comes next.
     turn: u32,
 }
 
 impl Progress {
-    /// The task whose text is the answer as it stands, if nothing can replace it but its
-    /// own failure. The engine tells the worker-agent the same (`is_answer`).
-    pub(crate) fn writer(&self) -> Option<u32> {
+    /// Whose text is the answer as it stands, if nothing can replace it but the writer's own
+    /// failure. The engine tells the worker-agent the same (`is_answer`). A child run that
+    /// writes the answer of an unchecked run is not checked either.
+    pub(crate) fn writer(&self) -> Option<Writer> {
         self.writer
     }
 
@@ -45,9 +55,7 @@ impl Progress {
                 Some(format!("{} by strategy {name}", self.plan(plan)))
             }
             Event::StepDispatched { task, step, agent, .. } => {
-                if !self.checked && self.ends_with_last && step.index() + 1 == self.steps {
-                    self.writer = Some(*task);
-                }
+                self.given(*step, Writer::Task(*task));
                 Some(format!("{}: given to {agent}", self.step(*step)))
             }
             Event::RoundBegun { cause, .. } => {
@@ -64,6 +72,7 @@ impl Progress {
                 Some(format!("{}: awaits results of tools (turn {turn})", self.step(*step)))
             }
             Event::ChildBegun { child, step, .. } => {
+                self.given(*step, Writer::Child(*child));
                 Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
             }
             Event::VerifyAsked { candidates, .. } => {
@@ -77,24 +86,19 @@ impl Progress {
     fn heard(&mut self, input: &Input) -> Option<String> {
         match input {
             Input::Outcome { task, outcome, .. } => {
-                if self.writer == Some(*task) {
-                    self.writer = None;
-                }
+                self.over(Writer::Task(*task));
                 self.outcome(*task, outcome)
             }
             Input::Lost { task, .. } => {
-                if self.writer == Some(*task) {
-                    self.writer = None;
-                }
+                self.over(Writer::Task(*task));
                 Some(format!("task {task}: lost"))
             }
             Input::ChildEnded { child, end, .. } => {
+                self.over(Writer::Child(*child));
                 Some(format!("child run {child}: ended ({})", end.reason.code().as_str()))
             }
             Input::Interrupted { task, .. } => {
-                if self.writer == Some(*task) {
-                    self.writer = None;
-                }
+                self.over(Writer::Task(*task));
                 Some(format!("task {task}: interrupted, and not to be done twice"))
             }
             Input::Results { turn, results } => Some(match results {
@@ -145,6 +149,16 @@ impl Progress {
         let mut agents: Vec<_> = plan.steps.iter().map(|step| step.agent.as_str()).collect();
         agents.dedup();
         format!("plan of {} steps: {}", self.steps, agents.join(", "))
+    }
+
+    fn given(&mut self, step: StepId, writer: Writer) {
+        if !self.checked && self.ends_with_last && step.index() + 1 == self.steps {
+            self.writer = Some(writer);
+        }
+    }
+
+    fn over(&mut self, writer: Writer) {
+        self.writer = self.writer.filter(|current| *current != writer);
     }
 
     fn step(&self, step: StepId) -> String {
