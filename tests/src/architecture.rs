@@ -62,7 +62,7 @@ const IMPURE_WORDS: [&str; 16] = [
 ];
 /// Vendors, by the beginning of their crates' names, with the crates that may name them.
 const DOORS: [(&str, &[&str]); 17] = [
-    ("axum", &["gateway", "sim", "telemetry"]),
+    ("axum", &["cli", "gateway", "sim", "telemetry"]),
     ("clap", &["cli"]),
     // Its build needs a `protoc`; `registry-etcd` has etcd's calls generated.
     ("etcd-client", &[]),

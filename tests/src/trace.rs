@@ -86,17 +86,19 @@ impl Trace {
     }
 
     fn check_place(&self, span: &Span) {
-        let kind = span.fact("openinference.span.kind").as_str().unwrap_or("HTTP");
-        let operation = span.fact("gen_ai.operation.name").as_str().unwrap_or("HTTP");
-        let (services, above): (&[&str], &[&str]) = match (operation, kind) {
-            ("HTTP", _) => (&["baton-gateway"], &[]),
+        let kind = span.fact("openinference.span.kind").as_str().unwrap_or(&span.kind);
+        let doing = doing(span);
+        let (services, above): (&[&str], &[&str]) = match (doing, kind) {
+            ("HTTP", "server") => (&["baton-gateway"], &[]),
+            ("RPC", "client") => (&["baton-gateway"], &["HTTP"]),
+            ("RPC", "server") => (&["baton-conductor", "baton-worker-agent"], &["RPC"]),
             // Of a caller's own span, or of one that nobody lived to tell, nothing is known.
             ("invoke_workflow", "CHAIN") if !self.has(span.parent.as_deref()) => {
                 (&["baton-conductor"], &[])
             }
             ("invoke_workflow", "CHAIN") => (&["baton-conductor"], &["HTTP", "invoke_workflow"]),
-            ("plan", "CHAIN") => (&["baton-conductor"], &["invoke_workflow"]),
-            ("invoke_agent", "AGENT") => (&["baton-worker-agent"], &["invoke_workflow", "HTTP"]),
+            ("plan", "CHAIN") => (&["baton-conductor"], &["invoke_workflow", "RPC"]),
+            ("invoke_agent", "AGENT") => (&["baton-worker-agent"], &["invoke_workflow", "RPC"]),
             ("invoke_agent", "EVALUATOR") => (&["baton-verifier"], &["invoke_workflow"]),
             ("chat", "LLM") => (
                 &["baton-conductor", "baton-worker-agent", "baton-verifier"],
@@ -107,13 +109,18 @@ impl Trace {
         assert!(services.contains(&span.service()), "{span:#?}");
         if !above.is_empty() {
             let parent = self.parent(span);
-            let doing = parent.fact("gen_ai.operation.name").as_str().unwrap_or("HTTP");
-            assert!(above.contains(&doing), "{span:#?} under {parent:#?}");
-            if operation == "chat" {
+            assert!(above.contains(&self::doing(parent)), "{span:#?} under {parent:#?}");
+            if doing == "chat" {
                 assert_eq!(span.resource, parent.resource, "a call is made by whoever asks");
             }
         }
     }
+}
+
+/// What a span is of.
+fn doing(span: &Span) -> &str {
+    let other = if span.fact("rpc.method").is_null() { "HTTP" } else { "RPC" };
+    span.fact("gen_ai.operation.name").as_str().unwrap_or(other)
 }
 
 /// How often each value of a fact stands in the spans.

@@ -140,7 +140,7 @@ fn the_checker_sees_a_vendor_outside_its_door() {
     outside("conductor", "redb", "ledger");
     outside("verifier", "landlock", "sandbox");
     outside("verifier", "seccompiler", "sandbox");
-    outside("cli", "axum", "gateway, sim, telemetry");
+    outside("conductor", "axum", "cli, gateway, sim, telemetry");
     outside("gateway", "hyper-util", "nobody");
     for (name, vendor) in [
         ("ledger-redis", "redis"),

@@ -82,8 +82,12 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
     assert_eq!(request.parent.as_deref(), Some(CALLER));
     assert_eq!(request.fact("http.response.status_code"), 200);
     assert_eq!(request.fact("baton.run"), run);
+    let submit = trace.spans.iter().find(|span| span.name == "baton.v1.Conductor/Submit").unwrap();
+    assert_eq!((submit.kind.as_str(), trace.parent(submit).id.as_str()), ("client", &*request.id));
+    is_answered(submit, "OK");
     let workflow = trace.doing("invoke_workflow")[0];
     assert_eq!(workflow.name, "invoke_workflow baton");
+    assert_eq!(workflow.fact("gen_ai.conversation.id"), run);
     // It gives up where it makes no progress.
     let begun = workflow.fact("baton.rounds").as_u64().unwrap() as usize;
     assert!(begun >= 2, "{workflow:#?}");
@@ -126,6 +130,16 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
     let inputs = trace.steps().iter().flat_map(|step| links(step)).filter(|w| w == "input").count();
     assert!(inputs > 0, "no step has an input");
     no_contents(&trace);
+}
+
+/// A call between services that ended so.
+fn is_answered(call: &Span, status: &str) {
+    assert_eq!(call.fact("rpc.system.name"), "grpc", "{call:#?}");
+    assert_eq!(call.fact("rpc.method"), call.name.as_str());
+    assert_eq!(call.fact("rpc.response.status_code"), status, "{call:#?}");
+    assert_eq!(call.fact("server.address"), "127.0.0.1");
+    assert!(call.fact("server.port").as_u64().unwrap() > 0);
+    assert_eq!(call.failed, status != "OK" && call.kind == "client", "{call:#?}");
 }
 
 /// Nothing that was said, by whomever.
@@ -208,13 +222,37 @@ fn streams_and_direct_calls_are_told_over_http_with_contents_for_whoever_asks() 
     let spans = collector.until("a direct call", |spans| {
         let apart = |span: &&Span| span.trace != workflow.trace;
         let spans: Vec<_> = spans.iter().filter(apart).cloned().collect();
-        (spans.len() == 3).then_some(spans)
+        (spans.len() == 5).then_some(spans)
     });
     let trace = Trace { spans: spans.unwrap() };
     trace.check(None);
     let agents = trace.doing("invoke_agent");
-    assert_eq!(trace.parent(agents[0]).kind, "server");
+    is_below_a_call(&trace, agents[0], "baton.v1.WorkerAgent/Chat");
     assert_eq!(trace.parent(trace.doing("chat")[0]).id, agents[0].id);
+
+    let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+    assert_eq!(traced.post("/v1/plan", &ask("baton", json!({}))).status, 200);
+    let spans = collector.until("a plan", |spans| {
+        let spans: Vec<_> = spans.iter().filter(|span| span.trace == TRACE).cloned().collect();
+        has_request(&spans).then_some(spans)
+    });
+    let trace = Trace { spans: spans.unwrap() };
+    trace.check(Some(CALLER));
+    is_below_a_call(&trace, trace.doing("plan")[0], "baton.v1.Conductor/Plan");
+}
+
+/// Work that a gateway asked another service for: both sides of the call are above it.
+fn is_below_a_call(trace: &Trace, work: &Span, method: &str) {
+    let server = trace.parent(work);
+    let client = trace.parent(server);
+    assert_eq!((server.kind.as_str(), client.kind.as_str()), ("server", "client"));
+    assert_eq!((server.name.as_str(), client.name.as_str()), (method, method));
+    assert_eq!((server.service(), client.service()), (work.service(), "baton-gateway"));
+    assert_eq!(server.fact("server.port"), client.fact("server.port"));
+    assert!(client.start <= server.start && server.start <= work.start);
+    is_answered(server, "OK");
+    is_answered(client, "OK");
+    assert_eq!(trace.parent(client).fact("http.response.status_code"), 200);
 }
 
 #[test]
@@ -296,6 +334,13 @@ fn providers_are_told_nothing_of_the_trace() {
         .until("the call", |spans| spans.iter().find(|span| span.name == "chat m").cloned());
     let failed = failed.unwrap();
     assert!(failed.failed && failed.trace == TRACE, "{failed:#?}");
+    let calls = collector.until("both sides of the call", |spans| {
+        let chat = |span: &&Span| span.name == "baton.v1.WorkerAgent/Chat";
+        let calls: Vec<_> = spans.iter().filter(chat).cloned().collect();
+        (calls.len() == 2).then_some(calls)
+    });
+    // Refused, which is no fault of the worker-agent's.
+    calls.unwrap().iter().for_each(|call| is_answered(call, "INVALID_ARGUMENT"));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! A gRPC server around one service: health, reflection, limits, certificates, graceful stop.
 
+mod span;
+
 use crate::grpc_tls::GrpcTls;
+use axum::middleware::from_fn_with_state;
 use baton_proto::DESCRIPTORS;
+use baton_telemetry::Tracer;
 use std::{io, net::TcpListener, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -48,6 +52,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     name: &'static str,
     routes: Routes,
+    tracer: Tracer,
     tls: Option<GrpcTls>,
     unready: CancellationToken,
     stop: CancellationToken,
@@ -74,6 +79,8 @@ pub(crate) async fn serve(
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
+    let traced = from_fn_with_state(tracer, span::told);
+    let routes = Routes::from(routes.into_axum_router().layer(traced));
     let routes = routes.add_service(health_service).add_service(reflection);
     let mut server = Server::builder();
     if let Some(tls) = &tls {

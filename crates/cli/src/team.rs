@@ -9,7 +9,7 @@ use baton_conductor::Conductor;
 use baton_ledger::Ledger;
 use baton_proto::v1::{conductor_server, verifier_server, worker_agent_server};
 use baton_registry::{Kind, Member, Registry};
-use baton_telemetry::{Metrics, Traces};
+use baton_telemetry::{Metrics, Tracer, Traces};
 use baton_verifier::Verifier;
 use baton_worker_agent::WorkerAgent;
 use std::{
@@ -101,12 +101,19 @@ pub(crate) async fn serve(
         Kind::Conductor => {
             let conductor = Conductor::new(holder, ledger, registry.clone(), caller);
             let dialer = tls.as_ref().map(GrpcTls::dialer).unwrap_or_default();
-            let mut conductor = conductor.traced(tracer).measured(&metrics).dialing(dialer);
+            let mut conductor = conductor.traced(tracer.clone()).measured(&metrics).dialing(dialer);
             if let Some(workshop) = workshop {
                 conductor = conductor.working_in(workshop);
             }
             let routes = Routes::new(conductor.service());
-            spawn_grpc(services, conductor_server::SERVICE_NAME, listener, routes, tls, &unready);
+            spawn_grpc(
+                services,
+                conductor_server::SERVICE_NAME,
+                listener,
+                (routes, tracer),
+                tls,
+                &unready,
+            );
             let loaded = conductor.clone();
             services.spawn(name, move |stop| {
                 let conductor = conductor.clone();
@@ -120,7 +127,7 @@ pub(crate) async fn serve(
         Kind::WorkerAgent => {
             member.agents = settings.pool.agents().iter().map(|card| card.id.clone()).collect();
             let worker = WorkerAgent::new(holder, ledger, registry.clone(), caller);
-            let mut worker = worker.traced(tracer).measured(&metrics);
+            let mut worker = worker.traced(tracer.clone()).measured(&metrics);
             if let Some(workshop) = workshop {
                 worker = worker.working_in(workshop);
             }
@@ -129,7 +136,7 @@ pub(crate) async fn serve(
                 services,
                 worker_agent_server::SERVICE_NAME,
                 listener,
-                routes,
+                (routes, tracer),
                 tls,
                 &unready,
             );
@@ -145,12 +152,19 @@ pub(crate) async fn serve(
         }
         Kind::Verifier => {
             let verifier = Verifier::new(holder, ledger, registry.clone(), caller);
-            let mut verifier = verifier.traced(tracer).measured(&metrics);
+            let mut verifier = verifier.traced(tracer.clone()).measured(&metrics);
             if let Some(workshop) = workshop {
                 verifier = verifier.working_in(workshop);
             }
             let routes = Routes::new(verifier.service());
-            spawn_grpc(services, verifier_server::SERVICE_NAME, listener, routes, tls, &unready);
+            spawn_grpc(
+                services,
+                verifier_server::SERVICE_NAME,
+                listener,
+                (routes, tracer),
+                tls,
+                &unready,
+            );
             let loaded = verifier.clone();
             services.spawn(name, move |stop| {
                 let verifier = verifier.clone();
@@ -212,17 +226,17 @@ fn spawn_grpc(
     services: &mut Supervisor,
     name: &'static str,
     listener: TcpListener,
-    routes: Routes,
+    (routes, tracer): (Routes, Tracer),
     tls: &Option<GrpcTls>,
     unready: &CancellationToken,
 ) {
     let (listener, unready, tls) = (Arc::new(listener), unready.clone(), tls.clone());
     services.spawn(name, move |stop| {
-        let (listener, routes) = (listener.try_clone(), routes.clone());
+        let (listener, routes, tracer) = (listener.try_clone(), routes.clone(), tracer.clone());
         let (unready, tls) = (unready.clone(), tls.clone());
         async move {
             let listener = listener.map_err(grpc::ServeError::Listen)?;
-            grpc::serve(listener, name, routes, tls, unready, stop).await
+            grpc::serve(listener, name, routes, tracer, tls, unready, stop).await
         }
     });
 }

@@ -32,6 +32,7 @@ pub(crate) fn run(conductor: &Conductor, leased: &Leased, view: &RunView, end: &
     span.set(names::TENANT, view.tenant.as_str());
     span.set(names::RUN, leased.task.run.as_str());
     span.set(names::ROOT, view.root.as_str());
+    span.set(names::CONVERSATION, view.root.as_str());
     span.set(names::ROUNDS, end.rounds);
     span.set(names::STATUS, metrics::status(end.status));
     let reason = end.reason.code();

@@ -5,10 +5,10 @@ use crate::{
     error::{ApiError, Retry},
     gateway::Shared,
     limits::{CALL_RETRY_PAUSE, CALL_TRIES_MAX, KEEP_ALIVE_EVERY},
+    outgoing::{CHAT, Outgoing, outgoing},
     peers::{WorkerAgent, is_away, plain},
     reply::{Answer, DONE, Delta, Finish, Head, Report, comment, data, report, with_report},
     request::ChatCall,
-    run::traced,
 };
 use axum::{
     Json,
@@ -33,9 +33,9 @@ pub(crate) async fn chat(
     call: ChatCall,
 ) -> Result<Response, ApiError> {
     let head = Head::new(&caller.request, &call.model_name, &shared.registry.settings());
-    let replies = open(&shared, caller, agent, &call).await?;
-    let agent = agent.clone();
-    let mut talk = Talk { shared, agent, replies };
+    let (replies, outgoing) = open(&shared, caller, agent, &call).await?;
+    let (agent, outgoing) = (agent.clone(), Some(outgoing));
+    let mut talk = Talk { shared, agent, replies, outgoing, end: None };
     if call.stream {
         return Ok(event_stream(stream(talk, head, call.include_usage)));
     }
@@ -77,26 +77,31 @@ async fn open(
     caller: &Caller,
     agent: &AgentId,
     call: &ChatCall,
-) -> Result<Streaming<DirectChatReply>, ApiError> {
+) -> Result<(Streaming<DirectChatReply>, Outgoing), ApiError> {
     let message = format!("no worker-agent that hosts {agent} is running: try again");
     let mut last = ApiError::unavailable(message);
-    for mut worker in hosting(shared, agent).await {
+    for (address, mut worker) in hosting(shared, agent).await {
         let request = DirectChatRequest {
             tenant: caller.tenant.to_string(),
             agent: agent.to_string(),
             conversation: Some(call.conversation.clone()),
         };
-        match worker.chat(traced(request, caller)).await {
-            Ok(replies) => return Ok(replies.into_inner()),
-            Err(status) if is_away(&status) => last = plain(status).into(),
-            Err(status) => return Err(status.into()),
+        let (request, outgoing) = outgoing(request, caller, CHAT, &address);
+        let status = match worker.chat(request).await {
+            Ok(replies) => return Ok((replies.into_inner(), outgoing)),
+            Err(status) => status,
+        };
+        outgoing.ended(Some(&status));
+        if !is_away(&status) {
+            return Err(status.into());
         }
+        last = plain(status).into();
     }
     Err(last)
 }
 
 /// Who hosts the agent. One that was configured a moment ago is hosted a moment later.
-async fn hosting(shared: &Shared, agent: &AgentId) -> Vec<WorkerAgent> {
+async fn hosting(shared: &Shared, agent: &AgentId) -> Vec<(String, WorkerAgent)> {
     for _ in 1..CALL_TRIES_MAX {
         let workers = shared.peers.hosting(agent);
         if !workers.is_empty() {
@@ -112,6 +117,10 @@ struct Talk {
     shared: Arc<Shared>,
     agent: AgentId,
     replies: Streaming<DirectChatReply>,
+    /// Until the call is over.
+    outgoing: Option<Outgoing>,
+    /// The last thing said, while the call's status is read.
+    end: Option<DirectChatEnd>,
 }
 
 impl Talk {
@@ -123,11 +132,22 @@ impl Talk {
                 () = self.shared.closing.cancelled() => return Err(ApiError::stopping()),
             };
             match reply {
+                Ok(Some(DirectChatReply { what: Some(What::End(end)) })) => {
+                    self.end = Some(end);
+                    continue;
+                }
                 Ok(Some(DirectChatReply { what: Some(what) })) => return Ok(what),
-                Ok(Some(DirectChatReply { what: None })) => {}
-                Ok(None) => return Err(self.broken()),
-                Err(status) => return Err(self.failed(status)),
+                Ok(Some(DirectChatReply { what: None })) => continue,
+                Ok(None) | Err(_) => {}
             }
+            if let Some(outgoing) = self.outgoing.take() {
+                outgoing.ended(reply.as_ref().err());
+            }
+            return match (self.end.take(), reply) {
+                (Some(end), _) => Ok(What::End(end)),
+                (None, Err(status)) => Err(self.failed(status)),
+                (None, Ok(_)) => Err(self.broken()),
+            };
         }
     }
 

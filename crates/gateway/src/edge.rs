@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use baton_codes::ApiCode;
-use baton_telemetry::Origin;
+use baton_telemetry::{Origin, Parent};
 use baton_workflow::TenantId;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -26,7 +26,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, field::Empty};
 
 /// Who asks, and under which name the request goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     /// Whether what concerns all tenants is open to them.
@@ -35,6 +35,8 @@ pub(crate) struct Caller {
     pub(crate) request: String,
     /// The trace that the request is part of, if any.
     pub(crate) origin: Option<Origin>,
+    /// The request's own span.
+    pub(crate) span: Parent,
 }
 
 /// The name of a request, for handlers.
@@ -107,6 +109,7 @@ fn admit(shared: &Shared, request: &mut Request) -> Result<OwnedSemaphorePermit,
         operator,
         request: id.unwrap_or_default(),
         origin: span::origin_of(request),
+        span: request.extensions().get().cloned().unwrap_or_default(),
     };
     request.extensions_mut().insert(caller);
     Ok(room)

@@ -9,6 +9,7 @@ use crate::{
     limits::{DRAIN, NOTICE, PLAN_TIMEOUT, REQUESTS_MAX},
     metrics::HttpMetrics,
     models,
+    outgoing::{PLAN, outgoing},
     peers::{Conductor, Peers},
     request::{self, ChatCall, Model, Offer},
     run::{self, Attendance, Full},
@@ -188,11 +189,11 @@ async fn plan(
         return Err(ApiError::invalid(message).param("model"));
     }
     let request = run::request_of(&caller, None, &call);
-    let plan = |mut conductor: Conductor| {
-        let request = run::traced(request.clone(), &caller);
-        async move { conductor.plan(request).await }
+    let plan = |mut conductor: Conductor, address: &str| {
+        let (request, call) = outgoing(request.clone(), &caller, PLAN, address);
+        async move { call.over(conductor.plan(request).await) }
     };
-    Ok(json_response(shared.peers.ask(PLAN_TIMEOUT, plan).await?.plan_json))
+    Ok(json_response(shared.peers.ask_at(PLAN_TIMEOUT, plan).await?.plan_json))
 }
 
 /// The process is there; by which configuration, and whether a later one was refused.

@@ -20,6 +20,7 @@ mod gateway;
 mod limits;
 mod metrics;
 mod models;
+mod outgoing;
 mod peers;
 mod reply;
 mod request;

@@ -62,13 +62,25 @@ impl Peers {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
+        self.ask_at(timeout, |conductor, _| call(conductor)).await
+    }
+
+    /// The same, for calls that want to know the address.
+    pub(crate) async fn ask_at<T, F>(
+        &self,
+        timeout: Duration,
+        mut call: impl FnMut(Conductor, &str) -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
         let mut last = ApiError::unavailable("no Conductor is running: start one, or try again");
         for attempt in 0..CALL_TRIES_MAX {
             if attempt > 0 {
                 tokio::time::sleep(CALL_RETRY_PAUSE).await;
             }
             let Some((address, conductor)) = self.conductor(timeout) else { continue };
-            match tokio::time::timeout(timeout, call(conductor)).await {
+            match tokio::time::timeout(timeout, call(conductor, &address)).await {
                 Ok(Ok(reply)) => return Ok(reply.into_inner()),
                 Ok(Err(status)) if is_away(&status) => {
                     self.is_silent(address);
@@ -111,11 +123,13 @@ impl Peers {
         self.channel(&member.address).map(worker_agent)
     }
 
-    /// The worker-agents that host this agent, the one whose turn it is first.
-    pub(crate) fn hosting(&self, agent: &AgentId) -> Vec<WorkerAgent> {
+    /// The worker-agents that host this agent, by their addresses, the one whose turn it is
+    /// first.
+    pub(crate) fn hosting(&self, agent: &AgentId) -> Vec<(String, WorkerAgent)> {
         let mut members = self.registry.members(Kind::WorkerAgent);
         members.retain(|member| member.agents.contains(agent));
-        self.in_turn(members).into_iter().map(|(_, channel)| worker_agent(channel)).collect()
+        let channels = self.in_turn(members).into_iter();
+        channels.map(|(address, channel)| (address, worker_agent(channel))).collect()
     }
 
     /// All worker-agents.

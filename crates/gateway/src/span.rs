@@ -54,6 +54,7 @@ pub(crate) async fn told(
         let above = given(request.headers()).map(TraceParent::span_id);
         let edge = tracer.instance().map(str::to_owned);
         request.extensions_mut().insert(Origin { trace, above, edge });
+        request.extensions_mut().insert(span.as_parent());
     }
     let response = next.run(request).await;
     answering.status = Some(response.status().as_u16());

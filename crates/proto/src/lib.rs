@@ -12,7 +12,7 @@ mod trace;
 pub use chat::WireError;
 pub use detail::{detail_of, status};
 pub use dial::{Bounded, Deadline, DialError, Dialer};
-pub use trace::{ORIGIN, TRACEPARENT, origin_of, traceparent_of};
+pub use trace::{ORIGIN, TRACEPARENT, code_name, origin_of, traceparent_of};
 
 /// The generated types, clients and servers of `proto/baton/v1`.
 #[allow(

@@ -1,4 +1,4 @@
-//! Names of attributes and operations: OpenTelemetry's (GenAI v1.41, HTTP), those that
+//! Names of attributes and operations: OpenTelemetry's (GenAI v1.41, HTTP, RPC), those that
 //! Langfuse and Phoenix read beside them (OpenInference), and Baton's own.
 
 macro_rules! names {
@@ -11,6 +11,7 @@ macro_rules! names {
 
 names! {
     OPERATION = "gen_ai.operation.name", "what is done: `invoke_workflow`, `plan`, `invoke_agent` or `chat`";
+    CONVERSATION = "gen_ai.conversation.id", "on `invoke_workflow`: the id of the run at the top of the tree";
     WORKFLOW = "gen_ai.workflow.name", "the model as it was asked for, such as `baton`";
     AGENT = "gen_ai.agent.name", "the agent, the policy's agent, or the verifier";
     PROVIDER = "gen_ai.provider.name", "the provider, by its name in the configuration";
@@ -39,12 +40,17 @@ names! {
     EVALUATION_LABEL = "gen_ai.evaluation.score.label", "on the event: `pass`, `fail`, `abstain` or `unavailable`";
     EVALUATION_EXPLANATION = "gen_ai.evaluation.explanation", "on the event, contents, only where asked for: the feedback";
     KIND = "openinference.span.kind", "`CHAIN`, `AGENT`, `EVALUATOR` or `LLM`, for Phoenix and Langfuse";
-    ERROR = "error.type", "what went wrong, by its stable name; for HTTP the status";
+    ERROR = "error.type", "what went wrong, by its stable name; for HTTP and gRPC the status";
     HTTP_METHOD = "http.request.method", "the request's method";
     HTTP_ROUTE = "http.route", "the path, with names for its variable parts";
     HTTP_STATUS = "http.response.status_code", "the answer's status";
     URL_PATH = "url.path", "the path";
     URL_SCHEME = "url.scheme", "`http`: what the gateway itself speaks";
+    RPC_SYSTEM = "rpc.system.name", "`grpc`: how services call each other";
+    RPC_METHOD = "rpc.method", "service and method, such as `baton.v1.Conductor/Submit`";
+    RPC_STATUS = "rpc.response.status_code", "how the call ended, such as `OK` or `DEADLINE_EXCEEDED`";
+    SERVER_ADDRESS = "server.address", "on gRPC calls: the host that was called";
+    SERVER_PORT = "server.port", "on gRPC calls: its port";
     REQUEST = "baton.request", "the request's id, `req_…`";
     TENANT = "baton.tenant", "whose it is";
     RUN = "baton.run", "the run's id";

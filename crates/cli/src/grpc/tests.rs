@@ -60,7 +60,8 @@ fn served() -> Served {
     let service = VerifierServer::new(endless).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (unready, stop) = (CancellationToken::new(), CancellationToken::new());
     let (name, routes) = (verifier_server::SERVICE_NAME, Routes::new(service));
-    let serving = serve(listener, name, routes, None, unready.clone(), stop.clone());
+    let tracer = Tracer::off();
+    let serving = serve(listener, name, routes, tracer, None, unready.clone(), stop.clone());
     let serving = tokio::spawn(serving);
     let channel = Dialer::default().channel(&address).unwrap();
     Served { channel, given_up, unready, stop, serving }

@@ -15,7 +15,7 @@ mod tokens;
 pub(crate) use attendance::Attendance;
 pub(crate) use follow::{Follow, Seen};
 pub(crate) use full::Full;
-pub(crate) use submit::{Tries, request_of, traced};
+pub(crate) use submit::{Tries, request_of};
 
 use crate::{
     edge::Caller,

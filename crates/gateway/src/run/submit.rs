@@ -9,13 +9,13 @@ use crate::{
         CALL_TIMEOUT, IDEMPOTENCY_KEY_CHARS_MAX, KEYED_LEAVE_GRACE, LEAVE_GRACE, RETRY_PAUSE,
         RETRY_PAUSE_MAX,
     },
+    outgoing::{SUBMIT, keep_origin, outgoing},
     peers::Conductor,
     request::ChatCall,
 };
 use axum::http::HeaderMap;
 use baton_proto::v1::SubmitRequest;
 use std::{sync::Arc, time::Duration};
-use tonic::{Request, metadata::MetadataValue};
 
 /// What the headers say about trying again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +90,12 @@ pub(crate) async fn submit(
     let (shared, caller) = (shared.clone(), caller.clone());
     let tasks = shared.tasks.clone();
     let submitted = tasks.spawn(async move {
-        let ask = |mut conductor: Conductor| {
-            let request = traced(request.clone(), &caller);
-            async move { conductor.submit(request).await }
+        let ask = |mut conductor: Conductor, address: &str| {
+            let (mut request, call) = outgoing(request.clone(), &caller, SUBMIT, address);
+            keep_origin(&mut request, &caller);
+            async move { call.over(conductor.submit(request).await) }
         };
-        let reply = shared.peers.ask(CALL_TIMEOUT, ask).await;
+        let reply = shared.peers.ask_at(CALL_TIMEOUT, ask).await;
         let reply = reply.inspect_err(|error| shared.full.note(&caller.tenant, error))?;
         Ok(on_leaving(shared.attendance.join(&caller.tenant, reply.run, reply.turn, print)))
     });
@@ -128,22 +129,6 @@ pub(crate) fn request_of(
         options: Some(call.options.clone()),
         awaits: call.awaits(),
     }
-}
-
-/// Passes the request's trace on.
-pub(crate) fn traced<T>(message: T, caller: &Caller) -> Request<T> {
-    let mut request = Request::new(message);
-    let Some(origin) = &caller.origin else { return request };
-    let metadata = request.metadata_mut();
-    if let Ok(trace) = MetadataValue::try_from(origin.trace.to_string()) {
-        metadata.insert(baton_proto::TRACEPARENT, trace);
-    }
-    if origin.edge.is_some()
-        && let Ok(origin) = MetadataValue::try_from(origin.to_string())
-    {
-        metadata.insert(baton_proto::ORIGIN, origin);
-    }
-    request
 }
 
 fn fingerprint(caller: &Caller, body: &[u8]) -> Fingerprint {

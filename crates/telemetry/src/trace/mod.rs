@@ -10,6 +10,7 @@ mod export;
 mod metrics;
 mod origin;
 mod place;
+mod rpc;
 mod span;
 mod tracer;
 
