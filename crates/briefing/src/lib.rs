@@ -8,9 +8,10 @@ mod messages;
 mod turns;
 
 use baton_engine::WorkAssignment;
-use baton_ledger::{Ledger, LedgerError};
+use baton_ledger::{Ledger, LedgerError, persist};
 use baton_workflow::{BodyRef, Conversation, StepId, TenantId, Tools, Words, in_words};
 use messages::{Rejected, Seen, messages};
+use tokio_util::sync::CancellationToken;
 pub use turns::{Trajectory, asking};
 
 /// What a step that may have its plan replaced is told; the line it ends with then.
@@ -56,6 +57,30 @@ pub enum Unreadable {
         /// Why.
         reason: String,
     },
+}
+
+/// Reads again while the ledger is away, which says nothing about what is read; none where
+/// `stop` was cancelled before it answered.
+pub async fn patiently<T, F, R>(
+    stop: &CancellationToken,
+    mut read: F,
+) -> Option<Result<T, Unreadable>>
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T, Unreadable>>,
+{
+    let answered = persist(stop, || {
+        let reading = read();
+        async {
+            match reading.await {
+                Err(Unreadable::Body { source: away @ LedgerError::Unavailable(_), .. }) => {
+                    Err(away)
+                }
+                read => Ok(read),
+            }
+        }
+    });
+    answered.await.ok()
 }
 
 impl Briefing {
@@ -132,7 +157,8 @@ impl Briefing {
     }
 }
 
-pub(crate) async fn text(
+/// A text that an assignment names. `what` it is, is for the error.
+pub async fn text(
     ledger: &dyn Ledger,
     tenant: &TenantId,
     what: &'static str,

@@ -203,6 +203,7 @@ async fn break_and_judge(args: &Chaos, seed: u64, cluster: &Cluster) -> Result<R
         runs: collect::runs(&cluster.ledger).await?,
         calls: calls.all(settle).await?,
         faults,
+        kinds: kinds.into_iter().collect(),
         left,
     };
     Ok(Report::of(seed, &planned, &names, repeated, &facts))

@@ -8,7 +8,7 @@ use crate::{
     span,
 };
 use async_trait::async_trait;
-use baton_briefing::Trajectory;
+use baton_briefing::{Trajectory, patiently, text};
 use baton_call::{CallFailure, Purse};
 use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
@@ -73,6 +73,9 @@ impl Planner {
         let request = self.text(&leased.tenant, &assignment.request, stop).await;
         let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
         let Some(request) = request else {
+            if stop.is_cancelled() {
+                return free(Outcome::Abandoned);
+            }
             return failed(FailureCode::Unreadable, "the request is not there".into());
         };
         let question = Question {
@@ -112,7 +115,8 @@ impl Planner {
         for (place, output) in (0..).map(StepId).zip(outputs) {
             let of_step = turns.iter().filter(|(step, _)| *step == place);
             let of_step: Vec<_> = of_step.map(|(_, turn)| turn.clone()).collect();
-            let tools = Trajectory::read(self.0.ledger.as_ref(), tenant, &of_step).await;
+            let read = || Trajectory::read(self.0.ledger.as_ref(), tenant, &of_step);
+            let tools = patiently(stop, read).await.and_then(Result::ok);
             let tools = tools.map(|tools| tools.words()).unwrap_or_default();
             let output = match output {
                 Some(output) => self.text(tenant, output, stop).await,
@@ -134,9 +138,9 @@ impl Planner {
         body: &BodyRef,
         stop: &CancellationToken,
     ) -> Option<String> {
-        let bytes = persist(stop, || self.0.ledger.body(tenant, body)).await;
-        let bytes = bytes.inspect_err(|error| tracing::warn!(%error, "cannot read a body"));
-        String::from_utf8(bytes.ok()?.to_vec()).ok()
+        let read = || text(self.0.ledger.as_ref(), tenant, "a text", body);
+        let read = patiently(stop, read).await?;
+        read.inspect_err(|error| tracing::warn!(%error, "cannot plan with it")).ok()
     }
 }
 
@@ -243,7 +247,11 @@ fn done(asked: Asked, ms: u64) -> Done {
 }
 
 fn failed(code: FailureCode, message: String) -> Done {
-    let outcome = Outcome::Failed { code: code.into(), message };
+    free(Outcome::Failed { code: code.into(), message })
+}
+
+/// Without a call.
+fn free(outcome: Outcome) -> Done {
     let (incidents, bodies) = (Vec::new(), Vec::new());
     Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
 }

@@ -2,11 +2,11 @@
 
 use crate::{Verifier, judge, span, vote};
 use async_trait::async_trait;
-use baton_briefing::Trajectory;
+use baton_briefing::{Trajectory, Unreadable, patiently, text};
 use baton_call::{Call, Called, Purse, Reply};
 use baton_checks::{Check as Stated, Class, Public, SpecError, majority};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
-use baton_ledger::{Completion, Handler, Held, Leased, LedgerError, persist};
+use baton_ledger::{Completion, Handler, Held, Leased, persist};
 use baton_provider::ChatRequest;
 use baton_workflow::{
     AgentId, BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind,
@@ -70,7 +70,7 @@ impl Verifier {
         let mut candidates = Vec::new();
         for candidate in &asked.candidates {
             let text = self.text(&leased.tenant, candidate, stop).await;
-            candidates.push(text.map_err(|error| error.to_string())?);
+            candidates.push(text?);
         }
         let first = candidates.first().cloned().unwrap_or_default();
         let stated = |check: Result<Stated, SpecError>| {
@@ -88,12 +88,12 @@ impl Verifier {
             Some(Check::Answer { expected }) => stated(Ok(Stated::expected(expected))),
             Some(Check::Stated { check }) => stated(Stated::read(check)),
             Some(Check::Judge { model }) => {
-                let request = self.text(&leased.tenant, &asked.request, stop).await;
-                let request = request.map_err(|error| error.to_string())?;
+                let request = self.text(&leased.tenant, &asked.request, stop).await?;
                 let mut said: Conversation =
                     serde_json::from_str(&request).map_err(|error| error.to_string())?;
-                let turns = Trajectory::read(self.ledger.as_ref(), &leased.tenant, &asked.turns);
-                let turns = turns.await.map_err(|error| error.to_string())?;
+                let ledger = self.ledger.as_ref();
+                let turns = || Trajectory::read(ledger, &leased.tenant, &asked.turns);
+                let turns = told(patiently(stop, turns).await)?;
                 said.messages.extend(turns.messages);
                 let question = said.question();
                 let purse = Purse::of(self.ledger.clone(), leased);
@@ -146,10 +146,15 @@ impl Verifier {
         tenant: &TenantId,
         body: &BodyRef,
         stop: &CancellationToken,
-    ) -> Result<String, LedgerError> {
-        let bytes = persist(stop, || self.ledger.body(tenant, body)).await?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    ) -> Result<String, String> {
+        let read = || text(self.ledger.as_ref(), tenant, "a text", body);
+        told(patiently(stop, read).await)
     }
+}
+
+fn told<T>(read: Option<Result<T, Unreadable>>) -> Result<T, String> {
+    let read = read.ok_or("it was told to stop before the ledger answered")?;
+    read.map_err(|error| error.to_string())
 }
 
 fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {

@@ -2,11 +2,11 @@
 
 use crate::{WorkerAgent, form, span};
 use async_trait::async_trait;
-use baton_briefing::{Briefing, Unreadable};
+use baton_briefing::{Briefing, patiently};
 use baton_call::{Call, CallFailure, Called, Delta, Purse, Reply};
 use baton_codes::FailureCode;
 use baton_engine::{Assignment, Outcome, Reported, Shortfall, WorkAssignment};
-use baton_ledger::{Body, Completion, Handler, Held, Leased, LedgerError, persist};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_provider::{AnswerForm, ChatRequest, Conversation, Finish};
 use baton_telemetry::Parent;
 use baton_workflow::{Incident, Spend, TaskId};
@@ -62,19 +62,12 @@ impl WorkerAgent {
         span: &Parent,
         stop: &CancellationToken,
     ) -> Done {
-        // A ledger that is away for a moment says nothing about the step.
-        let read = persist(stop, || async {
-            match Briefing::read(self.ledger.as_ref(), &leased.tenant, work).await {
-                Err(Unreadable::Body { source: away @ LedgerError::Unavailable(_), .. }) => {
-                    Err(away)
-                }
-                read => Ok(read),
-            }
-        });
-        let briefing = match read.await {
-            Ok(Ok(briefing)) => briefing,
-            Ok(Err(error)) => return failed(FailureCode::Unreadable, error.to_string()),
-            Err(error) => return failed(FailureCode::Unreadable, error.to_string()),
+        let ledger = self.ledger.as_ref();
+        let read = || Briefing::read(ledger, &leased.tenant, work);
+        let briefing = match patiently(stop, read).await {
+            Some(Ok(briefing)) => briefing,
+            Some(Err(error)) => return failed(FailureCode::Unreadable, error.to_string()),
+            None => return free(Outcome::Abandoned),
         };
         let settings = self.registry.settings();
         let Some(card) = settings.pool.get(&work.agent) else {
@@ -205,7 +198,11 @@ fn outcome_of(reply: Reply, expects: &Expects, ms: u64, bodies: &mut Vec<Body>) 
 }
 
 fn failed(code: FailureCode, message: String) -> Done {
-    let outcome = Outcome::Failed { code: code.into(), message };
+    free(Outcome::Failed { code: code.into(), message })
+}
+
+/// Without a call.
+fn free(outcome: Outcome) -> Done {
     let (incidents, bodies) = (Vec::new(), Vec::new());
     Done { outcome, incidents, spend: Spend::ZERO, estimated: false, bodies }
 }

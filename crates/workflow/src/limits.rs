@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Bounds on the shape of plans and on how often a run tries again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Limits {
     /// Steps in one workflow. The published Conductor plans up to 5.
     pub steps_max: u16,

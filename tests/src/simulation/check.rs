@@ -2,11 +2,13 @@
 
 use super::{
     client,
+    link::LOST,
     world::{Faults, World},
 };
-use baton_engine::{End, Event, Input, Run, version};
+use baton_codes::FailureCode;
+use baton_engine::{End, Event, Input, Outcome, Run, version};
 use baton_ledger::{Ledger as _, LedgerError};
-use baton_workflow::{RunId, Spend, Timestamp};
+use baton_workflow::{RunId, Spend, Timestamp, VerdictKind};
 use std::collections::BTreeMap;
 
 /// What is found when everything is quiet.
@@ -144,6 +146,11 @@ fn of_run(run: &RunFacts) -> Vec<String> {
             wrong.push(format!("entry {seq} cannot be read"));
             continue;
         };
+        if let Event::Heard { input: Input::Outcome { task, outcome, .. } } = event
+            && let Some(told) = unread(outcome)
+        {
+            wrong.push(format!("task {task} could not be read: {told}"));
+        }
         match event {
             Event::Heard { input: Input::Outcome { task, .. } | Input::Lost { task, .. } } => {
                 *outcomes.entry(*task).or_default() += 1;
@@ -174,4 +181,20 @@ fn of_run(run: &RunFacts) -> Vec<String> {
         wrong.push(format!("its tasks spent {known:?}, and it is billed {billed:?}"));
     }
     wrong
+}
+
+/// What an outcome says of texts that were not read. They are all there: whoever wants one
+/// waits for the ledger, however often its calls are lost.
+fn unread(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Failed { code, message } if FailureCode::Unreadable == code.as_str() => {
+            Some(message)
+        }
+        Outcome::Verified { verdict, .. }
+            if verdict.kind == VerdictKind::Unavailable && verdict.feedback.contains(LOST) =>
+        {
+            Some(&verdict.feedback)
+        }
+        _ => None,
+    }
 }

@@ -20,6 +20,9 @@ use tokio::{sync::Notify, time::sleep};
 /// How long an answer is waited for that does not come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What is said of a call that was lost.
+pub(super) const LOST: &str = "lost on the way";
+
 /// Whether a process goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -78,7 +81,7 @@ impl Link {
         F: Future<Output = Result<T, LedgerError>>,
     {
         self.process.goes_on().await;
-        let lost = || LedgerError::Unavailable("lost on the way".to_owned());
+        let lost = || LedgerError::Unavailable(LOST.to_owned());
         let result = match self.world.fate() {
             Fate::Done => call().await,
             Fate::Late(by) => {

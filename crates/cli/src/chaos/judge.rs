@@ -2,9 +2,14 @@
 //!
 //! No IO and no clock: each rule is tried on histories that break it.
 
-use baton_engine::{Event, Input, Outcome, Run, version};
+mod costs;
+mod excuse;
+
+use super::schedule::Kind;
+use baton_engine::{Event, Input, Outcome, Run, Status, version};
 use baton_ledger::{JournalEntry, RunView};
 use baton_workflow::Timestamp;
+use costs::{Costs, costs};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +30,8 @@ pub(super) struct Facts {
     pub(super) calls: Vec<Call>,
     /// What was done to the cluster.
     pub(super) faults: Vec<Done>,
+    /// Of which kinds that was.
+    pub(super) kinds: BTreeSet<Kind>,
     /// What stands in the ledger.
     pub(super) left: Left,
 }
@@ -112,6 +119,7 @@ pub(super) enum Rule {
     Answered,
     OneRun,
     EndedOnce,
+    Failed,
     OneOutcome,
     NoGap,
     Replay,
@@ -122,10 +130,11 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Answered,
         Self::OneRun,
         Self::EndedOnce,
+        Self::Failed,
         Self::OneOutcome,
         Self::NoGap,
         Self::Replay,
@@ -141,6 +150,7 @@ impl Rule {
             Self::Answered => "every request was acknowledged in the end",
             Self::OneRun => "one run for each request, however often it was repeated",
             Self::EndedOnce => "every acknowledged run ended exactly once",
+            Self::Failed => "no run failed but by what was done to the cluster",
             Self::OneOutcome => "at most one recorded outcome for each task",
             Self::NoGap => "journals without a gap",
             Self::Replay => "a replayed journal gives the stored state",
@@ -234,6 +244,9 @@ impl Court<'_> {
             Err(error) => return self.says(Rule::Replay, run, error.to_string()),
         };
         self.ends(run, &events, &record.view);
+        if record.is_root(run) {
+            self.failure(run, &events);
+        }
         let outcomes = self.outcomes(run, &events, costs);
         self.replay(run, record, &events);
         self.budget(run, record, &events, &outcomes, repeats, costs);
@@ -247,6 +260,15 @@ impl Court<'_> {
             self.says(Rule::EndedOnce, run, format!("{ends} ends in its journal, {stored} stored"));
         } else if !matches!(events.last(), Some(Event::Ended { .. })) {
             self.says(Rule::EndedOnce, run, "its journal goes on behind the end");
+        }
+    }
+
+    /// A run below another may fail: the one above it goes on without.
+    fn failure(&mut self, run: &str, events: &[Event]) {
+        let Some(Event::Ended { end }) = events.last() else { return };
+        let excuses = excuse::excuses(&end.reason);
+        if end.status == Status::Failed && !excuses.iter().any(|k| self.facts.kinds.contains(k)) {
+            self.says(Rule::Failed, run, format!("{:?}", end.reason));
         }
     }
 
@@ -384,48 +406,6 @@ pub(super) fn repeats(calls: &[Call]) -> BTreeMap<&str, usize> {
         *most = (*most).max(times - 1);
     }
     repeated
-}
-
-/// What a run's calls cost in truth.
-#[derive(Debug, Default)]
-struct Costs {
-    pico: u64,
-    calls: u64,
-    /// Whether all of them were answered to their end.
-    whole: bool,
-    /// Those for which calls were made.
-    tasks: BTreeSet<String>,
-}
-
-/// By the run at the top, whose budget pays for all below it.
-fn costs(facts: &Facts) -> BTreeMap<&str, Costs> {
-    let mut runs = BTreeMap::<&str, Costs>::new();
-    for call in &facts.calls {
-        let Some(task) = call.idempotency_key.as_deref().map(task_of) else { continue };
-        let Some((run, _)) = task.split_once(':') else { continue };
-        let Some(record) = facts.runs.get(run) else { continue };
-        let costs = runs
-            .entry(record.view.root.as_str())
-            .or_insert_with(|| Costs { whole: true, ..Costs::default() });
-        // What nobody received to its end may be billed, and need not be.
-        if call.outcome == "done" {
-            costs.pico += pico(call.usd);
-        } else {
-            costs.whole = false;
-        }
-        costs.calls += 1;
-        costs.tasks.insert(task.to_owned());
-    }
-    runs
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a call costs between nothing and some dollars"
-)]
-fn pico(usd: f64) -> u64 {
-    (usd * 1e12).round() as u64
 }
 
 fn fold(events: &[Event], at: Timestamp) -> Option<Run> {

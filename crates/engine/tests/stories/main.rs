@@ -14,3 +14,4 @@ mod golden;
 mod rounds;
 mod steps;
 mod telling;
+mod versions;

@@ -67,6 +67,7 @@ fn fine() -> Facts {
         runs: [(RUN.to_owned(), record(&lines(), 3 * COST))].into(),
         calls: (1..).zip(keys).map(|(seq, key)| call(seq, key)).collect(),
         faults: vec![Done::default()],
+        kinds: BTreeSet::new(),
         left: Left::default(),
     }
 }
@@ -231,4 +232,34 @@ fn a_budget_that_is_no_sum_is_seen() {
     check(|facts| facts.calls[0].outcome = "gone".into(), &[]);
     let reserved = Spend { usd: Usd::from_pico(1), ..Spend::default() };
     check(|facts| facts.runs.get_mut(RUN).unwrap().view.root_reserved = reserved, &[Rule::Budget]);
+}
+
+/// A run of one step that failed with every agent, for this reason, after faults of these
+/// kinds.
+fn failed(failure: &str, kinds: &[Kind], expected: &[Rule]) {
+    const FAILED: &str = include_str!("../../../../engine/tests/golden/0.1/failed.jsonl");
+    check(
+        |facts| {
+            let told = FAILED.replace("server_error", failure);
+            let lines: Vec<_> = told.lines().map(str::to_owned).collect();
+            facts.runs.insert(RUN.into(), record(&lines, 0));
+            facts.calls = Vec::new();
+            facts.kinds = kinds.iter().copied().collect();
+        },
+        expected,
+    );
+}
+
+#[test]
+fn a_run_that_failed_by_nothing_that_was_done_is_seen() {
+    let all = [Kind::Kill, Kind::Stop, Kind::Redis, Kind::Etcd, Kind::Link];
+    failed("connect", &[Kind::Link], &[]);
+    failed("connect", &[Kind::Redis, Kind::Etcd, Kind::Kill], &[Rule::Failed]);
+    failed("connect", &[], &[Rule::Failed]);
+    failed("lost", &[Kind::Kill], &[]);
+    failed("abandoned", &[Kind::Redis], &[]);
+    // The ledger is waited for, and no fault takes an agent away.
+    failed("unreadable", &all, &[Rule::Failed]);
+    failed("agent_removed", &all, &[Rule::Failed]);
+    failed("what nobody knows", &all, &[Rule::Failed]);
 }
