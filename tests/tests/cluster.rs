@@ -164,8 +164,9 @@ fn a_look_at_the_cluster_shows_what_is_there() {
     }
     let nodes = until("steps to be held, and told of", || {
         let nodes = look(&cluster, 0, "nodes");
-        let busy = |line: &&str| line.starts_with("worker-agent") && !line.contains(" 0/");
-        (nodes.lines().filter(busy).count() == 2).then_some(nodes)
+        // By whom is left to chance: each worker-agent has room for all of them.
+        let of_workers = nodes.lines().filter(|line| line.starts_with("worker-agent"));
+        (of_workers.map(held).sum::<u32>() == 6).then_some(nodes)
     });
     println!("{nodes}");
     for (service, processes) in [
@@ -180,8 +181,6 @@ fn a_look_at_the_cluster_shows_what_is_there() {
             assert!(lines.iter().any(|line| line.contains(&process.url())), "{service}: {nodes}");
         }
     }
-    let held: u32 = nodes.lines().filter(|line| line.starts_with("worker-agent")).map(held).sum();
-    assert_eq!(held, 6, "{nodes}");
 
     let agents = look(&cluster, 1, "agents");
     assert!(agents.starts_with("AGENT ") && agents.contains("sim-arith "), "{agents}");
