@@ -55,6 +55,7 @@ fn config(settings: &SandboxSettings) -> Config {
         at_least: level(at_least),
         at_most: level(at_most),
         python,
+        libraries: Vec::new(),
         folder: folder.unwrap_or(usual.folder),
         uid,
         control_groups,

@@ -27,21 +27,21 @@ impl Verifier {
         stop: &CancellationToken,
     ) -> Verdict {
         let Some(program) = Program::of(answer) else { return no_program() };
-        let run = async {
-            let sandbox = self.sandbox().await?;
-            let results = results(&sandbox, &program.source, &suite(check)).await?;
-            let level = sandbox.isolation().level.name().to_owned();
-            Ok((results, level))
-        };
-        let class = Some(Class::verbatim(program.source.trim()).key());
-        let verdict = match stop.run_until_cancelled(run).await {
-            Some(Ok((results, level))) => {
-                Verdict { isolation: Some(level), ..verdict(check, &program, &results) }
-            }
+        let ran = stop.run_until_cancelled(self.run_tests(check, &program)).await;
+        let verdict = match ran {
+            Some(Ok(verdict)) => verdict,
             Some(Err(trouble)) => trouble.verdict(),
             None => unavailable("stopped").saying("it was told to stop before it was done"),
         };
+        let class = Some(Class::verbatim(program.source.trim()).key());
         Verdict { class, ..verdict }
+    }
+
+    async fn run_tests(&self, check: &CodeTests, program: &Program) -> Result<Verdict, Trouble> {
+        let sandbox = self.sandbox().await?;
+        let results = results(&sandbox, &program.source, &suite(check)).await?;
+        let isolation = Some(sandbox.isolation().level.name().to_owned());
+        Ok(Verdict { isolation, ..verdict(check, program, &results) })
     }
 }
 

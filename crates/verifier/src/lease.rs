@@ -62,13 +62,8 @@ impl Verifier {
         while stop.run_until_cancelled(until_alone(&mut members)).await.is_some() {
             let others = stop.child_token();
             tokio::join!(take(others.clone()), async {
-                // Without a registry any more nobody comes.
-                let come = async {
-                    if members.wait_for(|members| members.run_programs()).await.is_err() {
-                        std::future::pending::<()>().await;
-                    }
-                };
-                stop.run_until_cancelled(come).await;
+                // Whoever stops is told so by the token above.
+                stop.run_until_cancelled(until(&mut members, true)).await;
                 others.cancel();
             });
         }
@@ -78,13 +73,18 @@ impl Verifier {
 /// Until nobody who runs programs has been known for a while.
 async fn until_alone(members: &mut watch::Receiver<Arc<Members>>) {
     loop {
-        let nobody = members.wait_for(|members| !members.run_programs()).await.is_ok();
-        let somebody = members.wait_for(|members| members.run_programs());
-        match timeout(ALONE, somebody).await {
-            Err(_elapsed) => return,
-            Ok(Ok(_)) if nobody => {}
-            // There is no registry any more to say so.
-            Ok(Ok(_) | Err(_)) => std::future::pending::<()>().await,
+        until(members, false).await;
+        if timeout(ALONE, until(members, true)).await.is_err() {
+            return;
         }
+    }
+}
+
+/// Until somebody who runs programs is known, or nobody is.
+async fn until(members: &mut watch::Receiver<Arc<Members>>, known: bool) {
+    let gone = members.wait_for(|members| members.run_programs() == known).await.is_err();
+    if gone {
+        // There is no registry any more to say so.
+        std::future::pending::<()>().await;
     }
 }

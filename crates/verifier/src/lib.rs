@@ -9,6 +9,7 @@ mod lease;
 mod metrics;
 mod service;
 mod span;
+mod stated;
 mod verify;
 mod vote;
 

@@ -2,7 +2,7 @@
 
 use super::{fields::Fields, model::Offer};
 use crate::limits::AGENTS_NAMED_MAX;
-use baton_checks::{Check, Public};
+use baton_checks::Check;
 use baton_codes::ApiCode;
 use baton_proto::v1::{RunOptions, run_options};
 use baton_workflow::{AgentId, Budget, Resource, Usd};
