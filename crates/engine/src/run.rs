@@ -71,6 +71,8 @@ pub(crate) struct Round {
     pub(crate) verdict: Option<Verdict>,
     /// Why the round before it was broken off, if it was.
     pub(crate) cause: Option<Cause>,
+    /// The round of the answer that its steps are shown, if any is.
+    pub(crate) shown: Option<u16>,
     /// The first step that said that the plan does not work, and why.
     pub(crate) asked: Option<(StepId, String)>,
     /// The step that goes on with results of tools: its output is the answer, whoever else
@@ -241,6 +243,7 @@ impl Run {
                 tool_calls: tool_calls.clone(),
                 shortfall: None,
                 partial: false,
+                score: None,
             }),
             StepState::Waiting { .. } | StepState::Running { .. } => None,
         }
@@ -248,12 +251,21 @@ impl Run {
 }
 
 impl Round {
+    /// What a step gave, once it is done.
+    pub(crate) fn output(&self, step: StepId) -> Option<&BodyRef> {
+        match self.steps.get(step.index())? {
+            StepState::Done { output, .. } => Some(output),
+            StepState::Waiting { .. } | StepState::Running { .. } => None,
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             plan: None,
             steps: Vec::new(),
             verdict: None,
             cause: None,
+            shown: None,
             asked: None,
             chosen: None,
         }

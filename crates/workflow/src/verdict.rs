@@ -30,3 +30,10 @@ pub struct Verdict {
     /// Name and version of the verifier, such as `text.numeric/1`.
     pub verifier: String,
 }
+
+impl Verdict {
+    /// Whether the candidate does not meet the check.
+    pub fn is_fail(&self) -> bool {
+        self.kind == VerdictKind::Fail
+    }
+}

@@ -183,6 +183,8 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         needs: baton_workflow::Abilities::NONE,
         recursion: false,
         awaits: false,
+        review: false,
+        worth: None,
     };
     Event::Submitted { spec: Box::new(spec) }
 }
