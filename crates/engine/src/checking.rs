@@ -1,7 +1,7 @@
 //! What happens next while an answer is checked, and what its verdict leads to.
 
 use crate::afford::{Grant, tokens_in_max};
-use crate::run::{Scored, Stage, Work};
+use crate::run::{Failed, Scored, Stage, Work};
 use crate::{Answer, Check, Closing, Event, Reason, Run};
 use baton_workflow::{Spend, StepId, Verdict, VerdictKind};
 
@@ -53,7 +53,7 @@ impl Run {
         answer.score = verdict.and_then(|verdict| verdict.score);
         self.stage = match verdict.map(|verdict| (verdict.kind, verdict)) {
             Some((VerdictKind::Pass, _)) => Stage::Over(Closing::With(Reason::Accepted, answer)),
-            Some((VerdictKind::Fail, verdict)) => self.rejected(answer, &verdict.feedback),
+            Some((VerdictKind::Fail, verdict)) => self.rejected(answer, verdict),
             Some((VerdictKind::Abstain | VerdictKind::Unavailable, _)) | None => {
                 answer.score = None;
                 self.undecided(answer)
@@ -61,11 +61,12 @@ impl Run {
         };
     }
 
-    fn rejected(&mut self, answer: Answer, feedback: &str) -> Stage {
-        let again = self.failed.contains(&answer.output);
-        self.failed.push(answer.output.clone());
+    fn rejected(&mut self, answer: Answer, verdict: &Verdict) -> Stage {
+        let Verdict { feedback, class, .. } = verdict.clone();
+        let failed = Failed { output: answer.output.clone(), class };
+        let again = self.failed.iter().any(|before| before.says_as(&failed));
+        self.failed.push(failed);
         self.keep_if_best(answer);
-        let feedback = feedback.to_owned();
         if again {
             return Stage::Over(Closing::Best(Reason::NoProgress { feedback }));
         }

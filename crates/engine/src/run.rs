@@ -21,7 +21,7 @@ pub struct Run {
     pub(crate) removed: Vec<AgentId>,
     pub(crate) best: Option<Scored>,
     /// Answers that a check has failed.
-    pub(crate) failed: Vec<BodyRef>,
+    pub(crate) failed: Vec<Failed>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) end: Option<crate::End>,
 }
@@ -146,6 +146,25 @@ impl Work {
         match self {
             Self::Child { .. } => true,
             Self::Plan { .. } | Self::Step { .. } | Self::Verify { .. } => false,
+        }
+    }
+}
+
+/// An answer that failed its check.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Failed {
+    pub(crate) output: BodyRef,
+    /// What it says, as far as the check could tell.
+    pub(crate) class: Option<String>,
+}
+
+impl Failed {
+    /// Whether the two say the same: to their check, or, where that cannot tell, word for
+    /// word.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        match (&self.class, &other.class) {
+            (Some(class), Some(other)) => class == other,
+            (_, _) => self.output == other.output,
         }
     }
 }

@@ -157,6 +157,7 @@ struct World {
     pending: BTreeMap<u32, (Assignment, Spend)>,
     heard: Vec<Input>,
     ends: Vec<End>,
+    withdrawn: BTreeSet<u32>,
     /// What was known of the first round's answer when the run ended.
     first: Option<Verdict>,
     budget: Budget,
@@ -182,6 +183,7 @@ impl World {
             pending: BTreeMap::new(),
             heard: Vec::new(),
             ends: Vec::new(),
+            withdrawn: BTreeSet::new(),
             first: None,
             budget,
             dispatched: BTreeSet::new(),
@@ -250,6 +252,7 @@ impl World {
         }
         for task in withdraw {
             assert!(self.pending.contains_key(&task), "withdrew what is not there");
+            self.withdrawn.insert(task);
         }
         assert!(children.is_empty(), "a child that no event speaks of");
         if end.is_some() {
@@ -304,7 +307,8 @@ impl World {
             assert!(waits, "neither ended nor waiting for anything");
             if awaits {
                 AWAITED.fetch_add(1, Ordering::Relaxed);
-                assert_eq!(self.run.reserved(), Spend::ZERO, "a wait that costs");
+                let unwanted = |task| self.withdrawn.contains(task);
+                assert!(self.pending.keys().all(unwanted), "a wait that costs");
             }
         }
     }
@@ -475,7 +479,6 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             };
             assert!(!verify.candidates.is_empty(), "a check of nothing");
             let choice = verify.check.is_none().then_some(0);
-            let (feedback, verifier) = ("wrong".into(), "test/1".into());
             // What fails scores below what passes.
             let score = match kind {
                 VerdictKind::Pass => 1.0,
@@ -483,10 +486,9 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
                     f64::from(all_luck / 8) / 64.0
                 }
             };
-            Outcome::Verified {
-                verdict: Verdict { kind, score: Some(score), choice, feedback, verifier },
-                ms: 1,
-            }
+            let verdict = Verdict::new("test/1", kind, "").saying("wrong");
+            let verdict = Verdict { score: Some(score), choice, ..verdict };
+            Outcome::Verified { verdict: verdict.into(), ms: 1 }
         }
     }
 }

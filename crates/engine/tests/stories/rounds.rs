@@ -198,6 +198,30 @@ fn the_best_answer_is_given_with_its_score() {
 }
 
 #[test]
+fn an_answer_that_says_what_a_failed_one_says_is_no_progress() {
+    let mut checked =
+        RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..policy("a") };
+    checked.limits.rounds_max = 3;
+    let story = |first: &str, second: &str, then: &str| {
+        format!(
+            "begin          | 1=plan round 0
+             1 plan a       | 2=0→a
+             2 done         | 3=verify 0
+             3 reject {first} | 4=plan round 1
+             4 plan b       | 5=0→b
+             5 done         | 6=verify 0
+             6 reject {second} | {then}"
+        )
+    };
+    let ends = "end incomplete no_progress out5";
+    check(checked.clone(), &story("five", "five", ends));
+    // Other words count where the check cannot tell what one of them says.
+    for (first, second) in [("five", "six"), ("five", ""), ("", "five"), ("", "")] {
+        check(checked.clone(), &story(first, second, "7=plan round 2"));
+    }
+}
+
+#[test]
 fn a_workflow_that_only_repeats_one_is_a_loop() {
     let mut checked =
         RunSpec { check: Some(Check::Answer { expected: "1".into() }), ..policy("a") };

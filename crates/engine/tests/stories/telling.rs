@@ -82,7 +82,7 @@ pub(crate) fn deep(depth: u8) -> RunSpec {
 
 /// One line of what comes in: `TASK done`, `TASK costs PICODOLLARS`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK interrupted`,
-/// `TASK pass|reject|abstain [SCORE]`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
+/// `TASK pass|reject|abstain [SCORE] [CLASS]`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
 /// `removed AGENT AGENT`, `results TURN`, `unanswered TURN`.
 pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -113,10 +113,12 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let task = head.parse().unwrap();
     let (what, argument) = rest.split_once(' ').unwrap_or((rest, ""));
     let verdict = |kind, choice: Option<u16>| {
-        let (feedback, verifier) = ("off by one".into(), "t/1".into());
-        let score = Some(argument.parse::<f64>().ok().filter(|_| choice.is_none()).unwrap_or(0.0));
-        let verdict = Verdict { kind, score, choice, feedback, verifier };
-        Outcome::Verified { verdict, ms: 1 }
+        let said = || argument.split_whitespace().filter(|_| choice.is_none());
+        let score = said().find_map(|word| word.parse().ok()).unwrap_or(0.0);
+        let class = said().find(|word| word.parse::<f64>().is_err()).map(str::to_owned);
+        let verdict = Verdict::new("t/1", kind, "").saying("off by one");
+        let verdict = Verdict { score: Some(score), class, choice, ..verdict };
+        Outcome::Verified { verdict: verdict.into(), ms: 1 }
     };
     let outcome = match what {
         "ended" => {
