@@ -147,6 +147,7 @@ impl Peer {
             tool_calls: None,
             shortfall: None,
             partial: false,
+            score: None,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
