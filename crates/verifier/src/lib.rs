@@ -7,6 +7,7 @@ mod code;
 mod judge;
 mod lease;
 mod metrics;
+mod remainder;
 mod service;
 mod span;
 mod stated;
