@@ -5,6 +5,7 @@
 //! number and recursion has a limit. What cannot be told is said to be so, and never
 //! counts as right or wrong.
 
+mod asked;
 mod choice;
 mod class;
 mod expression;
@@ -18,6 +19,7 @@ mod spec;
 mod text;
 mod vote;
 
+pub use asked::{Effort, Judge, PARTS_MAX};
 pub use class::Class;
 pub use expression::Uses;
 pub use math::Doubt;

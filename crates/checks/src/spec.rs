@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, Doubt, Remainder, Report, Schema, Uses, choice, expression, final_answer, math,
-    numeric, schema, text,
+    Class, Code, Doubt, Effort, Judge, Remainder, Report, Schema, Uses, asked, choice, expression,
+    final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -78,6 +78,18 @@ pub enum Check {
         #[serde(default)]
         uses: Uses,
     },
+    /// A model judges the answer.
+    #[serde(rename = "judge.binary")]
+    JudgeBinary(Judge),
+    /// A model compares the candidates of a vote, two at a time.
+    #[serde(rename = "judge.pairwise")]
+    JudgePairwise(Judge),
+    /// All of these, the cheapest first.
+    #[serde(rename = "composite")]
+    Composite {
+        /// None of them made of others.
+        checks: Vec<Check>,
+    },
 }
 
 /// Why a check cannot be carried out.
@@ -137,6 +149,65 @@ impl Check {
         let value: Value = value.map_err(|error| SpecError::new("", error.to_string()))?;
         serde_json::from_value(value).map_err(|error| SpecError::new("", error.to_string()))
     }
+
+    /// The same, if it can be carried out.
+    ///
+    /// # Errors
+    /// What is wrong with it, before anybody is asked anything.
+    pub fn usable(self) -> Result<Self, SpecError> {
+        match &self {
+            Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => judge.is_sensible()?,
+            Self::Composite { checks } => asked::are_sensible(checks)?,
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => drop(Ready::of(self.clone())?),
+        }
+        Ok(self)
+    }
+
+    /// The checks that it is made of: itself, unless it is a composite.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::Composite { checks } => checks,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// What it takes; of a composite the most of its parts.
+    pub fn effort(&self) -> Effort {
+        match self {
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => Effort::Look,
+            Self::JudgeBinary(_) | Self::JudgePairwise(_) => Effort::Ask,
+            Self::Composite { checks } => {
+                checks.iter().map(Self::effort).max().unwrap_or(Effort::Look)
+            }
+        }
+    }
+
+    /// Who is asked for it, part by part.
+    pub fn judges(&self) -> impl Iterator<Item = &Judge> {
+        self.parts().iter().filter_map(|part| match part {
+            Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => Some(judge),
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. }
+            | Self::Composite { .. } => None,
+        })
+    }
 }
 
 /// A check that is ready.
@@ -171,6 +242,9 @@ impl Ready {
                 expression::numbers_are_sensible(&numbers)?;
                 Self::Expression { numbers, target, uses }
             }
+            Check::JudgeBinary(_) | Check::JudgePairwise(_) | Check::Composite { .. } => {
+                return Err(SpecError::new("type", "it takes more than to look at the answer"));
+            }
         })
     }
 
@@ -204,7 +278,7 @@ impl Ready {
 }
 
 /// A text that says something, and not too much.
-fn given(field: &'static str, text: String) -> Result<String, SpecError> {
+pub(crate) fn given(field: &'static str, text: String) -> Result<String, SpecError> {
     match text.len() {
         0 => Err(SpecError::new(field, "it is empty")),
         1..=TEXT_BYTES_MAX => Ok(text),
@@ -255,7 +329,7 @@ mod tests {
     use baton_workflow::VerdictKind;
 
     fn check(json: &str, expected: &str) {
-        let told = match Check::read(json).and_then(Ready::of) {
+        let told = match Check::read(json).and_then(Check::usable) {
             Ok(_) => "ok".into(),
             Err(error) => format!("{}: {error}", error.field),
         };
@@ -269,6 +343,20 @@ mod tests {
         check(r#"{"type": "text.numeric", "expected": 0.1, "relative": 1e-6}"#, "ok");
         check(r#"{"type": "expression.check", "numbers": [1, 2], "target": 3}"#, "ok");
         check(r#"{"type": "choice.letter", "expected": "b", "options": ["x", "y"]}"#, "ok");
+        check(r#"{"type": "judge.binary"}"#, "ok");
+        check(r#"{"type": "judge.pairwise", "model": "a", "criteria": "brevity"}"#, "ok");
+        check(r#"{"type": "judge.binary", "judge": "a"}"#, ": unknown field `judge`");
+        check(r#"{"type": "judge.binary", "model": "no agent"}"#, ": \"no agent\" is not an agent");
+        check(r#"{"type": "judge.binary", "criteria": ""}"#, "criteria: it is empty");
+        check(r#"{"type": "composite", "checks": []}"#, "checks: it is empty");
+        let composite = |part: &str| format!(r#"{{"type": "composite", "checks": [{part}]}}"#);
+        let part = r#"{"type": "judge.binary"}"#;
+        check(&composite(&[part; 8].join(",")), "ok");
+        check(&composite(&[part; 9].join(",")), "checks: it has 9 checks: expected at most 8");
+        check(&composite(&composite(part)), "checks: check 0: a composite within");
+        check(&composite(r#"{"type": "judge.pairwise"}"#), "checks: check 0: judge.pairwise");
+        let unfit = r#"{"type": "text.regex", "pattern": "("}"#;
+        check(&composite(&format!("{part},{unfit}")), "checks: check 1: pattern: it is no");
         check(r#"{"type": "math.answer"}"#, ": missing field `expected`");
         check(r#"{"type": "math.answer", "expected": [1]}"#, ": expected a text or a number");
         check(r#"{"type": "math.answer", "expected": "1", "x": 1}"#, ": unknown field `x`");

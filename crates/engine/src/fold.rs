@@ -251,8 +251,8 @@ impl Run {
             Some(_) | None if answer.tool_calls.is_some() => {
                 Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
             }
-            Some(_) => Stage::Checking(answer),
-            None => Stage::Over(Closing::With(crate::Reason::Unchecked, answer)),
+            Some(check) if check.is_of_answers() => Stage::Checking(answer),
+            Some(_) | None => Stage::Over(Closing::With(crate::Reason::Unchecked, answer)),
         };
     }
 

@@ -465,7 +465,7 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             let choice = verify.check.is_none().then_some(0);
             let verdict = Verdict::new("test/1", kind, "").saying("wrong");
             let verdict = Verdict { score: Some(0.5), choice, ..verdict };
-            Outcome::Verified { verdict: verdict.into(), ms: 1 }
+            Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
         }
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod bench;
+mod composite;
 mod judge;
 mod metrics;
+mod pairs;
+mod reports;
 mod service;
 mod span;
 mod stated;
+mod task;
 mod verify;
 mod vote;
 
@@ -17,6 +22,7 @@ use baton_registry::Registry;
 use baton_telemetry::{Metrics, Tracer};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
+use reports::Reports;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +41,7 @@ pub struct Verifier {
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
+    reports: Reports,
 }
 
 impl Verifier {
@@ -47,7 +54,8 @@ impl Verifier {
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
         let metrics = VerifierMetrics::of(&Metrics::default());
-        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop: None }
+        let (workshop, reports) = (None, Reports::default());
+        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop, reports }
     }
 
     /// The same, counting among the metrics of the process.

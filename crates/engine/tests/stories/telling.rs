@@ -113,7 +113,7 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let verdict = |kind, choice| {
         let verdict = Verdict::new("t/1", kind, "").saying("off by one");
         let verdict = Verdict { score: Some(0.0), choice, ..verdict };
-        Outcome::Verified { verdict: verdict.into(), ms: 1 }
+        Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
     };
     let outcome = match what {
         "ended" => {
