@@ -1,13 +1,8 @@
-//! What happens next while an answer is checked.
+//! What happens next while an answer is checked, and what its verdict leads to.
 
-use crate::afford::{Grant, tokens_in_max};
-use crate::run::Work;
-use crate::{AgentTerms, Check, Closing, Event, Reason, Run};
-use baton_workflow::{Resource, Spend, StepId};
-use std::slice;
-
-/// What a judge is told of how to judge takes at most this.
-const RULES_BYTES: u64 = 2048;
+use crate::run::{Failed, Scored, Stage, Work};
+use crate::{Answer, Closing, Event, Reason, Run};
+use baton_workflow::{StepId, Verdict, VerdictKind};
 
 impl Run {
     pub(crate) fn next_checking(&self, step: StepId) -> Option<Event> {
@@ -19,24 +14,18 @@ impl Run {
         if asked {
             return None;
         }
-        let (judges, calls, said) = match check {
-            Check::Answer { .. } | Check::Stated { .. } | Check::Compared { .. } => (&[][..], 0, 0),
-            Check::Judge { model } => (slice::from_ref(model), 1, 0),
-            Check::Judged { check, judges, calls } => (judges.as_slice(), *calls, check.len()),
-        };
-        let grant = match calls {
-            0 => Grant { output_tokens_max: 0, bound: Spend::ZERO },
-            calls => {
-                let answer = self.answer_of(self.current_round(), step)?;
-                let bytes = said as u64 + u64::from(answer.output.len);
-                match self.afford_judges(judges, bytes, calls) {
-                    Ok(grant) => grant,
-                    // An answer that cannot be checked any more is still the answer.
-                    Err(resource) => {
-                        let reason = Reason::BudgetSpent { resource };
-                        return Some(self.close(Closing::With(reason, answer)));
-                    }
-                }
+        let answer = self.answer_of(self.current_round(), step)?;
+        let grant = match self.afford_check(check, &answer) {
+            Ok(grant) => grant,
+            // An answer that cannot be checked any more is still the answer, unless an
+            // earlier one is known to be better than nothing.
+            Err(resource) => {
+                let reason = Reason::BudgetSpent { resource };
+                let better = self.best.as_ref().is_some_and(|best| best.score > 0.0);
+                return Some(self.close(match better {
+                    true => Closing::Best(reason),
+                    false => Closing::With(reason, answer),
+                }));
             }
         };
         Some(Event::VerifyAsked {
@@ -48,43 +37,63 @@ impl Run {
         })
     }
 
-    /// A vote among candidates. Where a model is to compare them and that cannot be paid for,
-    /// they are counted.
-    pub(crate) fn ask_for_vote(&self, candidates: Vec<StepId>) -> Event {
-        let compared = match &self.spec.check {
-            Some(Check::Compared { check, judges }) => {
-                let answers = candidates.iter();
-                let answers =
-                    answers.filter_map(|step| self.answer_of(self.current_round(), *step));
-                let mut lens: Vec<_> = answers.map(|answer| u64::from(answer.output.len)).collect();
-                lens.sort_unstable_by(|a, b| b.cmp(a));
-                // Each but one is met once, in both orders.
-                let calls = u16::try_from(lens.len().saturating_sub(1) * 2).unwrap_or(u16::MAX);
-                let bytes = check.len() as u64 + lens.iter().take(2).sum::<u64>();
-                self.afford_judges(judges, bytes, calls).ok()
+    /// What a verdict on an answer leads to; none where the check could not be had.
+    pub(crate) fn judged(&mut self, round: u16, mut answer: Answer, verdict: Option<&Verdict>) {
+        if let Some(round) = self.rounds.get_mut(usize::from(round)) {
+            round.verdict = verdict.cloned();
+        }
+        answer.score = verdict.and_then(|verdict| verdict.score);
+        self.stage = match verdict.map(|verdict| (verdict.kind, verdict)) {
+            Some((VerdictKind::Pass, _)) => Stage::Over(Closing::With(Reason::Accepted, answer)),
+            Some((VerdictKind::Fail, verdict)) => self.rejected(answer, verdict),
+            Some((VerdictKind::Abstain | VerdictKind::Unavailable, _)) | None => {
+                answer.score = None;
+                self.undecided(answer)
             }
-            Some(
-                Check::Answer { .. }
-                | Check::Stated { .. }
-                | Check::Judge { .. }
-                | Check::Judged { .. },
-            )
-            | None => None,
         };
-        let counted = Grant { output_tokens_max: 0, bound: Spend::ZERO };
-        let Grant { output_tokens_max, bound } = compared.unwrap_or(counted);
-        let (task, round) = (self.next_task, self.current_round());
-        Event::VerifyAsked { task, round, candidates, output_tokens_max, bound }
     }
 
-    /// Leave for so many questions to judges that are shown so much beside the request.
-    fn afford_judges(
-        &self,
-        judges: &[AgentTerms],
-        bytes: u64,
-        calls: u16,
-    ) -> Result<Grant, Resource> {
-        let bytes = u64::from(self.spec.request.len) + bytes + RULES_BYTES;
-        self.afford_any(judges, tokens_in_max(bytes, self.spec.images), calls)
+    fn rejected(&mut self, answer: Answer, verdict: &Verdict) -> Stage {
+        let Verdict { feedback, class, .. } = verdict.clone();
+        let failed = Failed { output: answer.output.clone(), class };
+        let again = self.failed.iter().any(|before| before.says_as(&failed));
+        self.failed.push(failed);
+        self.keep_if_best(answer);
+        if again {
+            return Stage::Over(Closing::Best(Reason::NoProgress { feedback }));
+        }
+        self.correct(feedback)
+    }
+
+    /// Nothing decides on an answer. Where that is wanted the policy looks at it. Else it is
+    /// given, unless one that failed had a part of what the check asks for: of this one
+    /// nothing is known.
+    pub(crate) fn undecided(&mut self, answer: Answer) -> Stage {
+        self.keep_if_best(answer);
+        if self.spec.review && self.may_plan_again() {
+            return self.next_round();
+        }
+        Stage::Over(self.undecided_end())
+    }
+
+    /// The end with an answer that nothing decided on.
+    pub(crate) fn undecided_end(&self) -> Closing {
+        Closing::Best(self.best_is_rejected().unwrap_or(Reason::Unchecked))
+    }
+
+    /// What is known of the best answer so far, where it has failed.
+    fn best_is_rejected(&self) -> Option<Reason> {
+        let verdict = self.verdict(self.best.as_ref()?.answer.round)?;
+        let feedback = verdict.feedback.clone();
+        verdict.is_fail().then_some(Reason::NotAccepted { feedback })
+    }
+
+    /// An answer without a score has none of what the check asks for. A later answer replaces
+    /// an equal one: it was written knowing the earlier.
+    fn keep_if_best(&mut self, answer: Answer) {
+        let score = answer.score.unwrap_or(0.0);
+        if self.best.as_ref().is_none_or(|best| score >= best.score) {
+            self.best = Some(Scored { answer, score });
+        }
     }
 }
