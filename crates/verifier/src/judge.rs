@@ -27,6 +27,11 @@ pub(crate) struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
+    /// Who says so: how is judged, and by whom.
+    pub(crate) fn verifier(&self, method: &str) -> String {
+        format!("{method} {}", self.card.id)
+    }
+
     /// All that the report depends on. Whose question it is counts: what was said for one
     /// tenant is not shown to another.
     pub(crate) fn content<'a>(
@@ -73,7 +78,7 @@ impl Verifier {
         let judging = async {
             let messages = messages(&matter.question, candidate, criteria);
             let Asked { said, cost } = self.ask(&hearing, VERIFIER, messages, 0).await;
-            let verifier = format!("{VERIFIER} {}", card.id);
+            let verifier = hearing.verifier(VERIFIER);
             let verdict = said.map_or_else(|none| none, |text| read(&text, &verifier));
             let class = Some(candidate.class().key());
             Ok::<_, Infallible>(Checked { verdict: Verdict { class, ..verdict }, ..cost })
@@ -90,11 +95,12 @@ impl Verifier {
     pub(crate) async fn ask(
         &self,
         hearing: &Hearing<'_>,
-        verifier: &str,
+        method: &str,
         messages: Vec<Message>,
         number: usize,
     ) -> Asked {
         let Hearing { card, means, .. } = *hearing;
+        let verifier = hearing.verifier(method);
         let key = means.key.as_ref();
         let request = ChatRequest {
             model: card.model.clone(),
@@ -113,9 +119,9 @@ impl Verifier {
             self.caller.make(call, &means.purse, means.stop, |_| {}).await;
         let said = result.and_then(Reply::spoken).map_err(|failure| {
             let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            unavailable(verifier, &failure, late)
+            unavailable(&verifier, &failure, late)
         });
-        let empty = Verdict::new(verifier, VerdictKind::Abstain, NO_VERDICT);
+        let empty = Verdict::new(&verifier, VerdictKind::Abstain, NO_VERDICT);
         Asked { said, cost: Checked { spend, estimated, incidents, ..empty.into() } }
     }
 }

@@ -12,6 +12,8 @@ mod service;
 mod span;
 mod stated;
 mod task;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod vote;
 

@@ -10,7 +10,7 @@ use crate::verify::{Candidate, Checked, Matter, Means};
 use crate::{Verifier, vote};
 use baton_checks::{Judge, Tally};
 use baton_provider::{Message, Role};
-use baton_workflow::{AgentCard, Verdict, VerdictKind};
+use baton_workflow::{Verdict, VerdictKind};
 use std::{cmp::Ordering, convert::Infallible};
 
 const VERIFIER: &str = "judge.pairwise/1";
@@ -67,7 +67,7 @@ impl Verifier {
                     return Ok::<_, Infallible>(Checked { verdict, ..stand.cost });
                 }
             }
-            let verdict = chosen(stand.leader, stand.verdict(card));
+            let verdict = chosen(stand.leader, stand.verdict(hearing.verifier(VERIFIER)));
             Ok(Checked { verdict, ..stand.cost })
         };
         let key = hearing.content(VERIFIER, matter.all());
@@ -130,9 +130,8 @@ impl Stand {
     }
 
     /// The leader has won if it won wherever it met another.
-    fn verdict(&self, judge: &AgentCard) -> Verdict {
+    fn verdict(&self, verifier: String) -> Verdict {
         let Self { leader, met, won, told, reasons, .. } = self;
-        let verifier = format!("{VERIFIER} {}", judge.id);
         let verdict = if won == met {
             let said = format!("candidate {leader} is better in both orders\n{reasons}");
             Verdict::new(verifier, VerdictKind::Pass, "accepted").saying(said)
