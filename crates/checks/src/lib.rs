@@ -8,6 +8,7 @@
 mod asked;
 mod choice;
 mod class;
+mod code;
 mod expression;
 mod final_answer;
 mod math;
@@ -21,7 +22,9 @@ mod vote;
 
 pub use asked::{Effort, Judge, PARTS_MAX};
 pub use class::Class;
+pub use code::{CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;
+pub use final_answer::shown;
 pub use math::Doubt;
 pub use report::{Code, Remainder, Report};
 pub use schema::Schema;

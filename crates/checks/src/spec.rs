@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, Doubt, Effort, Judge, Remainder, Report, Schema, Uses, asked, choice, expression,
-    final_answer, math, numeric, schema, text,
+    Class, Code, CodeTests, Doubt, Effort, Judge, Remainder, Report, Schema, Uses, asked, choice,
+    expression, final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -78,6 +78,9 @@ pub enum Check {
         #[serde(default)]
         uses: Uses,
     },
+    /// The answer's program passes tests.
+    #[serde(rename = "code.tests")]
+    CodeTests(CodeTests),
     /// A model judges the answer.
     #[serde(rename = "judge.binary")]
     JudgeBinary(Judge),
@@ -150,12 +153,18 @@ impl Check {
         serde_json::from_value(value).map_err(|error| SpecError::new("", error.to_string()))
     }
 
+    /// Whether programs out of answers are run for it.
+    pub fn runs_programs(&self) -> bool {
+        self.parts().iter().any(|part| part.effort() == Effort::Run)
+    }
+
     /// The same, if it can be carried out.
     ///
     /// # Errors
     /// What is wrong with it, before anybody is asked anything.
     pub fn usable(self) -> Result<Self, SpecError> {
         match &self {
+            Self::CodeTests(tests) => tests.are_sensible()?,
             Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => judge.is_sensible()?,
             Self::Composite { checks } => asked::are_sensible(checks)?,
             Self::MathAnswer { .. }
@@ -187,6 +196,7 @@ impl Check {
             | Self::TextRegex { .. }
             | Self::TextNumeric { .. }
             | Self::Expression { .. } => Effort::Look,
+            Self::CodeTests(_) => Effort::Run,
             Self::JudgeBinary(_) | Self::JudgePairwise(_) => Effort::Ask,
             Self::Composite { checks } => {
                 checks.iter().map(Self::effort).max().unwrap_or(Effort::Look)
@@ -205,6 +215,7 @@ impl Check {
             | Self::TextRegex { .. }
             | Self::TextNumeric { .. }
             | Self::Expression { .. }
+            | Self::CodeTests(_)
             | Self::Composite { .. } => None,
         })
     }
@@ -241,6 +252,9 @@ impl Ready {
             Check::Expression { numbers, target, uses } => {
                 expression::numbers_are_sensible(&numbers)?;
                 Self::Expression { numbers, target, uses }
+            }
+            Check::CodeTests(_) => {
+                return Err(SpecError::new("type", "a verifier with a sandbox alone can tell"));
             }
             Check::JudgeBinary(_) | Check::JudgePairwise(_) | Check::Composite { .. } => {
                 return Err(SpecError::new("type", "it takes more than to look at the answer"));

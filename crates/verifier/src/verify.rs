@@ -131,22 +131,31 @@ impl Verifier {
             Stated::JudgeBinary(judge) => Ok(self.judge(judge, matter, means).await),
             Stated::JudgePairwise(judge) => Ok(self.compare(judge, matter, means).await),
             check => {
+                let level = match check.runs_programs() {
+                    true => self.sandbox().await.ok().map(|s| s.isolation().level.name()),
+                    false => None,
+                };
                 let json = serde_json::to_string(check).unwrap_or_default();
-                let content = matter.first.content();
-                let key = Key::of([json.as_str()].into_iter().chain(content));
+                let [form, text] = matter.first.content();
+                let key = Key::of([json.as_str(), level.unwrap_or_default(), form, text]);
                 self.once(key, self.stated(check.clone(), &matter.first, means.stop)).await
             }
         }
     }
 
     /// Checks a candidate without asking a model.
-    #[expect(clippy::unused_async, reason = "not every check is over at once")]
     async fn stated(
         &self,
         check: Stated,
         candidate: &Candidate,
-        _stop: &CancellationToken,
+        stop: &CancellationToken,
     ) -> Result<Checked, SpecError> {
-        stated::look_at(check, candidate)
+        match check {
+            Stated::CodeTests(tests) => {
+                tests.are_sensible()?;
+                Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
+            }
+            check => stated::look_at(check, candidate),
+        }
     }
 }
