@@ -2,15 +2,22 @@
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod bench;
 mod cage;
 mod code;
+mod composite;
 mod judge;
 mod lease;
 mod metrics;
+mod pairs;
 mod remainder;
+mod reports;
 mod service;
 mod span;
 mod stated;
+mod task;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod vote;
 
@@ -24,6 +31,7 @@ use cage::Cage;
 pub use cage::{NoSandbox, try_sandbox};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
+use reports::Reports;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -49,6 +57,7 @@ pub struct Verifier {
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
+    reports: Reports,
 }
 
 impl Verifier {
@@ -72,6 +81,7 @@ impl Verifier {
             tracer: Tracer::off(),
             workshop: None,
             metrics: VerifierMetrics::of(&Metrics::default()),
+            reports: Reports::default(),
         }
     }
 
