@@ -110,7 +110,14 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
         assert!(told <= steps && (number > 0 || told == steps), "{told} of {round}");
     }
     let calls = report["usage"]["calls"].as_u64().unwrap();
-    assert_eq!(trace.doing("chat").len() as u64, calls);
+    let chats = trace.doing("chat");
+    assert_eq!(chats.len() as u64, calls);
+    for chat in &chats {
+        assert_eq!(chat.fact("gen_ai.conversation.id"), run);
+        assert_eq!(chat.fact("server.address"), "127.0.0.1");
+        assert!(chat.fact("server.port").as_u64().unwrap() > 0);
+        assert!(chat.fact("gen_ai.response.id").as_str().unwrap().starts_with("chatcmpl-"));
+    }
 
     // What follows from what.
     let links = |span: &Span| -> Vec<String> {
@@ -228,7 +235,9 @@ fn streams_and_direct_calls_are_told_over_http_with_contents_for_whoever_asks() 
     trace.check(None);
     let agents = trace.doing("invoke_agent");
     is_below_a_call(&trace, agents[0], "baton.v1.WorkerAgent/Chat");
-    assert_eq!(trace.parent(trace.doing("chat")[0]).id, agents[0].id);
+    let chat = trace.doing("chat")[0];
+    assert_eq!(trace.parent(chat).id, agents[0].id);
+    assert!(chat.fact("gen_ai.conversation.id").is_null(), "it is part of no run");
 
     let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
     assert_eq!(traced.post("/v1/plan", &ask("baton", json!({}))).status, 200);
