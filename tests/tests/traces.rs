@@ -22,6 +22,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::Command,
     sync::mpsc,
@@ -191,6 +192,37 @@ fn a_run_goes_on_in_its_trace_when_everybody_was_killed() {
     assert_eq!(first.fact("error.type"), "lease_lost");
     assert_eq!(first.fact("baton.attempt"), 1);
     assert_eq!(first.fact("baton.task"), second.fact("baton.task"));
+}
+
+/// Negative controls: the check of whole traces sees each border at which one can be lost.
+#[test]
+fn a_trace_that_is_lost_at_a_border_is_seen() {
+    for (border, seen) in [
+        ("none", None),
+        ("metadata", Some("several traces")),
+        ("tasks", Some("several traces")),
+        ("journals", Some("several traces")),
+    ] {
+        let (collector, data) = (Collector::grpc().unwrap(), tempfile::tempdir().unwrap());
+        let cut = [("BATON_CUT_TRACE", border)];
+        let baton = Baton::start(up(data.path(), &collector.endpoint(), &AT_ONCE, &cut)).unwrap();
+        let client = Client::new(baton.url());
+        let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+        assert_eq!(traced.chat(&ask("baton", json!({}))).status, 200);
+        let spans = collector.until("the request and its run", |spans| {
+            let has_run = spans.iter().any(|span| span.name == "invoke_workflow baton");
+            (has_run && has_request(spans)).then(|| spans.to_vec())
+        });
+        let trace = Trace { spans: spans.unwrap() };
+        let checked = catch_unwind(AssertUnwindSafe(|| trace.check(Some(CALLER))));
+        let fault = checked.err().map(|fault| *fault.downcast::<String>().unwrap());
+        let is_right = match (&fault, seen) {
+            (None, None) => true,
+            (Some(fault), Some(seen)) => fault.contains(seen),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        assert!(is_right, "cut at {border}: {fault:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! an id of its own. So a trace has no span twice, and none whose parent is missing.
 
 use crate::{Leased, LedgerError, Recorded};
-use baton_telemetry::{Attribute, Parent, Place, Span, SpanKey, Tracer, names};
+use baton_telemetry::{Attribute, Carrier, Parent, Place, Span, SpanKey, Tracer, names};
 use baton_workflow::RunId;
 
 /// An open span. Costs nothing where nothing is exported.
@@ -20,7 +20,7 @@ pub struct TaskSpan {
 impl Leased {
     /// Where the task's run stands in its trace.
     pub fn place(&self) -> Place<'_> {
-        let traceparent = self.traceparent.as_deref();
+        let traceparent = Carrier::Tasks.hand_on(self.traceparent.as_deref());
         Place { run: &self.task.run, root: &self.root, traceparent }
     }
 }
