@@ -1,23 +1,22 @@
 //! The port, over all shards: each call goes to the shard that a run's id names, or to all.
 
 mod backup;
+mod connect;
+mod sum;
 
 use crate::{
-    RedisOptions, Sabotage, account, fsck,
-    link::Server,
+    account, fsck,
     place::{Places, number},
     shard::Shard,
-    start,
-    store::{Store, server_at},
     turns::Turns,
-    waker::{Hints, Wait, Waker},
+    waker::{Wait, Waker},
 };
 use async_trait::async_trait;
 use baton_ledger::{
     Admission, Admit, BATCH_MAX, Cancelled, Class, Commit, Completion, Heard, Held, Inventory,
-    LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, Looked, QueueStats, QueueSums, Reaped,
-    Reconciled, Recorded, Release, Retained, Retention, RunSummary, RunView, STATS_QUEUES_MAX,
-    Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked, Watched,
+    LeaseRequest, LeaseTerms, Leased, Ledger, LedgerError, Looked, Reaped, Reconciled, Recorded,
+    Release, Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission,
+    Submitted, TenantTerms, Ticked, Watched,
 };
 use baton_workflow::{BodyRef, RunId, Spend, TaskId, TenantId};
 use bytes::Bytes;
@@ -48,70 +47,6 @@ pub struct RedisLedger {
 }
 
 impl RedisLedger {
-    /// Connects, checks that each server keeps what it acknowledges, and adopts it.
-    /// `Unusable` says what to set; `Unavailable` that there is no server to be reached.
-    pub async fn connect(options: RedisOptions) -> Result<Self, LedgerError> {
-        let (ledger, servers) = Self::reach(&options).await?;
-        adopt(&ledger.shards, &options).await?;
-        let nodes = servers.len();
-        for (node, (server, waker)) in servers.iter().zip(&ledger.wakers).enumerate() {
-            let there = ledger.shards.iter().zip(0..).skip(node).step_by(nodes);
-            let bases = there.map(|(shard, number)| (shard.store.base().to_owned(), number));
-            let hints = Hints { bases: bases.collect(), turns: ledger.turns.clone() };
-            let clients = server.clients();
-            let (waker, stopped) = (waker.clone(), ledger.stop.child_token());
-            tokio::spawn(async move { waker.serve(clients, hints, stopped).await });
-        }
-        Ok(ledger)
-    }
-
-    /// Connects, and checks that each server keeps what it acknowledges; nothing is written.
-    async fn reach(options: &RedisOptions) -> Result<(Self, Vec<Server>), LedgerError> {
-        options.check()?;
-        let stop = CancellationToken::new();
-        let (mut shards, mut servers, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
-        for url in &options.urls {
-            let server = server_at(options, url).await?;
-            let of_a_cluster = matches!(server, Server::Cluster(..));
-            servers.push(server);
-            wakers.push(Arc::new(Waker::default()));
-            // All nodes of a cluster are reached by way of the first that answers.
-            if of_a_cluster {
-                break;
-            }
-        }
-        if servers.len() > usize::from(options.shards) {
-            return Err(LedgerError::Unusable(format!(
-                "{} shards cannot lie on {} servers: expected at least as many shards as servers",
-                options.shards,
-                servers.len()
-            )));
-        }
-        for shard in 0..options.shards {
-            let node = usize::from(shard) % servers.len();
-            let url = options.urls.get(node).map_or("", String::as_str);
-            let (Some(server), Some(waker)) = (servers.get(node), wakers.get(node)) else {
-                continue;
-            };
-            let store = Arc::new(Store::open(server, options, url, shard).await?);
-            if !options.lacks(Sabotage::Durability) {
-                start::check(&store, options.durability).await?;
-            }
-            shards.push(Shard::new(store, waker.clone(), options));
-        }
-        let ledger = Self {
-            places: Places::new(options.shards, options.lanes.clone()),
-            turns: Arc::new(Turns::new(shards.len())),
-            wakers,
-            shards,
-            lease: options.lease,
-            keyless: options.lacks(Sabotage::Keys),
-            _ends: stop.clone().drop_guard(),
-            stop,
-        };
-        Ok((ledger, servers))
-    }
-
     /// The id of the registry that belongs to this ledger; where none is noted yet, this one
     /// is noted.
     ///
@@ -225,26 +160,6 @@ impl RedisLedger {
 struct Look {
     tasks: Vec<Leased>,
     more: bool,
-}
-
-/// Takes the shards over, the first one last: where that is there, all others must be.
-async fn adopt(shards: &[Shard], options: &RedisOptions) -> Result<(), LedgerError> {
-    let Some((first, others)) = shards.split_first() else { return Ok(()) };
-    let known = first.store.is_there().await?;
-    for (shard, number) in others.iter().zip(1_usize..) {
-        if known && !shard.store.is_there().await? {
-            let urls = options.urls.len();
-            let url = options.urls.get(number % urls).map_or("", String::as_str);
-            return Err(LedgerError::Unusable(format!(
-                "shard {number} of the ledger is not at {url}: give the servers in the order in \
-                 which they were given when the ledger was made, or restore that server's data"
-            )));
-        }
-    }
-    for shard in others.iter().chain([first]) {
-        shard.store.adopt(0).await?;
-    }
-    Ok(())
 }
 
 /// The answers of several shards; a shard that did not answer is left out, unless none did.
@@ -524,7 +439,7 @@ impl Ledger for RedisLedger {
         };
         let mut sum = first?;
         for one in all {
-            add(&mut sum, one?);
+            sum::add(&mut sum, one?);
         }
         // Several shards of one server say the same of its files.
         let mut servers = BTreeMap::new();
@@ -544,38 +459,4 @@ impl RedisLedger {
     fn account(&self, account: &str) -> u16 {
         number(account, u16::try_from(self.shards.len()).unwrap_or(u16::MAX))
     }
-}
-
-fn add(sum: &mut Stats, one: Stats) {
-    sum.now = sum.now.max(one.now);
-    sum.epoch = sum.epoch.max(one.epoch);
-    sum.unfinished += one.unfinished;
-    sum.finished += one.finished;
-    sum.bodies += one.bodies;
-    sum.body_bytes += one.body_bytes;
-    sum.timers += one.timers;
-    let QueueSums { queues, queued, leased } = one.other_queues;
-    sum.other_queues.queues += queues;
-    sum.other_queues.queued += queued;
-    sum.other_queues.leased += leased;
-    let mut queues = BTreeMap::<(Class, TenantId), QueueStats>::new();
-    for queue in sum.queues.drain(..).chain(one.queues) {
-        let key = (queue.class.clone(), queue.tenant.clone());
-        queues
-            .entry(key)
-            .and_modify(|known| {
-                known.queued += queue.queued;
-                known.leased += queue.leased;
-                known.oldest_ms = known.oldest_ms.max(queue.oldest_ms);
-            })
-            .or_insert(queue);
-    }
-    let mut queues: Vec<QueueStats> = queues.into_values().collect();
-    queues.sort_by_key(|queue| std::cmp::Reverse(queue.queued + queue.leased));
-    for queue in queues.split_off(queues.len().min(STATS_QUEUES_MAX)) {
-        sum.other_queues.queues += 1;
-        sum.other_queues.queued += queue.queued;
-        sum.other_queues.leased += queue.leased;
-    }
-    sum.queues = queues;
 }

@@ -1,10 +1,13 @@
 //! One shard: the port's operations, each as one call of one script.
 
+mod asking;
+mod told;
+
 use crate::{
     RedisOptions, housekeeping,
     memory::Memory,
     reply::Reply,
-    request::{Arguments, budget_text},
+    request::Arguments,
     scripts::Name,
     stats,
     store::{Answer, Store},
@@ -12,19 +15,19 @@ use crate::{
     waker::Waker,
     watch::{self, Ends},
 };
+use asking::{committing, submitting};
 use baton_ledger::{
-    BATCH_MAX, Body, Cancelled, Class, Commit, Completion, DECIDE_TASK, END, FileStats, Heard,
-    Held, Inventory, LeaseRequest, Leased, LedgerError, READ_MAX, Reaped, Reconciled, Recorded,
-    Retained, Retention, RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted,
-    TenantTerms, Ticked, Watched, too_many_signals,
+    BATCH_MAX, Cancelled, Class, Commit, Completion, END, FileStats, Heard, Held, Inventory,
+    LeaseRequest, Leased, LedgerError, READ_MAX, Reaped, Reconciled, Recorded, Retained, Retention,
+    RunSummary, RunView, Signal, Signalled, Stats, Submission, Submitted, TenantTerms, Ticked,
+    Watched, too_many_signals,
 };
-use baton_workflow::{BodyRef, Resource, RunId, Spend, TaskId, TenantId, Timestamp};
+use baton_workflow::{BodyRef, RunId, Spend, TaskId, TenantId, Timestamp};
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use std::sync::Arc;
+use told::{leased, refused, summary, task_of, view};
 
-/// What a tenant with a full queue is told to wait, in milliseconds: runs last seconds.
-const RETRY_AFTER_MS: u64 = 1_000;
 /// Tenants whose weight is looked up to know about what all active ones weigh together.
 const SAMPLE_MAX: usize = 16;
 /// Runs in one page of a list that is read on and on.
@@ -98,15 +101,6 @@ impl Shard {
     }
 }
 
-/// A task in a set of leases: `RUN NUMBER`.
-fn task_of(member: &str) -> Result<TaskId, LedgerError> {
-    let parts = member.split_once(' ');
-    let task = parts.and_then(|(run, number)| {
-        Some(TaskId { run: RunId::new(run).ok()?, number: number.parse().ok()? })
-    });
-    task.ok_or_else(|| LedgerError::Unusable(format!("{member:?} is no task")))
-}
-
 /// What one look at the queues gave.
 pub(crate) struct Found {
     pub(crate) tasks: Vec<Leased>,
@@ -116,50 +110,6 @@ pub(crate) struct Found {
     pub(crate) weight: f64,
     /// Of the tasks.
     pub(crate) cost: f64,
-}
-
-fn leased(reply: &mut Reply) -> Result<Leased, LedgerError> {
-    let task = TaskId { run: reply.run()?, number: reply.parse("a task")? };
-    let decides = task.number == DECIDE_TASK;
-    Ok(Leased {
-        task,
-        class: baton_ledger::Class::from_text(&reply.text()?),
-        token: reply.token()?,
-        tenant: reply.tenant()?,
-        root: reply.run()?,
-        payload: reply.bytes()?,
-        traceparent: reply.maybe_text()?,
-        cancelled: reply.flag()?,
-        reserved: match reply.flag()? {
-            true => Err(resource(&reply.text()?)),
-            false => Ok(reply.spend()?),
-        },
-        reading: decides.then(|| view(reply).map(Box::new)).transpose()?,
-    })
-}
-
-/// A resource, as scripts name it.
-fn resource(name: &str) -> Resource {
-    match name {
-        "usd" => Resource::Usd,
-        "tokens" => Resource::Tokens,
-        _ => Resource::Calls,
-    }
-}
-
-/// The error that a script named; an error of its own where the name is not known.
-fn refused(why: &str, mut details: Reply) -> Result<LedgerError, LedgerError> {
-    Ok(match why {
-        "LeaseLost" => LedgerError::LeaseLost,
-        "Invalid" => LedgerError::Invalid(details.text()?),
-        "KeyReused" => LedgerError::KeyReused(details.run()?),
-        "QueueFull" => LedgerError::QueueFull {
-            queued: details.parse("a count")?,
-            retry_after_ms: RETRY_AFTER_MS,
-        },
-        "BudgetSpent" => LedgerError::BudgetSpent(resource(&details.text()?)),
-        other => LedgerError::Unusable(format!("the store refused for a reason unknown: {other}")),
-    })
 }
 
 impl Shard {
@@ -295,7 +245,7 @@ impl Shard {
         commit.check()?;
         let run = commit.task.run.clone();
         let expected = commit.journal_len;
-        match self.store.call(Name::Commit, commit_arguments(&commit)?).await? {
+        match self.store.call(Name::Commit, committing(&commit)?).await? {
             Answer::Ok(_) => Ok(Recorded::Now),
             Answer::Refused(why, mut details) => match why.as_str() {
                 "AlreadyDone" => Ok(Recorded::AlreadyDone),
@@ -479,79 +429,4 @@ impl Shard {
             Answer::Refused(..) => Err(LedgerError::NoSuchRun(run.clone())),
         }
     }
-}
-
-/// A submission, with the texts that have to be sent and the names of those that do not.
-fn submitting(submission: &Submission, new: Vec<&Body>, there: &[&str]) -> Arguments {
-    let Submission { tenant, run, key, digest, budget, .. } = submission;
-    Arguments::new()
-        .bytes(tenant.as_str())
-        .bytes(run.as_str())
-        .maybe(key.as_ref())
-        .bytes(digest)
-        .bytes(budget_text(budget))
-        .bytes(&submission.label)
-        .maybe(submission.traceparent.as_ref())
-        .run(&submission.events, &submission.tasks, &submission.timers)
-        .bodies(new)
-        .texts(there)
-}
-
-fn commit_arguments(commit: &Commit) -> Result<Arguments, LedgerError> {
-    let run = &commit.task.run;
-    let child_id = |number: u32| {
-        let id = run.child(number);
-        id.map_err(|error| LedgerError::Invalid(format!("child {number} of {run}: {error}")))
-    };
-    let mut arguments = Arguments::new()
-        .held(&commit.task, &commit.token)
-        .number(commit.journal_len)
-        .number(commit.mail_seen)
-        .run(&commit.events, &commit.tasks, &commit.timers)
-        .count(commit.children.len());
-    for child in &commit.children {
-        arguments = arguments
-            .number(child.number.into())
-            .bytes(child_id(child.number)?.as_str())
-            .run(&child.events, &child.tasks, &child.timers);
-    }
-    let tasks: Vec<String> = commit.withdraw.iter().map(u32::to_string).collect();
-    let children = commit.withdraw_children.iter();
-    let children: Result<Vec<RunId>, LedgerError> = children.map(|&n| child_id(n)).collect();
-    let children = children?;
-    let children: Vec<&str> = children.iter().map(RunId::as_str).collect();
-    Ok(arguments.texts(&tasks).texts(&children).maybe(commit.end.as_ref()).bodies(&commit.bodies))
-}
-
-fn view(reply: &mut Reply) -> Result<RunView, LedgerError> {
-    Ok(RunView {
-        tenant: reply.tenant()?,
-        root: reply.run()?,
-        submitted_at: reply.time()?,
-        now: reply.time()?,
-        journal_len: reply.parse("a length")?,
-        cancelled: reply.flag()?,
-        end: reply.maybe()?,
-        spent: reply.spend()?,
-        budget: reply.budget()?,
-        root_spent: reply.spend()?,
-        root_reserved: reply.spend()?,
-        label: reply.bytes()?,
-        traceparent: reply.maybe_text()?,
-        entries: reply.list(Reply::entry)?,
-        mails: reply.list(Reply::mail)?,
-    })
-}
-
-fn summary(reply: &mut Reply) -> Result<RunSummary, LedgerError> {
-    let (run, submitted_at, ended) = (reply.run()?, reply.time()?, reply.text()?);
-    let ended_at = (!ended.is_empty()).then(|| ended.parse().map(baton_workflow::Timestamp));
-    Ok(RunSummary {
-        run,
-        submitted_at,
-        ended_at: ended_at.and_then(Result::ok),
-        label: reply.bytes()?,
-        end: reply.maybe()?,
-        spent: reply.spend()?,
-    })
 }

@@ -6,6 +6,7 @@ mod judge;
 mod metrics;
 mod service;
 mod span;
+mod stated;
 mod verify;
 mod vote;
 
