@@ -43,6 +43,7 @@ pub const VARIABLES: [&str; 39] = [
     "BATON_LOG",
     "BATON_METRICS_LISTEN",
     "BATON_MODELS",
+    "BATON_NOISE",
     "BATON_NOTICE_SECONDS",
     "BATON_OUTPUT",
     "BATON_PROFILE",

@@ -4,6 +4,8 @@
 
 mod judge;
 mod metrics;
+#[cfg(debug_assertions)]
+mod noise;
 mod service;
 mod span;
 mod verify;
@@ -16,6 +18,8 @@ use baton_registry::Registry;
 use baton_telemetry::{Metrics, Tracer};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
+#[cfg(debug_assertions)]
+pub use noise::Noise;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +38,8 @@ pub struct Verifier {
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
+    #[cfg(debug_assertions)]
+    noise: Option<Noise>,
 }
 
 impl Verifier {
@@ -46,7 +52,18 @@ impl Verifier {
     ) -> Self {
         let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
         let metrics = VerifierMetrics::of(&Metrics::default());
-        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop: None }
+        Self {
+            holder,
+            ledger,
+            registry,
+            caller,
+            room,
+            tracer,
+            metrics,
+            workshop: None,
+            #[cfg(debug_assertions)]
+            noise: None,
+        }
     }
 
     /// The same, counting among the metrics of the process.
@@ -65,6 +82,13 @@ impl Verifier {
     #[must_use]
     pub fn working_in(self, workshop: Handle) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same, with lots in place of what it finds.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn guessing(self, noise: Option<Noise>) -> Self {
+        Self { noise, ..self }
     }
 
     /// Leases and carries out checks until `stop` is cancelled.
