@@ -201,11 +201,16 @@ fn an_answer_that_passes_its_check_is_accepted() {
     let right = json!({ "baton": { "verify": { "expected": "35" } } });
     let reply = client.chat(&ask("baton/direct", right));
     assert_eq!(reply.json["baton"]["reason"], json!({ "code": "accepted" }));
+    let check = &rounds(&reply.json["baton"])[0]["checks"][0]["verdict"];
+    assert_eq!((&check["code"], &check["evidence"]), (&json!("accepted"), &json!("35")), "{check}");
+    assert_eq!(check["class"].as_str().map(str::len), Some(32), "{check}");
     let judged =
         client.chat(&ask("baton/direct", json!({ "baton": { "verify": { "judge": true } } })));
     let report = &judged.json["baton"];
     let check = &rounds(report)[0]["checks"][0];
     assert!(["pass", "fail"].contains(&check["verdict"]["kind"].as_str().unwrap()), "{check}");
+    let code = check["verdict"]["code"].as_str().unwrap();
+    assert!(["accepted", "rejected"].contains(&code), "{check}");
     assert!(spent(check)[2] == 1 && spent(check)[3] > 0, "a judge costs: {check}");
     adds_up(report, &judged.json["usage"]);
 }

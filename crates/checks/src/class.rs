@@ -6,6 +6,9 @@ use crate::{
 };
 use std::fmt;
 
+/// Hexadecimal digits of a class's key: 128 bits, so that no two classes share one.
+const KEY_CHARS: usize = 32;
+
 /// What an answer says, whatever form it says it in. Two answers of one class are the same
 /// answer; of two classes they may still be, where no normal form is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +30,12 @@ impl Class {
     pub fn verbatim(text: &str) -> Self {
         Self(text.to_owned())
     }
+
+    /// A short key that two answers share exactly where they are of one class.
+    pub fn key(&self) -> String {
+        let hash = blake3::hash(self.0.as_bytes()).to_hex();
+        hash.chars().take(KEY_CHARS).collect()
+    }
 }
 
 impl fmt::Display for Class {
@@ -42,7 +51,7 @@ mod tests {
 
     fn check(a: &str, b: &str, same: bool) {
         let (a, b) = (Class::of(a), Class::of(b));
-        assert_eq!(a == b, same, "{a} {b}");
+        assert_eq!((a == b, a.key() == b.key()), (same, same), "{a} {b}");
     }
 
     #[test]

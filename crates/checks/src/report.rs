@@ -1,6 +1,6 @@
 //! What a verifier found.
 
-use crate::Doubt;
+use crate::{Class, Doubt};
 use baton_workflow::{Verdict, VerdictKind};
 
 /// Why a check ended as it did.
@@ -76,6 +76,8 @@ pub struct Report {
     pub feedback: String,
     /// What was read from the candidate, if anything was.
     pub evidence: Option<String>,
+    /// What the candidate says, or the chosen one; none where none was looked at.
+    pub class: Option<Class>,
     /// What a computer algebra system may settle, where the verdict is to abstain for that
     /// reason.
     pub remainder: Option<Remainder>,
@@ -97,6 +99,7 @@ impl Report {
             choice: None,
             feedback: String::new(),
             evidence: None,
+            class: None,
             remainder: None,
             verifier: verifier.to_owned(),
         }
@@ -139,7 +142,7 @@ impl Report {
         match (&self.remainder, right) {
             (Some(remainder), Some(right)) => {
                 let verifier = format!("{} {by}", self.verifier);
-                Self::of_answer(&verifier, right, &remainder.found)
+                Self { class: self.class, ..Self::of_answer(&verifier, right, &remainder.found) }
             }
             (Some(_), None) => Self { verifier: format!("{} {by}", self.verifier), ..self },
             (None, _) => self,
@@ -148,8 +151,44 @@ impl Report {
 }
 
 impl From<Report> for Verdict {
+    /// Of a remainder, what was found is the evidence, and the doubt is in the feedback.
     fn from(report: Report) -> Self {
-        let Report { kind, score, choice, feedback, verifier, .. } = report;
-        Self { kind, score, choice, feedback, verifier }
+        let Report { kind, code, score, choice, feedback, evidence, class, remainder, verifier } =
+            report;
+        let evidence = evidence.or_else(|| remainder.map(|remainder| remainder.found));
+        let verdict = Self::new(verifier, kind, code.name()).saying(feedback);
+        let verdict = match evidence {
+            Some(evidence) => verdict.having_read(&evidence),
+            None => verdict,
+        };
+        Self { score, choice, class: class.map(|class| class.key()), ..verdict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Public;
+
+    #[test]
+    fn nothing_of_a_report_is_lost_in_its_verdict() {
+        let public = |json| Public::read(json).unwrap();
+        let check = public(r#"{"type": "math.answer", "expected": "1/3"}"#);
+        let said = |reply: &str| {
+            let Verdict { code, evidence, class, .. } = check.verify(reply).into();
+            (code, evidence, class)
+        };
+        let class = |reply: &str| Some(Class::of(reply).key());
+        let found = |text: &str| Some(text.to_owned());
+        assert_eq!(said("Answer: 2/6"), ("accepted".into(), found("2/6"), class("1/3")));
+        assert_eq!(said("Answer: 1/2"), ("wrong".into(), found("1/2"), class("0.5")));
+        let undecided = ("undecided".into(), found("0.333333"), class("0.333333"));
+        assert_eq!(said("Answer: 0.333333"), undecided);
+        assert_eq!(said("").0, "no_answer");
+        // Where all of an answer is looked at, all of it says something.
+        let whole = public(r#"{"type": "text.regex", "pattern": "a"}"#);
+        assert_ne!(whole.verify("a\nAnswer: 1").class, whole.verify("b\nAnswer: 1").class);
+        let long = Verdict::from(check.verify(&format!("Answer: {}", "1".repeat(1_500))));
+        assert_eq!(long.evidence.map(|evidence| evidence.len()), Some(1_000));
     }
 }

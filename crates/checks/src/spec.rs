@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Code, Doubt, Remainder, Report, Schema, Uses, choice, expression, final_answer, math, numeric,
-    schema, text,
+    Class, Code, Doubt, Remainder, Report, Schema, Uses, choice, expression, final_answer, math,
+    numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -175,7 +175,7 @@ impl Ready {
     }
 
     pub(crate) fn look_at(&self, candidate: &str) -> Report {
-        match self {
+        let report = match self {
             Self::Math(expected) => mathematics(expected, candidate),
             Self::Letter(wanted) => choice::letter(wanted, candidate),
             Self::Json(schema) => schema::follows(schema, candidate),
@@ -185,6 +185,20 @@ impl Ready {
             Self::Expression { numbers, target, uses } => {
                 expression::reaches(numbers, *target, *uses, candidate)
             }
+        };
+        Report { class: Some(self.class(candidate)), ..report }
+    }
+
+    /// What a candidate says to this check: its final answer, or all of it where all of it
+    /// is looked at.
+    fn class(&self, candidate: &str) -> Class {
+        match self {
+            Self::Json(_) | Self::Regex(_) => Class::verbatim(candidate.trim()),
+            Self::Math(_)
+            | Self::Letter(_)
+            | Self::Exact(_)
+            | Self::Numeric(..)
+            | Self::Expression { .. } => Class::of(candidate),
         }
     }
 }

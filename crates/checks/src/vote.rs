@@ -136,7 +136,8 @@ fn outcome(verifier: &str, tally: &Tally) -> Report {
         Report::pass(verifier).saying(feedback)
     };
     let choice = u16::try_from(leader.first).ok();
-    Report { choice, score: Some(tally.share()), ..report }
+    let class = Some(leader.class.clone());
+    Report { choice, class, score: Some(tally.share()), ..report }
 }
 
 #[cfg(test)]
@@ -176,6 +177,8 @@ mod tests {
         check(&["3 apples", "3 pears"], Code::Tie, Some(0), Some(0.5));
         check(&["Paris"], Code::Accepted, Some(0), Some(1.0));
         check(&[], Code::NoCandidate, None, None);
+        let won = majority(classes(&["Answer: 5", "Answer: 7", "Answer: 7.0"])).class;
+        assert_eq!(won, Some(Class::of("7")));
         assert_eq!(majority(classes(&["a", "b"])).kind, VerdictKind::Abstain);
     }
 

@@ -149,8 +149,8 @@ impl Story {
             }
             Outcome::Verified { verdict, ms } => {
                 let kind = format!("{:?}", verdict.kind).to_lowercase();
-                let said = short(&verdict.feedback);
-                format!("├ {STRONG}{kind}{PLAIN} {cost} {DIM}{ms} ms {said}{PLAIN}")
+                let (code, said) = (&verdict.code, short(&verdict.feedback));
+                format!("├ {STRONG}{kind}{PLAIN} {code} {cost} {DIM}{ms} ms {said}{PLAIN}")
             }
             Outcome::Stands => format!("├ {GOOD}✓{PLAIN} {who}: the answer stands {cost}"),
             Outcome::Unreadable { complaints, .. } => {
@@ -251,9 +251,10 @@ fn outline(report: &Value) -> String {
         }
         for check in list(&round["checks"]) {
             let kind = check["verdict"]["kind"].as_str().unwrap_or("unavailable");
+            let code = check["verdict"]["code"].as_str().unwrap_or_default();
             let _ = write!(
                 out,
-                "\n├ {}: {STRONG}{kind}{PLAIN} {DIM}{}{PLAIN}",
+                "\n├ {}: {STRONG}{kind}{PLAIN} {code} {DIM}{}{PLAIN}",
                 text(&check, "kind"),
                 cost(&check)
             );

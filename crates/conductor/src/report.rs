@@ -332,7 +332,7 @@ impl Builder<'_> {
     ) {
         let failure = failure_of(&outcome);
         let (verdict, ms) = match outcome {
-            Outcome::Verified { verdict, ms } => (Some(verdict), ms),
+            Outcome::Verified { verdict, ms } => (Some(*verdict), ms),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }

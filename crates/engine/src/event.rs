@@ -278,7 +278,7 @@ pub enum Outcome {
     /// A vote or a check is done.
     Verified {
         /// What it says.
-        verdict: Verdict,
+        verdict: Box<Verdict>,
         /// In milliseconds.
         ms: u64,
     },

@@ -258,7 +258,7 @@ impl Run {
 
     fn conclude_verify(&mut self, round: u16, outcome: &Outcome) {
         let verdict = match outcome {
-            Outcome::Verified { verdict, .. } => Some(verdict),
+            Outcome::Verified { verdict, .. } => Some(verdict.as_ref()),
             Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
             | Outcome::Abandoned

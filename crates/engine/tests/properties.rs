@@ -463,11 +463,9 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             };
             assert!(!verify.candidates.is_empty(), "a check of nothing");
             let choice = verify.check.is_none().then_some(0);
-            let (feedback, verifier) = ("wrong".into(), "test/1".into());
-            Outcome::Verified {
-                verdict: Verdict { kind, score: Some(0.5), choice, feedback, verifier },
-                ms: 1,
-            }
+            let verdict = Verdict::new("test/1", kind, "").saying("wrong");
+            let verdict = Verdict { score: Some(0.5), choice, ..verdict };
+            Outcome::Verified { verdict: verdict.into(), ms: 1 }
         }
     }
 }

@@ -47,6 +47,10 @@ pub struct Config {
     pub at_most: Level,
     /// The interpreter; without it `/usr/bin/python3`, or the first `python3` on `PATH`.
     pub python: Option<PathBuf>,
+    /// Folders of Python modules that every program may read besides, such as the
+    /// `site-packages` of a virtual environment. A program finds them on its module path once it
+    /// puts them there.
+    pub libraries: Vec<PathBuf>,
     /// Where level `lsm` makes its private folders. A file system in memory with a size is best.
     pub folder: PathBuf,
     /// Whom programs run as when the service is root. Programs of one uid cannot reach each
@@ -74,6 +78,7 @@ impl Default for Config {
             at_least: Level::Lsm,
             at_most: Level::Ns,
             python: None,
+            libraries: Vec::new(),
             folder: std::env::temp_dir(),
             uid: NOBODY,
             control_groups: false,

@@ -45,18 +45,37 @@ struct Answer {
 }
 
 impl Interpreter {
-    /// The configured one, or the system's, or the first on `PATH`.
-    pub(crate) fn find(configured: Option<&Path>) -> Result<Self, SandboxError> {
-        if let Some(path) = configured {
-            return Self::ask(path);
+    /// The configured one, or the system's, or the first on `PATH`, with these libraries.
+    pub(crate) fn find(
+        configured: Option<&Path>,
+        libraries: &[PathBuf],
+    ) -> Result<Self, SandboxError> {
+        let mut interpreter = match configured {
+            Some(path) => Self::ask(path),
+            None => Self::ask(&Self::on_path()?),
+        }?;
+        for library in libraries {
+            let folder = library.canonicalize().ok().filter(|path| path.is_dir());
+            let none = || SandboxError::Config(format!("{} is no folder", library.display()));
+            interpreter.sees(folder.ok_or_else(none)?);
         }
+        Ok(interpreter)
+    }
+
+    fn on_path() -> Result<PathBuf, SandboxError> {
         let path = env::var_os("PATH").unwrap_or_default();
         let places = env::split_paths(&path).filter(|place| place.is_absolute());
         let places = [PathBuf::from("/usr/bin")].into_iter().chain(places);
         let mut candidates = places.map(|place| place.join("python3")).filter(|path| path.exists());
         let nowhere =
             || SandboxError::NoPython("there is no python3 in /usr/bin or on PATH".into());
-        Self::ask(&candidates.next().ok_or_else(nowhere)?)
+        candidates.next().ok_or_else(nowhere)
+    }
+
+    fn sees(&mut self, path: PathBuf) {
+        if !self.visible.iter().any(|seen| path.starts_with(seen)) {
+            self.visible.push(path);
+        }
     }
 
     fn ask(path: &Path) -> Result<Self, SandboxError> {
@@ -71,18 +90,16 @@ impl Interpreter {
         }
         let answer: Answer =
             serde_json::from_slice(&output.stdout).map_err(|error| wrong(&error.to_string()))?;
-        let mut visible: Vec<PathBuf> =
-            LIBRARIES.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
-        for path in answer.libraries.into_iter().chain([answer.executable.clone()]) {
-            if !visible.iter().any(|seen| path.starts_with(seen)) {
-                visible.push(path);
-            }
-        }
-        Ok(Self {
-            executable: answer.executable,
+        let visible = LIBRARIES.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
+        let mut interpreter = Self {
+            executable: answer.executable.clone(),
             version: answer.version,
             visible,
             loader: answer.loader,
-        })
+        };
+        for path in answer.libraries.into_iter().chain([answer.executable]) {
+            interpreter.sees(path);
+        }
+        Ok(interpreter)
     }
 }

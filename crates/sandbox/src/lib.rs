@@ -26,6 +26,7 @@ mod launch;
 mod outside;
 mod run;
 mod sandbox;
+mod warm;
 mod wire;
 
 #[cfg(debug_assertions)]
@@ -35,3 +36,4 @@ pub use error::{Missing, SandboxError};
 pub use launch::launched;
 pub use run::{End, Execution, Program};
 pub use sandbox::Sandbox;
+pub use warm::{QUESTION_BYTES_MAX, Warm};

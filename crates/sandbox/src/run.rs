@@ -147,10 +147,11 @@ impl Launcher {
         self,
         program: &Program,
         limits: &Limits,
+        stdin: OwnedFd,
         group: Group<'a>,
     ) -> Result<Running<'a>, SandboxError> {
         let prepare = || SandboxError::io("prepare an execution");
-        let (theirs, streams) = streams(program, limits).map_err(prepare())?;
+        let (theirs, streams) = streams(program, limits, stdin).map_err(prepare())?;
         let mut descriptors = Vec::from(theirs);
         descriptors.extend(group.entrances().map_err(prepare())?);
         // A launcher that failed says why, whether or not it still listens.
@@ -226,8 +227,8 @@ fn failed(stage: &str, why: String) -> SandboxError {
 /// The launcher's ends, in the order of the wire, and this process's: output, error, control.
 type Streams = ([OwnedFd; DESCRIPTORS], [Receiver; 3]);
 
-fn streams(program: &Program, limits: &Limits) -> io::Result<Streams> {
-    let Program { files, arguments, stdin } = program.clone();
+fn streams(program: &Program, limits: &Limits, stdin: OwnedFd) -> io::Result<Streams> {
+    let Program { files, arguments, .. } = program.clone();
     let job = serde_json::to_vec(&Job { files, arguments, limits: *limits })?;
     let pipe = || -> io::Result<_> {
         let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -236,12 +237,12 @@ fn streams(program: &Program, limits: &Limits) -> io::Result<Streams> {
     let (stdout, their_stdout) = pipe()?;
     let (stderr, their_stderr) = pipe()?;
     let (control, their_control) = pipe()?;
-    let theirs = [in_memory(&job)?, in_memory(&stdin)?, their_stdout, their_stderr, their_control];
+    let theirs = [in_memory(&job)?, stdin, their_stdout, their_stderr, their_control];
     Ok((theirs, [stdout, stderr, control]))
 }
 
 /// Bytes to be read, and never to be changed.
-fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+pub(crate) fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     let file = memfd_create("sandbox", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(file);
     file.write_all(bytes)?;

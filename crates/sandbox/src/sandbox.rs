@@ -8,15 +8,16 @@ use crate::{
     folder::Folder,
     interpreter::Interpreter,
     outside,
-    run::{Execution, Launcher, Program},
+    run::{self, Execution, Launcher, Program, Running},
     wire::Setup,
 };
 use std::{
     fs,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Landlock's first version that knows about cutting files short. Before it, `lsm` is none.
 const LANDLOCK_ABI_MIN: u32 = 3;
@@ -62,7 +63,7 @@ impl Sandbox {
             let text = format!("{slots} slots, levels {low} to {high}: nothing could run");
             return Err(SandboxError::Config(text));
         }
-        let interpreter = Interpreter::find(config.python.as_deref())?;
+        let interpreter = Interpreter::find(config.python.as_deref(), &config.libraries)?;
         let levels = [Level::Ns, Level::Lsm];
         let mut missing = Vec::new();
         for level in levels.into_iter().filter(|l| (config.at_least..=config.at_most).contains(l)) {
@@ -123,10 +124,24 @@ impl Sandbox {
     /// it may hold.
     pub async fn run(&self, program: &Program, limits: &Limits) -> Result<Execution, SandboxError> {
         program.check(limits)?;
-        let slot = self.shared.slots.acquire().await;
-        let closed = |_| SandboxError::Config("the sandbox is closed".into());
-        let _slot = slot.map_err(closed)?;
+        let _slot = self.slot().await?;
         self.shared.cell.run(program, limits).await
+    }
+
+    /// Leave to let a program work.
+    pub(crate) async fn slot(&self) -> Result<SemaphorePermit<'_>, SandboxError> {
+        let slot = self.shared.slots.acquire().await;
+        slot.map_err(|_| SandboxError::Config("the sandbox is closed".into()))
+    }
+
+    /// Runs a program at once, whose standard input comes through `stdin`.
+    pub(crate) async fn run_reading(
+        &self,
+        program: &Program,
+        limits: &Limits,
+        stdin: OwnedFd,
+    ) -> Result<Execution, SandboxError> {
+        self.shared.cell.start(program, limits, stdin)?.end().await
     }
 }
 
@@ -160,18 +175,29 @@ impl Cell {
         program: &Program,
         limits: &Limits,
     ) -> Result<Execution, SandboxError> {
+        let stdin = run::in_memory(&program.stdin);
+        let stdin = stdin.map_err(SandboxError::io("prepare an execution"))?;
+        self.start(program, limits, stdin)?.end().await
+    }
+
+    fn start(
+        &self,
+        program: &Program,
+        limits: &Limits,
+        stdin: OwnedFd,
+    ) -> Result<Running<'_>, SandboxError> {
         let start = || Launcher::start(self.launcher.as_deref(), &self.setup);
         let ready = || self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let prepared = ready().pop();
         let launcher = prepared.map_or_else(start, Ok)?;
         let group = self.groups.make(limits).map_err(SandboxError::io("make a control group"))?;
-        let running = launcher.begin(program, limits, group)?;
+        let running = launcher.begin(program, limits, stdin, group)?;
         // The next one prepares while this one runs.
         if ready().len() < self.slots {
             let next = start()?;
             ready().push(next);
         }
-        running.end().await
+        Ok(running)
     }
 }
 

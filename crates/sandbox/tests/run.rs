@@ -4,12 +4,13 @@
 
 mod common;
 
-use baton_sandbox::{End, Execution, Level, Limit, Limits, Program, Sandbox};
+use baton_sandbox::{End, Execution, Level, Limit, Limits, Program, Sandbox, SandboxError, Warm};
 use common::sandbox;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -272,4 +273,84 @@ async fn settings_that_cannot_work_say_so() {
     assert_eq!(long, "a standard input of 67108865 bytes; at most 67108864 can be given");
     let none = said(baton_sandbox::Config { slots: 0, ..config() }).await;
     assert_eq!(none, "0 slots, levels lsm to lsm: nothing could run");
+}
+
+#[tokio::test]
+async fn a_warm_program_is_asked_once_and_ended_in_time() {
+    for level in LEVELS {
+        let sandbox = sandbox(level).await;
+        let source = "
+import sys
+question = sys.stdin.read()
+with open('seen', 'x') as file: file.write(question)
+while question == 'for ever': pass
+print(question.upper())";
+        let warm = Warm::new(sandbox, Program::python(source), Limits::default(), 2).unwrap();
+        let (patience, short) = (Duration::from_secs(10), Duration::from_millis(300));
+        for question in ["one", "two", "three", "four"] {
+            let execution = warm.ask(question.as_bytes(), patience).await.unwrap();
+            assert_eq!(execution.end, End::Exited(0), "{execution:?}");
+            assert_eq!(execution.stdout, format!("{}\n", question.to_uppercase()).as_bytes());
+        }
+        let execution = warm.ask(b"for ever", short).await.unwrap();
+        assert_eq!(execution.end, End::LimitHit(Limit::Wall));
+        let long = vec![b'x'; baton_sandbox::QUESTION_BYTES_MAX + 1];
+        let refused = warm.ask(&long, patience).await.unwrap_err();
+        assert!(matches!(refused, SandboxError::Config(_)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_warm_program_that_has_waited_too_long_is_replaced() {
+    let sandbox = sandbox(Level::Ns).await;
+    let limits = Limits { wall_ms: 100, ..Limits::default() };
+    let program = Program::python("import sys; print(sys.stdin.read())");
+    let warm = Warm::new(sandbox, program, limits, 1).unwrap();
+    warm.ask(b"first", Duration::from_secs(5)).await.unwrap();
+    // The next one has been started, and its time runs out with nobody asking.
+    let over = async {
+        while warm.ready() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), over).await.unwrap();
+    let execution = warm.ask(b"second", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(execution.stdout, b"second\n", "{execution:?}");
+}
+
+#[tokio::test]
+async fn a_library_is_read_and_what_lies_beside_it_is_not() {
+    for level in LEVELS {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("library");
+        fs::create_dir(&library).unwrap();
+        fs::write(library.join("something.py"), "said = 'something'").unwrap();
+        fs::write(folder.path().join("beside.py"), "said = 'beside'").unwrap();
+        let all = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), all).unwrap();
+        let config =
+            baton_sandbox::Config { libraries: vec![library.clone()], ..common::config(level) };
+        let sandbox = Sandbox::probe(config).await.unwrap();
+        let source = format!(
+            "
+import sys
+sys.path.append({library:?})
+import something
+print(something.said)
+try: open({beside:?})
+except OSError: print('held')
+try: open({new:?}, 'w')
+except OSError: print('held')",
+            library = library.display().to_string(),
+            beside = folder.path().join("beside.py").display().to_string(),
+            new = library.join("new.py").display().to_string(),
+        );
+        let execution = run(&sandbox, &source, Limits::default()).await;
+        let said = String::from_utf8_lossy(&execution.stdout).into_owned();
+        assert_eq!(said, "something\nheld\nheld\n", "{execution:?}");
+    }
+    let config =
+        baton_sandbox::Config { libraries: vec!["/nowhere".into()], ..common::config(Level::Lsm) };
+    let refused = Sandbox::probe(config).await.unwrap_err();
+    assert_eq!(refused.to_string(), "/nowhere is no folder");
 }

@@ -8,6 +8,7 @@ mod metrics;
 mod noise;
 mod service;
 mod span;
+mod stated;
 mod verify;
 mod vote;
 

@@ -43,12 +43,9 @@ impl Noise {
         });
         let passes = f64::from(passes) < self.pass_rate * 2_f64.powi(32);
         let said = SAID.get(says as usize % SAID.len()).copied().unwrap_or_default();
-        Verdict {
-            kind: if passes { VerdictKind::Pass } else { VerdictKind::Fail },
-            score: Some(f64::from(u8::from(passes))),
-            feedback: if passes { String::new() } else { said.to_owned() },
-            ..verdict
-        }
+        let kind = if passes { VerdictKind::Pass } else { VerdictKind::Fail };
+        let drawn = Verdict::new(verdict.verifier, kind, "drawn");
+        if passes { drawn } else { drawn.saying(said) }
     }
 }
 
@@ -73,8 +70,7 @@ mod tests {
     }
 
     fn found(kind: VerdictKind) -> Verdict {
-        let (feedback, verifier) = ("41, wanted 42".to_owned(), "v/1".to_owned());
-        Verdict { kind, score: None, choice: None, feedback, verifier }
+        Verdict::new("v/1", kind, "found").saying("41, wanted 42").having_read("41")
     }
 
     #[test]
@@ -92,7 +88,7 @@ mod tests {
         assert!(!others(8, VerdictKind::Pass).eq(kinds.iter().copied()), "the seed does not");
         for at in 0..1000 {
             let verdict = drawn(7, at, VerdictKind::Fail);
-            assert!(!verdict.feedback.contains("42"), "{verdict:?}");
+            assert!(!format!("{verdict:?}").contains('4'), "{verdict:?}");
         }
         let vote = VerifyAssignment { check: None, ..asked("question 0", "5") };
         assert_eq!(noise.instead_of(&vote, found(VerdictKind::Fail)), found(VerdictKind::Fail));

@@ -1,8 +1,9 @@
 //! The gRPC surface: the same checks, asked for directly.
 
-use crate::{Verifier, verify::checked};
+use crate::verify::{Candidate, Checked};
+use crate::{Verifier, vote};
 use baton_call::Purse;
-use baton_checks::{Check as Stated, Class, majority, weighted};
+use baton_checks::{Check as Stated, SpecError};
 use baton_proto::v1;
 use baton_workflow::{AgentId, VerdictKind};
 use tokio_util::sync::CancellationToken;
@@ -20,40 +21,30 @@ impl v1::verifier_server::Verifier for Verifier {
         use v1::verify_request::Check;
         let asked = request.into_inner();
         let check = asked.check.ok_or_else(|| Status::invalid_argument("check is missing"))?;
-        let first = asked.candidates.first();
+        let candidates = asked.candidates.into_iter().map(|text| Candidate { text, calls: false });
+        let candidates: Vec<_> = candidates.collect();
+        let first = candidates.first();
         let first = first.ok_or_else(|| Status::invalid_argument("candidates is empty"))?;
-        let verdict =
-            match check {
-                Check::Vote(v1::Vote { weights }) => {
-                    let ballots: Vec<_> =
-                        asked.candidates.iter().map(|reply| Class::of(reply)).collect();
-                    match weights.as_slice() {
-                        [] => majority(ballots).into(),
-                        weights => weighted(ballots, weights).into(),
-                    }
-                }
-                Check::Expected(expected) => checked(Stated::expected(&expected), first)
-                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
-                Check::CheckJson(json) => Stated::read(&json)
-                    .and_then(|check| checked(check, first))
-                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
-                Check::Judge(agent) => {
-                    let agent = AgentId::new(&agent)
-                        .map_err(|error| Status::invalid_argument(error.to_string()))?;
-                    let stop = CancellationToken::new();
-                    let purse = Purse::Open;
-                    let judged = self.judge(
-                        &agent,
-                        &asked.question,
-                        first,
-                        JUDGE_TOKENS_MAX,
-                        None,
-                        &purse,
-                        &stop,
-                    );
-                    judged.await.verdict
-                }
-            };
+        let stop = CancellationToken::new();
+        let unusable = |error: SpecError| Status::invalid_argument(error.to_string());
+        let Checked { verdict, .. } = match check {
+            Check::Vote(v1::Vote { weights }) => vote::among(&candidates, &weights).into(),
+            Check::Expected(expected) => {
+                let check = Stated::expected(&expected);
+                self.stated(check, first, &stop).await.map_err(unusable)?
+            }
+            Check::CheckJson(json) => {
+                let check = Stated::read(&json).map_err(unusable)?;
+                self.stated(check, first, &stop).await.map_err(unusable)?
+            }
+            Check::Judge(agent) => {
+                let agent = AgentId::new(&agent)
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?;
+                let (question, max) = (&asked.question, JUDGE_TOKENS_MAX);
+                let (text, purse) = (&first.text, Purse::Open);
+                self.judge(&agent, question, text, max, None, &purse, &stop).await
+            }
+        };
         let kind = match verdict.kind {
             VerdictKind::Pass => v1::verify_reply::Kind::Pass,
             VerdictKind::Fail => v1::verify_reply::Kind::Fail,

@@ -42,7 +42,7 @@ pub(crate) fn close(
     }
     span.event(names::EVALUATION_RESULT, facts);
     if verdict.kind == VerdictKind::Unavailable {
-        span.fail(label, &verdict.feedback);
+        span.fail(&verdict.code, &verdict.feedback);
     }
     match asked {
         Some(asked) => SpanKey::Verify { round: asked.round, vote: asked.check.is_none() },

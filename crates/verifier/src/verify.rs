@@ -1,16 +1,13 @@
-//! Carrying out `verify` tasks.
+//! Carrying out `verify` tasks: what is asked, and who can tell.
 
-use crate::{Verifier, judge, span, vote};
+use crate::{Verifier, span, stated, vote};
 use async_trait::async_trait;
 use baton_briefing::{Trajectory, Unreadable, patiently, text};
-use baton_call::{Call, Called, Purse, Reply};
-use baton_checks::{Check as Stated, Class, Public, SpecError, majority};
+use baton_call::Purse;
+use baton_checks::{Check as Stated, Class, SpecError};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
 use baton_ledger::{Completion, Handler, Held, Leased, persist};
-use baton_provider::ChatRequest;
-use baton_workflow::{
-    AgentId, BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind,
-};
+use baton_workflow::{BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +25,45 @@ impl From<Verdict> for Checked {
     }
 }
 
+/// An answer that is to be checked or voted on.
+pub(crate) struct Candidate {
+    pub(crate) text: String,
+    /// Whether the text is calls of tools, as JSON.
+    pub(crate) calls: bool,
+}
+
+impl Candidate {
+    /// What it says.
+    pub(crate) fn class(&self) -> Class {
+        if self.calls { vote::ballot_of_calls(&self.text) } else { Class::of(&self.text) }
+    }
+}
+
+/// Why nothing was looked at, which says nothing about any candidate.
+pub(crate) struct Trouble {
+    code: &'static str,
+    said: String,
+}
+
+impl Trouble {
+    fn unreadable(said: impl ToString) -> Self {
+        Self { code: "unreadable", said: said.to_string() }
+    }
+}
+
+impl From<SpecError> for Trouble {
+    fn from(error: SpecError) -> Self {
+        let said = format!("the check cannot be used: {error}");
+        Self { code: "check_unusable", said }
+    }
+}
+
+impl From<Trouble> for Verdict {
+    fn from(Trouble { code, said }: Trouble) -> Self {
+        Self::new("verifier/1", VerdictKind::Unavailable, code).saying(said)
+    }
+}
+
 #[async_trait]
 impl Handler for Verifier {
     async fn handle(&self, leased: Leased, stop: CancellationToken) {
@@ -40,10 +76,10 @@ impl Handler for Verifier {
                 let caller = self.caller.on_behalf_of(&leased.tenant).under(span.as_parent());
                 Self { caller, ..self.clone() }.check(&leased, asked, &stop).await
             }
-            Err(reason) => Err(reason.clone()),
+            Err(reason) => Err(Trouble::unreadable(reason)),
         };
         let Checked { verdict, spend, estimated, incidents } =
-            checked.unwrap_or_else(|reason| unavailable("verifier/1", reason).into());
+            checked.unwrap_or_else(|trouble| Verdict::from(trouble).into());
         #[cfg(debug_assertions)]
         let verdict = match (self.noise, &asked) {
             (Some(noise), Ok(asked)) => noise.instead_of(asked, verdict),
@@ -52,7 +88,8 @@ impl Handler for Verifier {
         self.metrics.judged(&verdict);
         let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = Reported { outcome: Outcome::Verified { verdict, ms }, incidents };
+        let outcome = Outcome::Verified { verdict: verdict.into(), ms };
+        let outcome = Reported { outcome, incidents };
         let outcome = baton_engine::version::write(&outcome).into();
         let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
         let patience = CancellationToken::new();
@@ -71,78 +108,76 @@ impl Verifier {
         leased: &Leased,
         asked: &VerifyAssignment,
         stop: &CancellationToken,
-    ) -> Result<Checked, String> {
-        let mut candidates = Vec::new();
-        for candidate in &asked.candidates {
-            let text = self.text(&leased.tenant, candidate, stop).await;
-            candidates.push(text?);
-        }
-        let first = candidates.first().cloned().unwrap_or_default();
-        let stated = |check: Result<Stated, SpecError>| {
-            let verdict = check.and_then(|check| checked(check, &first));
-            verdict.map(Checked::from).map_err(|error| format!("the check cannot be used: {error}"))
+    ) -> Result<Checked, Trouble> {
+        let candidates = self.candidates(&leased.tenant, asked, stop).await?;
+        let Some(check) = &asked.check else { return Ok(vote::among(&candidates, &[]).into()) };
+        let Some(first) = candidates.first() else {
+            return Err(Trouble::unreadable("there is nothing to check"));
         };
-        match &asked.check {
-            None => {
-                let ballots = candidates.iter().enumerate().map(|(place, reply)| {
-                    let calls = asked.calls.iter().any(|call| usize::from(*call) == place);
-                    if calls { vote::ballot_of_calls(reply) } else { Class::of(reply) }
-                });
-                Ok(Verdict::from(majority(ballots)).into())
+        match check {
+            Check::Answer { expected } => {
+                Ok(self.stated(Stated::expected(expected), first, stop).await?)
             }
-            Some(Check::Answer { expected }) => stated(Ok(Stated::expected(expected))),
-            Some(Check::Stated { check }) => stated(Stated::read(check)),
-            Some(Check::Judge { model }) => {
-                let request = self.text(&leased.tenant, &asked.request, stop).await?;
-                let mut said: Conversation =
-                    serde_json::from_str(&request).map_err(|error| error.to_string())?;
-                let ledger = self.ledger.as_ref();
-                let turns = || Trajectory::read(ledger, &leased.tenant, &asked.turns);
-                let turns = told(patiently(stop, turns).await)?;
-                said.messages.extend(turns.messages);
-                let question = said.question();
+            Check::Stated { check } => Ok(self.stated(Stated::read(check)?, first, stop).await?),
+            Check::Judge { model } => {
+                let question = self.question(&leased.tenant, asked, stop).await?;
                 let purse = Purse::of(self.ledger.clone(), leased);
-                let output_tokens_max = asked.output_tokens_max;
+                let max = asked.output_tokens_max;
                 let key = Some(leased.task.to_string());
-                let judged =
-                    self.judge(&model.id, &question, &first, output_tokens_max, key, &purse, stop);
-                Ok(judged.await)
+                let text = &first.text;
+                let judged = self.judge(&model.id, &question, text, max, key, &purse, stop).await;
+                let class = Some(first.class().key());
+                Ok(Checked { verdict: Verdict { class, ..judged.verdict }, ..judged })
             }
         }
     }
 
-    /// Asks a model of the pool to judge.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one question, used once each")]
-    pub(crate) async fn judge(
+    /// Checks a candidate as was stated: each check goes to who can tell.
+    #[expect(clippy::unused_async, reason = "not every check is over at once")]
+    pub(crate) async fn stated(
         &self,
-        agent: &AgentId,
-        question: &str,
-        candidate: &str,
-        output_tokens_max: u32,
-        key: Option<String>,
-        purse: &Purse,
+        check: Stated,
+        candidate: &Candidate,
+        _stop: &CancellationToken,
+    ) -> Result<Checked, SpecError> {
+        match check {
+            Stated::MathAnswer { .. }
+            | Stated::ChoiceLetter { .. }
+            | Stated::JsonSchema { .. }
+            | Stated::TextExact { .. }
+            | Stated::TextRegex { .. }
+            | Stated::TextNumeric { .. }
+            | Stated::Expression { .. } => stated::look_at(check, candidate),
+        }
+    }
+
+    async fn candidates(
+        &self,
+        tenant: &TenantId,
+        asked: &VerifyAssignment,
         stop: &CancellationToken,
-    ) -> Checked {
-        let settings = self.registry.settings();
-        let Some(card) = settings.pool.get(agent) else {
-            return unavailable("judge.binary/1", format!("there is no agent {agent}")).into();
-        };
-        let request = ChatRequest {
-            model: card.model.clone(),
-            messages: judge::messages(question, candidate),
-            output_tokens_max,
-            idempotency_key: key,
-            ..ChatRequest::default()
-        };
-        // Nobody judges in a judge's place, so its room is waited for.
-        let call = Call { card, request, deadline: None, followed: false, elsewhere: false };
-        let Called { result, spend, estimated, incidents } =
-            self.caller.make(call, purse, stop, |_| {}).await;
-        let verdict = match result.and_then(Reply::spoken) {
-            Ok(text) => judge::read(&text, agent.as_str()),
-            Err(failure) => unavailable("judge.binary/1", failure.to_string()),
-        };
-        Checked { verdict, spend, estimated, incidents }
+    ) -> Result<Vec<Candidate>, Trouble> {
+        let mut candidates = Vec::new();
+        for (place, candidate) in asked.candidates.iter().enumerate() {
+            let text = self.text(tenant, candidate, stop).await?;
+            let calls = asked.calls.iter().any(|call| usize::from(*call) == place);
+            candidates.push(Candidate { text, calls });
+        }
+        Ok(candidates)
+    }
+
+    /// What the user asked, and what was done for the answer since.
+    async fn question(
+        &self,
+        tenant: &TenantId,
+        asked: &VerifyAssignment,
+        stop: &CancellationToken,
+    ) -> Result<String, Trouble> {
+        let request = self.text(tenant, &asked.request, stop).await?;
+        let mut said: Conversation = serde_json::from_str(&request).map_err(Trouble::unreadable)?;
+        let turns = || Trajectory::read(self.ledger.as_ref(), tenant, &asked.turns);
+        said.messages.extend(told(patiently(stop, turns).await)?.messages);
+        Ok(said.question())
     }
 
     /// A text, however long the ledger takes to give it.
@@ -151,15 +186,16 @@ impl Verifier {
         tenant: &TenantId,
         body: &BodyRef,
         stop: &CancellationToken,
-    ) -> Result<String, String> {
+    ) -> Result<String, Trouble> {
         let read = || text(self.ledger.as_ref(), tenant, "a text", body);
         told(patiently(stop, read).await)
     }
 }
 
-fn told<T>(read: Option<Result<T, Unreadable>>) -> Result<T, String> {
-    let read = read.ok_or("it was told to stop before the ledger answered")?;
-    read.map_err(|error| error.to_string())
+fn told<T>(read: Option<Result<T, Unreadable>>) -> Result<T, Trouble> {
+    let said = "it was told to stop before the ledger answered".into();
+    let read = read.ok_or(Trouble { code: "stopped", said })?;
+    read.map_err(Trouble::unreadable)
 }
 
 fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
@@ -170,14 +206,4 @@ fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
         }
         Err(error) => Err(format!("the assignment cannot be read: {error}")),
     }
-}
-
-/// What can be told without asking a model.
-pub(crate) fn checked(check: Stated, candidate: &str) -> Result<Verdict, SpecError> {
-    Ok(Public::of(check)?.verify(candidate).into())
-}
-
-pub(crate) fn unavailable(verifier: &str, feedback: String) -> Verdict {
-    let verifier = verifier.into();
-    Verdict { kind: VerdictKind::Unavailable, score: None, choice: None, feedback, verifier }
 }

@@ -1,7 +1,17 @@
-//! Ballots of answers that are no words.
+//! Votes among candidates, and the ballots of those that are no words.
 
-use baton_checks::Class;
-use baton_workflow::ToolCall;
+use crate::verify::Candidate;
+use baton_checks::{Class, majority, weighted};
+use baton_workflow::{ToolCall, Verdict};
+
+/// Which the candidates agree on; each has one vote where no weights are given.
+pub(crate) fn among(candidates: &[Candidate], weights: &[f64]) -> Verdict {
+    let ballots = candidates.iter().map(Candidate::class);
+    match weights {
+        [] => majority(ballots).into(),
+        weights => weighted(ballots.collect(), weights).into(),
+    }
+}
 
 /// The ballot of an answer that calls tools: which, and with what. The names of the calls
 /// are left out, because no two models give the same, and the arguments are put into one
@@ -21,7 +31,6 @@ pub(crate) fn ballot_of_calls(json: &str) -> Class {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use baton_checks::majority;
 
     #[test]
     fn calls_agree_by_what_they_call() {

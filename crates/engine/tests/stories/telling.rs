@@ -111,9 +111,9 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let task = head.parse().unwrap();
     let (what, argument) = rest.split_once(' ').unwrap_or((rest, ""));
     let verdict = |kind, choice| {
-        let (feedback, verifier) = ("off by one".into(), "t/1".into());
-        let verdict = Verdict { kind, score: Some(0.0), choice, feedback, verifier };
-        Outcome::Verified { verdict, ms: 1 }
+        let verdict = Verdict::new("t/1", kind, "").saying("off by one");
+        let verdict = Verdict { score: Some(0.0), choice, ..verdict };
+        Outcome::Verified { verdict: verdict.into(), ms: 1 }
     };
     let outcome = match what {
         "ended" => {
