@@ -37,53 +37,47 @@ def shown(board: str, samples: list[Sample], about: dict) -> str:
     for sample in samples:
         by_name.setdefault(sample.system, []).append(sample)
     agents = about["agents"]
-    notes: dict[str, str] = {}
-    plain = [one for one in samples if one.system in agents]
     if len(agents) > 1:
-        ranks = ranking(plain, agents)
-        by_name[ROUTER] = routed(plain, ranks)
-    reference = conductor(ROUNDS[-1])
-    near = nearest(by_name, reference, notes) if reference in by_name else {}
-    rows = [*(name for name in about["systems"] if name in agents), ROUTER]
-    rows += [best_of(plan, n) for plan in (BEST, ROUTED) for n in SHOWN]
-    rows += [name for name in near.values()]
-    rows += [turn for n in range(2, len(agents) + 1) if (turn := best_of(IN_TURN, n)) in by_name]
-    rows += [name for name in about["systems"] if name.startswith("baton/")]
-    rows += [conductor(rounds) for rounds in ROUNDS]
-    rows += [by_lot(conductor(rounds)) for rounds in ROUNDS[1:]]
-    kept = [name for name in dict.fromkeys(rows) if name in by_name]
-    tasks = f"{len(about['seeds'])} × {about['tasks'][board]} tasks"
-    head = f"**{board[0].upper()}{board[1:]}** ({tasks})"
-    first = table([(name + notes.get(name, ""), by_name[name]) for name in kept])
-    pairs = compared(by_name, agents, near)
-    second = comparisons(
-        [(one, by_name[one], two, by_name[two]) for one, two in pairs]
-    )
-    return "\n\n".join([head, first, *([second] if pairs else [])])
+        alone = [sample for sample in samples if sample.system in agents]
+        by_name[ROUTER] = routed(alone, ranking(alone, agents))
+    near = nearest(by_name)
+    order = [*agents, ROUTER]
+    order += [best_of(plan, n) for plan in (BEST, ROUTED) for n in SHOWN]
+    order += [*near, *(best_of(IN_TURN, n) for n in (2, 3, len(agents)))]
+    order += [name for name in about["systems"] if name.startswith("baton/")]
+    order += [conductor(rounds) for rounds in ROUNDS]
+    order += [by_lot(conductor(rounds)) for rounds in ROUNDS[1:]]
+    rows = [name for name in dict.fromkeys(order) if name in by_name]
+    pairs = [pair for pair in compared(agents, near) if set(pair) <= set(by_name)]
+    seeds, tasks = len(about["seeds"]), about["tasks"][board]
+    parts = [f"**{board[0].upper()}{board[1:]}**: {seeds} × {tasks} tasks"]
+    parts.append(table([(name + near.get(name, ""), by_name[name]) for name in rows]))
+    if pairs:
+        parts.append(comparisons([(a, by_name[a], b, by_name[b]) for a, b in pairs]))
+    return "\n\n".join(parts)
 
 
-def nearest(by_name: dict, reference: str, notes: dict[str, str]) -> dict[tuple[str, str], str]:
-    """For calls and for dollars, the number of attempts whose mean is nearest to the Conductor's."""
-    target = means(by_name[reference])
-    found = {}
-    for plan in (BEST, ROUTED):
-        numbers = []
-        while best_of(plan, len(numbers) + 1) in by_name:
-            numbers.append(best_of(plan, len(numbers) + 1))
+def nearest(by_name: dict[str, list[Sample]]) -> dict[str, str]:
+    """The numbers of attempts whose mean calls or dollars are nearest to the Conductor's, and
+    in words in which of the two."""
+    most = conductor(ROUNDS[-1])
+    found: dict[str, str] = {}
+    for plan in (BEST, ROUTED) if most in by_name else ():
+        tried = [name for name in by_name if name.startswith(f"{plan}, best of ")]
         for what, place in (("calls", 0), ("$", 2)):
-            if numbers:
-                off = lambda name: abs(means(by_name[name])[place] - target[place])
-                found[plan, what] = best = min(numbers, key=off)
-                notes[best] = notes.get(best, "") + f" [nearest in {what} to {reference}]"
+            wanted = means(by_name[most])[place]
+            off = {name: abs(means(by_name[name])[place] - wanted) for name in tried}
+            if off:
+                name = min(off, key=off.get)
+                found[name] = found.get(name, "") + f" [nearest in {what} to {most}]"
     return found
 
 
-def compared(by_name: dict, agents: list[str], near: dict) -> list[tuple[str, str]]:
-    """Which systems are set against each other."""
+def compared(agents: list[str], near: dict[str, str]) -> list[tuple[str, str]]:
+    """Which systems are set against each other, where they are there."""
     one, most = conductor(1), conductor(ROUNDS[-1])
     pairs = [(conductor(rounds), one) for rounds in ROUNDS[1:]]
     pairs += [(by_lot(conductor(rounds)), one) for rounds in ROUNDS[1:]]
-    pairs += [(most, ROUTER), (most, best_of(BEST, 1))]
-    pairs += [(most, name) for name in near.values()]
+    pairs += [(most, ROUTER), *((most, best_of(plan, 1)) for plan in (BEST, ROUTED))]
     pairs += [(most, best_of(IN_TURN, n)) for n in (3, len(agents))]
-    return [pair for pair in dict.fromkeys(pairs) if pair[0] in by_name and pair[1] in by_name]
+    return [*pairs, *((most, name) for name in near)]

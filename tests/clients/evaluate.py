@@ -217,7 +217,6 @@ class Experiment:
                         await self.ask(url, [board], system)
 
 
-
 async def offered(client: openai.AsyncOpenAI, options: argparse.Namespace):
     """What there is to compare, and all that another run needs to repeat it."""
     models = {model.id: model async for model in client.models.list()}

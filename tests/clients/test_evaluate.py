@@ -183,20 +183,23 @@ def calls(url: str) -> list[str]:
 
 def test_a_second_round_lives_from_what_the_verifier_finds(quick):
     which = "--family countdown --difficulty 4 --difficulty 5".split()
-    board = evaluate.Board(boards.HARD, 0, *apart(printed(48, 2, *which)))
-    one, two, _ = evaluate.conductors()
+    board = evaluate.Board(boards.HARD, 0, *apart(printed(80, 1, *which)))
+    # Without a check there is no second round, but all else is the same.
+    first = System("first", "baton", {"rounds": 2})
+    both = replace(first, checked=True)
     before, after = (
-        board.graded("", replies) for replies in asked(quick, [one, two], board.questions)
+        board.graded("", replies) for replies in asked(quick, [first, both], board.questions)
     )
-    rate = Share(sum(sample.passed for sample in before), len(before)).rate
-    with evaluate.cluster(evaluate.arguments([]), 0, noise=rate) as url:
-        (replies,) = asked(url, [two], board.questions)
+    with evaluate.cluster(evaluate.arguments([]), 0, noise=Share.right(before).rate) as url:
+        (replies,) = asked(url, [both], board.questions)
     by_lot = board.graded("", replies)
-    lift, noise = (Difference.between(samples, before) for samples in (after, by_lot))
-    assert lift.tasks.count(-1) == 0, "an answer that passed was given up"
-    print(rate, sum(lift.tasks), sum(noise.tasks), noise.tasks.count(1), noise.tasks.count(-1))
-    # The verdicts that are lots are as many, and know nothing.
-    assert 0 < sum(sample.passed for sample in by_lot) < len(by_lot)
+    lift, noise = (Difference.between(samples, before).tasks for samples in (after, by_lot))
+    assert lift.count(-1) == 0, "an answer that was right was given up"
+    print(Share.right(before), sum(lift), noise.count(1), noise.count(-1))
+    # Each hangs on seeds alone, so this holds each time or never.
+    assert sum(lift) >= 8
+    assert sum(noise) <= sum(lift) / 3
+    assert all(sample.passed == sample.right for sample in after)
     assert {sample.passed == sample.right for sample in by_lot} == {True, False}
 
 
