@@ -77,7 +77,7 @@ impl Reference<Check> {
 }
 
 impl Reference<Hidden> {
-    fn is_right(self, reply: &str) -> bool {
+    fn grade(self, reply: &str) -> bool {
         match self {
             Self::Check(hidden) => Grader::of(hidden).grade(reply) == Grade::Right,
             Self::Own(own) => own.passes(reply),
@@ -176,7 +176,7 @@ fn grade_lines() -> Result<(), Broken> {
         let line = line.map_err(|error| unread(error.to_string()))?;
         let Replied { task, reply } =
             serde_json::from_str(&line).map_err(|error| unread(error.to_string()))?;
-        let graded = Graded { id: &task.id, right: task.hidden.reference.is_right(&reply) };
+        let graded = Graded { id: &task.id, right: task.hidden.reference.grade(&reply) };
         serde_json::to_writer(&mut out, &graded).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }
