@@ -238,3 +238,59 @@ fn effort_bounds_what_is_tried() {
     assert_eq!(unknown.status, 400, "{unknown:?}");
     assert!(unknown.json["error"]["message"].as_str().unwrap().contains("xhigh"), "{unknown:?}");
 }
+
+/// A run with these options, by the simulated Conductor that keeps a step in later rounds.
+fn corrected(recursive: &Recursive, more: Value) -> Value {
+    let mut options = json!({ "budget": { "depth": 0 }, "deny": ["baton"] });
+    let more = more.as_object().unwrap().clone();
+    options.as_object_mut().unwrap().extend(more);
+    let reply = Client::new(recursive.baton.url()).chat(&ask("baton", json!({ "baton": options })));
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json["baton"].clone()
+}
+
+#[test]
+fn an_answer_that_nothing_checks_is_looked_at_where_that_is_asked_for() {
+    let recursive = recursive("0", "");
+    let plain = corrected(&recursive, json!({}));
+    assert_eq!((&plain["usage"]["calls"], rounds(&plain).len()), (&json!(2), 1), "{plain}");
+    let looked_at = corrected(&recursive, json!({ "review": true }));
+    assert_eq!(looked_at["reason"]["code"], "unchecked", "no round is left: {looked_at}");
+    let [first, second] = rounds(&looked_at) else { panic!("{looked_at}") };
+    assert_eq!(second["planning"]["status"], "done", "{second}");
+    assert_eq!(second["steps"][0]["output"], first["steps"][0]["output"]);
+    assert_eq!(looked_at["answer"], second["steps"][1]["output"], "the latest answer counts");
+    // So it is with the greatest efforts, in a stream as well, which tells of no answer that
+    // may still be replaced.
+    let client = Client::new(recursive.baton.url());
+    let mut body = ask("baton", json!({ "reasoning_effort": "xhigh", "stream": true }));
+    body["baton"] = json!({ "budget": { "depth": 0 }, "rounds": 2, "deny": ["baton"] });
+    let chunks: Vec<_> = client.stream("/v1/chat/completions", &body).map(|e| e.data).collect();
+    let text = |chunk: &String| {
+        let chunk: Value = serde_json::from_str(chunk).ok()?;
+        Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned())
+    };
+    let streamed: String = chunks.iter().filter_map(text).collect();
+    assert_eq!(streamed, looked_at["answer"], "{chunks:?}");
+}
+
+#[test]
+fn an_answer_that_says_the_same_again_and_a_round_that_does_not_pay_end_a_run() {
+    let recursive = recursive("0", "");
+    let wrong = |more: Value| {
+        let mut options = json!({ "verify": { "expected": "36" }, "rounds": 3 });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        corrected(&recursive, options)
+    };
+    // 35 stays 35, in other words.
+    let again = wrong(json!({}));
+    assert_eq!((&again["reason"]["code"], rounds(&again).len()), (&json!("no_progress"), 2));
+    assert_eq!((&again["status"], &again["score"]), (&json!("incomplete"), &json!(0.0)), "{again}");
+    // A round costs less than a cent, and more than a hundredth of one.
+    let cheap = wrong(json!({ "worth_usd": 0.000001 }));
+    assert_eq!((&cheap["reason"]["code"], rounds(&cheap).len()), (&json!("not_worth_it"), 1));
+    let dear = wrong(json!({ "worth_usd": 1.0 }));
+    assert_eq!((&dear["reason"]["code"], rounds(&dear).len()), (&json!("no_progress"), 2));
+    let right = corrected(&recursive, json!({ "verify": { "expected": "35" } }));
+    assert_eq!((&right["reason"]["code"], &right["score"]), (&json!("accepted"), &json!(1.0)));
+}

@@ -119,6 +119,7 @@ impl Briefing {
                 tools: Trajectory::read(ledger, tenant, &previous.turns).await?.words(),
                 response: text("the last answer", &previous.output).await?,
                 feedback: previous.feedback.clone(),
+                undecided: previous.undecided,
             }),
         };
         let mut subtask = step(work.step)?.subtask.clone();

@@ -185,7 +185,7 @@ async fn set_terms(
     stop: &CancellationToken,
 ) -> Result<(), LedgerError> {
     for (tenant, terms) in terms {
-        let TenantSettings { weight, leased_max, runs_max } = *terms;
+        let TenantSettings { weight, leased_max, runs_max, .. } = *terms;
         let terms = TenantTerms { weight, leased_max, runs_max };
         persist(stop, || ledger.set_tenant(tenant, terms)).await?;
     }

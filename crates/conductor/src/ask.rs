@@ -127,6 +127,8 @@ impl Ask {
             images,
             needs: conversation.needs(),
             awaits: wire.awaits && !conversation.tools.is_empty(),
+            review: options.review.unwrap_or(settings.review || effort.reviews()),
+            worth: worth(settings, &tenant, &options)?,
             recursion: effort.recurses()
                 && settings.recursion
                 && allowed.allows(&AgentId::itself()),
@@ -282,6 +284,21 @@ fn budget(settings: &Settings, options: &v1::RunOptions) -> Result<Budget, Statu
     let depth = within("baton.budget.depth", options.depth.map(u64::from), most.depth.into(), 0)?;
     // Each is within a maximum of its own type.
     Ok(Budget { usd, tokens, calls: calls as u32, seconds: seconds as u32, depth: depth as u8 })
+}
+
+/// What a right answer is worth: the request's word, or the operator's of this tenant.
+fn worth(
+    settings: &Settings,
+    tenant: &TenantId,
+    options: &v1::RunOptions,
+) -> Result<Option<Usd>, Status> {
+    let Some(dollars) = options.worth_usd else {
+        return Ok(settings.tenants.get(tenant).and_then(|terms| terms.worth));
+    };
+    Usd::from_dollars(dollars).map(Some).map_err(|error| {
+        let message = format!("baton.worth_usd: {error}");
+        invalid(ApiCode::InvalidValue, "baton.worth_usd", message)
+    })
 }
 
 fn check(

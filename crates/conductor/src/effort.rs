@@ -62,6 +62,14 @@ impl Effort {
         }
     }
 
+    /// Whether the policy looks at an answer that nothing decides on.
+    pub(crate) fn reviews(self) -> bool {
+        match self {
+            Self::Low | Self::Medium | Self::High => false,
+            Self::XHigh | Self::Max => true,
+        }
+    }
+
     /// Whether a step may be a workflow of its own.
     pub(crate) fn recurses(self) -> bool {
         self != Self::Low
@@ -85,6 +93,7 @@ mod tests {
             assert!(pair[0].rounds_max <= pair[1].rounds_max, "{pair:?}");
         }
         assert_eq!(efforts.map(|effort| effort.judges(false)), [false, false, true, true, true]);
+        assert_eq!(efforts.map(Effort::reviews), [false, false, false, true, true]);
         assert!(!efforts[0].judges(true) && !efforts[0].recurses());
     }
 }

@@ -487,6 +487,7 @@ impl Builder<'_> {
             submitted_at,
             ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
             answer: answer.clone(),
+            score: answered.and_then(|answer| answer.score),
             tool_calls: tool_calls.clone(),
             shortfall,
             rounds: self.rounds,

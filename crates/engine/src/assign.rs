@@ -3,7 +3,7 @@
 use crate::{
     AgentTerms, Answer, Cause, Check, Event, Exchange, Planning, Run, Stage, StepShape, StepState,
 };
-use baton_workflow::{AgentId, BodyRef, StepId, Timestamp};
+use baton_workflow::{AgentId, BodyRef, StepId, Timestamp, Verdict, VerdictKind};
 use serde::{Deserialize, Serialize};
 
 /// What a task asks of whoever leases it.
@@ -106,7 +106,7 @@ pub struct WorkAssignment {
     pub deadline: Timestamp,
 }
 
-/// An answer that did not pass its check.
+/// An answer that did not pass its check, or that nothing decided on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreviousAnswer {
     /// The answer.
@@ -116,6 +116,9 @@ pub struct PreviousAnswer {
     pub turns: Vec<Exchange>,
     /// What the verifier said.
     pub feedback: String,
+    /// Whether nothing has been found against it: then the policy is not sure of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
 }
 
 /// Vote on candidates, or check one.
@@ -253,7 +256,8 @@ impl Run {
                 .best
                 .as_ref()
                 .filter(|_| sees_rounds && round > 0)
-                .map(|best| best.answer.round),
+                .map(|best| best.answer.round)
+                .filter(|round| self.verdict(*round).is_some()),
             previous: sees_rounds.then(|| self.previous_answer(round)).flatten(),
             output_tokens_max,
             is_answer: plan.may_answer(step),
@@ -298,7 +302,11 @@ impl Run {
         let number = usize::from(round);
         let cause = self.rounds.get(number + 1).and_then(|after| after.cause.as_ref());
         match cause {
-            None => self.verdict(round).map(|v| v.feedback.clone()).unwrap_or_default(),
+            // That the verifier could not be asked says nothing of the round.
+            None => match self.verdict(round) {
+                Some(Verdict { kind: VerdictKind::Unavailable, .. }) | None => String::new(),
+                Some(verdict) => verdict.feedback.clone(),
+            },
             Some(Cause::Asked { step, why }) => {
                 format!("The plan was broken off because step {step} said: {why}")
             }
@@ -323,8 +331,10 @@ impl Run {
 
     pub(crate) fn previous_answer(&self, round: u16) -> Option<PreviousAnswer> {
         let best = self.best.as_ref().filter(|_| round > 0)?;
-        let feedback = self.verdict(best.answer.round).map(|v| v.feedback.clone());
+        let verdict = self.verdict(best.answer.round);
+        let feedback = verdict.map(|verdict| verdict.feedback.clone());
         Some(PreviousAnswer {
+            undecided: !verdict.is_some_and(Verdict::is_fail),
             output: best.answer.output.clone(),
             turns: self.exchanges(best.answer.round, best.answer.step),
             feedback: feedback.unwrap_or_default(),

@@ -114,6 +114,8 @@ impl Run {
         spec.budget = *budget;
         // Its calls are its end: the root awaits the results.
         spec.awaits = false;
+        // Its answer is looked at where it is used: by the root, with the root's own.
+        spec.review = false;
         // What is said of the answer concerns whoever writes it.
         if !work.is_answer {
             (spec.check, spec.needs) = (None, Abilities::NONE);

@@ -23,6 +23,8 @@ impl Run {
             (
                 Reason::NotAccepted { .. }
                 | Reason::NoProgress { .. }
+                | Reason::Loop { .. }
+                | Reason::NotWorthIt { .. }
                 | Reason::Unanswered
                 | Reason::BudgetSpent { .. }
                 | Reason::DeadlinePassed
@@ -64,6 +66,9 @@ impl Run {
                 Some(StepState::Running { .. } | StepState::Done { .. }) | None => None,
             };
             return self.close_for_dead(before, step, last);
+        }
+        if self.is_review(round) {
+            return self.close(self.undecided_end());
         }
         let feedback = self.feedback_on(before);
         self.close_with_best(Reason::NotAccepted { feedback })

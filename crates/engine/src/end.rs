@@ -59,6 +59,17 @@ pub enum Reason {
         /// What the verifier said.
         feedback: String,
     },
+    /// The policy wants a workflow done again that led to nothing, and nobody would be told
+    /// anything new.
+    Loop {
+        /// Of which round.
+        round: u16,
+    },
+    /// Another round would cost more than it may bring.
+    NotWorthIt {
+        /// What the verifier said.
+        feedback: String,
+    },
     /// The budget holds no further call.
     BudgetSpent {
         /// What would have been exceeded.
@@ -101,6 +112,8 @@ impl Reason {
             Self::Stands => EndCode::Stands,
             Self::NotAccepted { .. } => EndCode::NotAccepted,
             Self::NoProgress { .. } => EndCode::NoProgress,
+            Self::Loop { .. } => EndCode::Loop,
+            Self::NotWorthIt { .. } => EndCode::NotWorthIt,
             Self::BudgetSpent { .. } => EndCode::BudgetSpent,
             Self::DeadlinePassed => EndCode::DeadlinePassed,
             Self::StepFailed { .. } => EndCode::StepFailed,
@@ -111,7 +124,7 @@ impl Reason {
 }
 
 /// An answer, by the step that gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The text.
     pub output: BodyRef,
@@ -132,6 +145,9 @@ pub struct Answer {
     /// Whether it was never meant as the answer: what a step on the way to it gave.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// How sure the check is that it is right, 0 to 1, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
 }
 
 #[cfg(test)]
@@ -149,6 +165,8 @@ mod tests {
             Reason::Stands,
             Reason::NotAccepted { feedback: text() },
             Reason::NoProgress { feedback: text() },
+            Reason::Loop { round: 0 },
+            Reason::NotWorthIt { feedback: text() },
             Reason::BudgetSpent { resource: Resource::Calls },
             Reason::DeadlinePassed,
             Reason::StepFailed { step: StepId(0), failure: text(), message: text() },

@@ -1,9 +1,9 @@
 //! A journal's entries, taken into account one by one.
 
 use crate::children;
-use crate::run::{Closing, Open, PlanningState, Round, Scored, Stage, StepState, Work};
-use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Planning, Run};
-use baton_workflow::{AgentId, Selection, Spend, StepId, Verdict};
+use crate::run::{Closing, Open, PlanningState, Round, Stage, StepState, Work};
+use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Run};
+use baton_workflow::{AgentId, Selection, Spend, StepId};
 
 impl Run {
     /// Takes one journal entry into account. After the end nothing changes any more
@@ -18,7 +18,8 @@ impl Run {
             }
             Event::Adopted { plan, .. } => self.take_plan(plan),
             Event::RoundBegun { cause, .. } => {
-                self.rounds.push(Round { cause: Some(cause.clone()), ..Round::new() });
+                let (cause, shown) = (Some(cause.clone()), self.best_round());
+                self.rounds.push(Round { cause, shown, ..Round::new() });
                 self.stage = Stage::Planning(PlanningState::Wanted);
             }
             Event::Withdrawn { tasks, children } => {
@@ -252,7 +253,7 @@ impl Run {
                 Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
             }
             Some(_) => Stage::Checking(answer),
-            None => Stage::Over(Closing::With(crate::Reason::Unchecked, answer)),
+            None => self.undecided(answer),
         };
     }
 
@@ -279,48 +280,6 @@ impl Run {
             Stage::Checking(answer) => self.judged(round, answer, verdict),
             Stage::Planning(_) | Stage::Working | Stage::Awaiting(_) | Stage::Over(_) => {}
         }
-    }
-
-    fn judged(&mut self, round: u16, answer: Answer, verdict: Option<&Verdict>) {
-        use baton_workflow::VerdictKind::{Abstain, Fail, Pass, Unavailable};
-        if let Some(round) = self.rounds.get_mut(usize::from(round)) {
-            round.verdict = verdict.cloned();
-        }
-        self.stage = match verdict.map(|v| (v.kind, v)) {
-            Some((Pass, _)) => Stage::Over(Closing::With(crate::Reason::Accepted, answer)),
-            Some((Fail, verdict)) => {
-                let score = verdict.score.unwrap_or(0.0);
-                let again = self.failed.contains(&answer.output);
-                self.failed.push(answer.output.clone());
-                // A later answer replaces an equal one: it was written knowing the earlier.
-                if self.best.as_ref().is_none_or(|best| score >= best.score) {
-                    self.best = Some(Scored { answer, score });
-                }
-                if again {
-                    let feedback = verdict.feedback.clone();
-                    Stage::Over(Closing::Best(crate::Reason::NoProgress { feedback }))
-                } else {
-                    self.another_round(&verdict.feedback)
-                }
-            }
-            Some((Abstain | Unavailable, _)) | None => {
-                Stage::Over(Closing::With(crate::Reason::Unchecked, answer))
-            }
-        };
-    }
-
-    /// Whether the policy can be asked for another workflow.
-    pub(crate) fn may_plan_again(&self) -> bool {
-        let planned_by_policy = matches!(self.spec.planning, Planning::Policy { .. });
-        planned_by_policy && self.rounds.len() < usize::from(self.spec.limits.rounds_max)
-    }
-
-    fn another_round(&mut self, feedback: &str) -> Stage {
-        if self.may_plan_again() {
-            self.rounds.push(Round::new());
-            return Stage::Planning(PlanningState::Wanted);
-        }
-        Stage::Over(Closing::Best(crate::Reason::NotAccepted { feedback: feedback.to_owned() }))
     }
 }
 

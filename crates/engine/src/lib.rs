@@ -14,7 +14,9 @@
 //! | `Working` | every step is done and the workflow votes | `Voting` |
 //! | | every step is done and the run is checked | `Checking` |
 //! | | the answer calls tools, and their results can be awaited | `Awaiting` |
+//! | | every step is done, nothing checks, and the policy shall look at the answer | `Planning` |
 //! | | every step is done and nothing checks, or the answer calls tools | `Over` |
+//! | | nothing is done yet of a workflow that only repeats one | `Over` |
 //! | | a step failed for good or asks for another plan, and another round is allowed | `Planning` |
 //! | | a step failed for good (and no other can answer in its place) | `Over` |
 //! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
@@ -22,9 +24,10 @@
 //! | | the vote is known or cannot be had, and nothing checks | `Over` |
 //! | `Awaiting` | the results of the tools came: the step goes on with them | `Working` |
 //! | | they did not come in time, or the budget holds no further call | `Over` |
-//! | `Checking` | the check failed and another round is allowed | `Planning` |
-//! | | the check passed, abstained, or cannot be had; or no round is left | `Over` |
-//! | | the check failed on an answer that had failed before | `Over` |
+//! | `Checking` | the check failed, another round is allowed and worth its price | `Planning` |
+//! | | the check abstained or cannot be had, and the policy shall look at the answer | `Planning` |
+//! | | the check passed, abstained, or cannot be had; or no round is left, or worth it | `Over` |
+//! | | the check failed on an answer that says what one that failed says | `Over` |
 //! | any but `Over` | cancellation, deadline, a budget that holds no further call | `Over` |
 //!
 //! Whatever else arrives in whatever stage changes nothing but the bill.
@@ -34,6 +37,7 @@
 //! its end is the step's outcome. In a later round a step may be kept from the one before.
 
 mod afford;
+mod again;
 mod assign;
 mod checking;
 mod children;

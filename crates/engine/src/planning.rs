@@ -22,6 +22,7 @@ impl Run {
                     Ok(Grant { bound, .. }) => {
                         Some(Event::PlanAsked { task: self.next_task, round, bound })
                     }
+                    Err(_) if self.is_review(round) => Some(self.close(self.undecided_end())),
                     Err(resource) => Some(self.close_with_best(Reason::BudgetSpent { resource })),
                 }
             }

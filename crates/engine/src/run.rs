@@ -21,7 +21,7 @@ pub struct Run {
     pub(crate) removed: Vec<AgentId>,
     pub(crate) best: Option<Scored>,
     /// Answers that a check has failed.
-    pub(crate) failed: Vec<BodyRef>,
+    pub(crate) failed: Vec<Failed>,
     pub(crate) turns: Vec<Turn>,
     pub(crate) end: Option<crate::End>,
 }
@@ -71,6 +71,8 @@ pub(crate) struct Round {
     pub(crate) verdict: Option<Verdict>,
     /// Why the round before it was broken off, if it was.
     pub(crate) cause: Option<Cause>,
+    /// The round of the answer that its steps are shown, if any is.
+    pub(crate) shown: Option<u16>,
     /// The first step that said that the plan does not work, and why.
     pub(crate) asked: Option<(StepId, String)>,
     /// The step that goes on with results of tools: its output is the answer, whoever else
@@ -144,6 +146,25 @@ impl Work {
         match self {
             Self::Child { .. } => true,
             Self::Plan { .. } | Self::Step { .. } | Self::Verify { .. } => false,
+        }
+    }
+}
+
+/// An answer that failed its check.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Failed {
+    pub(crate) output: BodyRef,
+    /// What it says, as far as the check could tell.
+    pub(crate) class: Option<String>,
+}
+
+impl Failed {
+    /// Whether the two say the same: to their check, or, where that cannot tell, word for
+    /// word.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        match (&self.class, &other.class) {
+            (Some(class), Some(other)) => class == other,
+            (_, _) => self.output == other.output,
         }
     }
 }
@@ -241,6 +262,7 @@ impl Run {
                 tool_calls: tool_calls.clone(),
                 shortfall: None,
                 partial: false,
+                score: None,
             }),
             StepState::Waiting { .. } | StepState::Running { .. } => None,
         }
@@ -248,12 +270,21 @@ impl Run {
 }
 
 impl Round {
+    /// What a step gave, once it is done.
+    pub(crate) fn output(&self, step: StepId) -> Option<&BodyRef> {
+        match self.steps.get(step.index())? {
+            StepState::Done { output, .. } => Some(output),
+            StepState::Waiting { .. } | StepState::Running { .. } => None,
+        }
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             plan: None,
             steps: Vec::new(),
             verdict: None,
             cause: None,
+            shown: None,
             asked: None,
             chosen: None,
         }

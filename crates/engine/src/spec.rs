@@ -1,7 +1,7 @@
 //! What a run is asked to do, fixed at its submission.
 
 use baton_workflow::{
-    Abilities, Access, AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId,
+    Abilities, Access, AgentCard, AgentId, BodyRef, Budget, Limits, Price, Selection, StepId, Usd,
     Workflow,
 };
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,13 @@ pub struct RunSpec {
     /// Whether the answer's calls of tools are awaited, instead of ending the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits: bool,
+    /// Whether the policy looks at an answer that nothing decides on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub review: bool,
+    /// What a right answer is worth, where somebody said so: then a round that costs more
+    /// than it may bring is not begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worth: Option<Usd>,
 }
 
 impl RunSpec {

@@ -14,6 +14,9 @@ impl Run {
         if let Some(withdrawn) = self.leftovers(number) {
             return Some(withdrawn);
         }
+        if let Some(round) = self.repeats() {
+            return Some(self.close_with_best(Reason::Loop { round }));
+        }
         let (plan, steps) = self.round(number)?;
         if let Some((step, why)) = self.asked_in(number).filter(|_| self.may_plan_again()) {
             let cause = Cause::Asked { step: *step, why: why.clone() };
@@ -167,6 +170,7 @@ impl Run {
             tool_calls: None,
             shortfall: Some(shortfall),
             partial: false,
+            score: None,
         };
         self.close(Closing::With(reason, answer))
     }

@@ -26,6 +26,8 @@ use std::{
 
 /// Child runs that were begun in this process.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// Ends that were compared with a first answer that had a score.
+static COMPARED: AtomicUsize = AtomicUsize::new(0);
 /// Moments at which a run awaited results.
 static AWAITED: AtomicUsize = AtomicUsize::new(0);
 
@@ -86,6 +88,7 @@ prop_compose! {
         depth in 0..4_u8,
         awaits in prop::bool::weighted(0.8),
         recursion in prop::bool::weighted(0.8),
+        (review, worth) in any::<(bool, bool)>(),
     ) -> RunSpec {
         let planning = if by_policy {
             Planning::Policy { model: agent("p", 500_000), fallback: plan, fallback_name: "direct".into() }
@@ -107,6 +110,8 @@ prop_compose! {
             needs: Abilities { tools, structured_output: false },
             recursion,
             awaits: awaits && tools,
+            review,
+            worth: worth.then(|| Usd::from_pico(cents * 1_000_000_000)),
         }
     }
 }
@@ -152,6 +157,9 @@ struct World {
     pending: BTreeMap<u32, (Assignment, Spend)>,
     heard: Vec<Input>,
     ends: Vec<End>,
+    withdrawn: BTreeSet<u32>,
+    /// What was known of the first round's answer when the run ended.
+    first: Option<Verdict>,
     budget: Budget,
     dispatched: BTreeSet<u32>,
     running_steps: BTreeMap<(u16, StepId), u32>,
@@ -175,6 +183,8 @@ impl World {
             pending: BTreeMap::new(),
             heard: Vec::new(),
             ends: Vec::new(),
+            withdrawn: BTreeSet::new(),
+            first: None,
             budget,
             dispatched: BTreeSet::new(),
             running_steps: BTreeMap::new(),
@@ -242,8 +252,12 @@ impl World {
         }
         for task in withdraw {
             assert!(self.pending.contains_key(&task), "withdrew what is not there");
+            self.withdrawn.insert(task);
         }
         assert!(children.is_empty(), "a child that no event speaks of");
+        if end.is_some() {
+            self.first = self.run.verdict(0).cloned();
+        }
         self.ends.extend(end);
         if !self.ends.is_empty() {
             // What the ledger does: nobody goes on below a run that has ended.
@@ -293,7 +307,8 @@ impl World {
             assert!(waits, "neither ended nor waiting for anything");
             if awaits {
                 AWAITED.fetch_add(1, Ordering::Relaxed);
-                assert_eq!(self.run.reserved(), Spend::ZERO, "a wait that costs");
+                let unwanted = |task| self.withdrawn.contains(task);
+                assert!(self.pending.keys().all(unwanted), "a wait that costs");
             }
         }
     }
@@ -436,6 +451,7 @@ impl World {
 
 fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
     let failed = || Outcome::Failed { code: "server_error".into(), message: "503".into() };
+    let all_luck = luck;
     match (assignment, luck % 8) {
         (_, 0) => failed(),
         (_, 1) => Outcome::Abandoned,
@@ -463,8 +479,15 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             };
             assert!(!verify.candidates.is_empty(), "a check of nothing");
             let choice = verify.check.is_none().then_some(0);
+            // What fails scores below what passes.
+            let score = match kind {
+                VerdictKind::Pass => 1.0,
+                VerdictKind::Fail | VerdictKind::Abstain | VerdictKind::Unavailable => {
+                    f64::from(all_luck / 8) / 64.0
+                }
+            };
             let verdict = Verdict::new("test/1", kind, "").saying("wrong");
-            let verdict = Verdict { score: Some(0.5), choice, ..verdict };
+            let verdict = Verdict { score: Some(score), choice, ..verdict };
             Outcome::Verified { verdict: verdict.into(), ms: 1 }
         }
     }
@@ -477,6 +500,8 @@ fn any_order_of_anything() {
     runner.run(&lives, |(spec, acts)| life(spec, acts)).unwrap();
     let begun = BEGUN.load(Ordering::Relaxed);
     assert!(begun > 100, "only {begun} child runs were begun: nothing is shown of them");
+    let compared = COMPARED.load(Ordering::Relaxed);
+    assert!(compared > 20, "only {compared} first answers had a score: nothing is shown of them");
     let awaited = AWAITED.load(Ordering::Relaxed);
     assert!(awaited > 100, "only {awaited} moments of waiting: nothing is shown of them");
 }
@@ -514,5 +539,21 @@ fn life(spec: RunSpec, acts: Vec<Act>) -> Result<(), TestCaseError> {
         matches!(end.status, Status::Completed | Status::Incomplete)
             || (end.status == Status::Cancelled && end.answer.is_some())
     );
+    never_worse(&world)
+}
+
+/// By the check's own measure, no end gives a worse answer than the first round's. Of calls
+/// of tools it says nothing.
+fn never_worse(world: &World) -> Result<(), TestCaseError> {
+    let first = world
+        .first
+        .as_ref()
+        .filter(|verdict| matches!(verdict.kind, VerdictKind::Fail | VerdictKind::Pass));
+    let Some(first) = first.and_then(|verdict| verdict.score) else { return Ok(()) };
+    let answer = world.ends[0].answer.as_ref().expect("an answer was checked");
+    if answer.tool_calls.is_none() {
+        COMPARED.fetch_add(usize::from(first > 0.0), Ordering::Relaxed);
+        prop_assert!(answer.score.unwrap_or(0.0) >= first, "{:?} after {first}", answer.score);
+    }
     Ok(())
 }

@@ -33,6 +33,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         hedge: None,
         single_flight: false,
         recursion: true,
+        review: false,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),

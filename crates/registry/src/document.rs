@@ -41,6 +41,7 @@ fn reshape(root: &mut Map<String, Value>) {
     let (fallback, judge) = (root.remove("fallback"), root.remove("judge"));
     let (hedge, single_flight) = (root.remove("hedge"), root.remove("single_flight"));
     let recursion = root.remove("recursion");
+    let review = root.remove("review");
     if let Some(Value::Object(policy)) = root.get_mut("policy") {
         AGENTS_ONLY.iter().for_each(|key| drop(policy.remove(*key)));
         in_dollars(policy.get_mut("price"), MICRO);
@@ -51,6 +52,7 @@ fn reshape(root: &mut Map<String, Value>) {
         policy.insert("hedge".into(), hedge.unwrap_or_default());
         policy.insert("single_flight".into(), single_flight.unwrap_or_default());
         policy.insert("recursion".into(), recursion.unwrap_or_default());
+        policy.insert("review".into(), review.unwrap_or_default());
     }
     for agent in root.get_mut("agents").and_then(Value::as_array_mut).into_iter().flatten() {
         in_dollars(agent.get_mut("price"), MICRO);
@@ -58,6 +60,10 @@ fn reshape(root: &mut Map<String, Value>) {
         if let Some(card) = agent.as_object_mut().filter(|card| card["strengths"] == "") {
             card.remove("strengths");
         }
+    }
+    let tenants = root.get_mut("tenants").and_then(Value::as_object_mut);
+    for terms in tenants.into_iter().flat_map(Map::values_mut) {
+        in_dollars(terms.get_mut("worth_usd"), PICO);
     }
     in_dollars(root.get_mut("budget").and_then(|budget| budget.get_mut("usd")), PICO);
     root.values_mut().for_each(without_nulls);

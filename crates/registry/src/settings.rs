@@ -37,6 +37,8 @@ pub struct Settings {
     /// Whether a policy that is a model may name the Conductor itself as an agent, as far
     /// as the budget's depth goes.
     pub recursion: bool,
+    /// Whether a policy that is a model looks at an answer that nothing decides on.
+    pub review: bool,
     /// Bounds on plans.
     pub limits: Limits,
     /// What a run may consume if its request says nothing; also the most it may ask for.
@@ -82,12 +84,15 @@ pub struct TenantSettings {
     pub leased_max: u32,
     /// Runs that have not ended; above it requests are refused.
     pub runs_max: u64,
+    /// What a right answer is worth to it, where its requests do not say.
+    #[serde(rename = "worth_usd", skip_serializing_if = "Option::is_none")]
+    pub worth: Option<Usd>,
 }
 
 impl Default for TenantSettings {
     fn default() -> Self {
         // What the ledger gives to tenants of whom it was told nothing.
-        Self { weight: 100, leased_max: 1024, runs_max: 100_000 }
+        Self { weight: 100, leased_max: 1024, runs_max: 100_000, worth: None }
     }
 }
 
@@ -274,6 +279,7 @@ pub fn settings_for(
         hedge: None,
         single_flight: false,
         recursion: true,
+        review: false,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),

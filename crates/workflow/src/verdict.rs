@@ -52,6 +52,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether the candidate does not meet the check.
+    pub fn is_fail(&self) -> bool {
+        self.kind == VerdictKind::Fail
+    }
+
     /// A verdict with the score that goes with its kind: 1 for a pass, 0 for a fail, none
     /// else.
     pub fn new(verifier: impl Into<String>, kind: VerdictKind, code: impl Into<String>) -> Self {

@@ -14,7 +14,7 @@ const SEEN: Duration = Duration::from_secs(30);
 
 #[test]
 fn tenants_of_whom_nothing_is_said_have_the_ledgers_defaults() {
-    let TenantSettings { weight, leased_max, runs_max } = TenantSettings::default();
+    let TenantSettings { weight, leased_max, runs_max, .. } = TenantSettings::default();
     assert_eq!(TenantTerms { weight, leased_max, runs_max }, TenantTerms::default());
 }
 

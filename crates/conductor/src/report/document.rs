@@ -38,6 +38,9 @@ pub(super) struct Report {
     pub(super) ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<String>,
+    /// How sure the check is of the answer, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) score: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<ToolCall>,
     /// In which way the answer is none: `refused`, `filtered` or `malformed`.

@@ -28,6 +28,12 @@ pub(super) fn reason_words(reason: &Reason) -> (String, String) {
         Reason::NoProgress { feedback } => {
             format!("a later round gave an answer that had failed before: {feedback}")
         }
+        Reason::Loop { round } => {
+            format!("the policy wanted the workflow of round {round} again, with nothing new in it")
+        }
+        Reason::NotWorthIt { feedback } => {
+            format!("another round would cost more than it may bring: {feedback}")
+        }
         Reason::BudgetSpent { resource } => {
             format!("the budget of {resource} holds no further call")
         }

@@ -57,6 +57,8 @@ pub(crate) fn spec(planning: Planning) -> RunSpec {
         needs: Abilities::NONE,
         recursion: false,
         awaits: false,
+        review: false,
+        worth: None,
     }
 }
 
@@ -78,9 +80,9 @@ pub(crate) fn deep(depth: u8) -> RunSpec {
     spec
 }
 
-/// One line of what comes in: `TASK done`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
+/// One line of what comes in: `TASK done`, `TASK costs PICODOLLARS`, `TASK fail`, `TASK plan a b:0`, `TASK stands`,
 /// `TASK unreadable`, `TASK broke`, `TASK lost`, `TASK interrupted`,
-/// `TASK pass|reject|abstain`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
+/// `TASK pass|reject|abstain [SCORE] [CLASS]`, `TASK choose N`, `cancel`, `late`, `word TEXT`, `wait MS`,
 /// `removed AGENT AGENT`, `results TURN`, `unanswered TURN`.
 pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -110,9 +112,12 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
     }
     let task = head.parse().unwrap();
     let (what, argument) = rest.split_once(' ').unwrap_or((rest, ""));
-    let verdict = |kind, choice| {
+    let verdict = |kind, choice: Option<u16>| {
+        let said = || argument.split_whitespace().filter(|_| choice.is_none());
+        let score = said().find_map(|word| word.parse().ok()).unwrap_or(0.0);
+        let class = said().find(|word| word.parse::<f64>().is_err()).map(str::to_owned);
         let verdict = Verdict::new("t/1", kind, "").saying("off by one");
-        let verdict = Verdict { score: Some(0.0), choice, ..verdict };
+        let verdict = Verdict { score: Some(score), class, choice, ..verdict };
         Outcome::Verified { verdict: verdict.into(), ms: 1 }
     };
     let outcome = match what {
@@ -123,7 +128,7 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         }
         "interrupted" => return Some(Input::Interrupted { task, spend: Spend::ZERO }),
         "lost" => return Some(Input::Lost { task, spend: Spend::ZERO }),
-        "done" => Outcome::Worked {
+        "done" | "costs" => Outcome::Worked {
             output: BodyRef { hash: format!("out{task}").into(), len: 5 },
             truncated: false,
             ms: 1,
@@ -161,7 +166,8 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         "choose" => verdict(VerdictKind::Pass, Some(argument.parse().unwrap())),
         other => panic!("{other}?"),
     };
-    let spend = Spend { calls: 1, tokens_out: 10, ..Spend::ZERO };
+    let usd = if what == "costs" { argument.parse().unwrap() } else { 0 };
+    let spend = Spend { calls: 1, tokens_out: 10, usd: Usd::from_pico(usd), ..Spend::ZERO };
     Some(Input::Outcome { task, outcome, spend, estimated: false, incidents: vec![] })
 }
 
@@ -178,6 +184,7 @@ fn child_end(how: &str, child: u32) -> End {
             tool_calls: None,
             shortfall,
             partial,
+            score: None,
         })
     };
     let calls = |answer: Option<Answer>| {
@@ -224,8 +231,12 @@ pub(crate) fn told(run: &mut Run, now: Timestamp) -> String {
                 Some(format!("{task}=verify {}", steps.join(",")))
             }
             Event::Ended { end } => {
-                let answer =
-                    end.answer.as_ref().map_or("no answer".into(), |a| a.output.hash.to_string());
+                let score = |score: f64| format!(" {score}");
+                let told = |a: &Answer| {
+                    let score = a.score.filter(|score| *score > 0.0).map(score);
+                    format!("{}{}", a.output.hash, score.unwrap_or_default())
+                };
+                let answer = end.answer.as_ref().map_or("no answer".into(), told);
                 let reason = serde_json::to_value(&end.reason).unwrap();
                 let status = serde_json::to_value(end.status).unwrap();
                 let (status, reason) = (status.as_str().unwrap(), reason["code"].as_str().unwrap());

@@ -8,7 +8,7 @@ use baton_proto::v1::{RunOptions, run_options};
 use baton_workflow::{AgentId, Budget, Resource, Usd};
 use serde_json::{Map, Value};
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "budget",
     "deadline",
     "strategy",
@@ -18,6 +18,8 @@ const FIELDS: [&str; 11] = [
     "seed",
     "verify",
     "rounds",
+    "review",
+    "worth_usd",
     "background",
     "progress",
 ];
@@ -41,6 +43,10 @@ pub(super) fn read(mut fields: Fields<'_>, offer: &Offer<'_>, model: &str) -> Ex
     options.deny = agents(&mut fields, "deny", offer);
     options.check = check(&mut fields, offer);
     options.rounds = fields.count("rounds", 1);
+    options.review = fields.flag("review");
+    options.worth_usd = fields.read("worth_usd", "dollars, a number above 0", |value| {
+        value.as_f64().filter(|usd| *usd > 0.0 && Usd::from_dollars(*usd).is_ok())
+    });
     options.background = fields.flag("background").unwrap_or(false);
     let seed = fields.read("seed", "a whole number", Value::as_i64);
     let progress = fields.flag("progress").unwrap_or(false);

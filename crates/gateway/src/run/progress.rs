@@ -15,7 +15,7 @@ pub(crate) enum Writer {
 /// A run, as far as a client that waits for it cares.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// Whether the answer is checked before it is given.
+    /// Whether the answer is checked or looked at before it is given.
     checked: bool,
     /// Steps of the current plan, and whether the last one's output is what it yields.
     steps: usize,
@@ -43,7 +43,7 @@ impl Progress {
     pub(crate) fn take(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Submitted { spec } => {
-                self.checked = spec.check.is_some();
+                self.checked = spec.check.is_some() || spec.review;
                 None
             }
             Event::PlanAsked { round, .. } => Some(format!("planning round {}", round + 1)),

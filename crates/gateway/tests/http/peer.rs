@@ -147,6 +147,7 @@ impl Peer {
             tool_calls: None,
             shortfall: None,
             partial: false,
+            score: None,
         };
         let (reason, spend) = (Reason::Unchecked, Spend::ZERO);
         let end = End { status, reason, answer: Some(answer), spend, rounds: 1 };
@@ -183,6 +184,8 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         needs: baton_workflow::Abilities::NONE,
         recursion: false,
         awaits: false,
+        review: false,
+        worth: None,
     };
     Event::Submitted { spec: Box::new(spec) }
 }

@@ -31,6 +31,7 @@ const POLICY: Shape = Shape {
         "hedge",
         "single_flight",
         "recursion",
+        "review",
     ],
 };
 
@@ -43,6 +44,7 @@ pub(super) struct Policy {
     pub(super) hedge: Option<HedgeTerms>,
     pub(super) single_flight: bool,
     pub(super) recursion: bool,
+    pub(super) review: bool,
 }
 
 /// What `[policy]` says; without it, or where it is wrong, the defaults.
@@ -56,8 +58,9 @@ pub(super) fn policy(
     let direct = StrategySettings::direct;
     let Some((at, entries)) = root.table("policy", faults) else {
         let (policy, judge, hedge) = (None, None, None);
-        let (single_flight, recursion) = (false, true);
-        return Policy { policy, fallback: direct(), judge, hedge, single_flight, recursion };
+        let (single_flight, recursion, review) = (false, true, false);
+        let fallback = direct();
+        return Policy { policy, fallback, judge, hedge, single_flight, recursion, review };
     };
     let table = Table::open("policy", at, entries, &POLICY, faults);
     let pool = agents.pool.as_ref();
@@ -76,7 +79,8 @@ pub(super) fn policy(
     let hedge = account::hedge(table, faults);
     let single_flight = table.flag("single_flight", faults).unwrap_or(false);
     let recursion = table.flag("recursion", faults).unwrap_or(true);
-    Policy { policy, fallback, judge, hedge, single_flight, recursion }
+    let review = table.flag("review", faults).unwrap_or(false);
+    Policy { policy, fallback, judge, hedge, single_flight, recursion, review }
 }
 
 fn refuse_both(table: Table<'_>, faults: &mut Faults<'_>) {

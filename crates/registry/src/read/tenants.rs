@@ -5,7 +5,7 @@ use super::{
     table::{Shape, Table},
 };
 use crate::TenantSettings;
-use baton_workflow::TenantId;
+use baton_workflow::{TenantId, Usd};
 use std::collections::BTreeMap;
 
 /// Largest weight: the ledger's.
@@ -13,7 +13,8 @@ const WEIGHT_MAX: u32 = 1000;
 /// Most tasks at a time, and most runs, that can be configured: far past any cluster.
 const COUNT_MAX: u32 = 1_000_000;
 
-const TENANT: Shape = Shape { required: &[], optional: &["weight", "leased_max", "runs_max"] };
+const TENANT: Shape =
+    Shape { required: &[], optional: &["weight", "leased_max", "runs_max", "worth_usd"] };
 
 /// All tenants of whom something is said.
 pub(super) fn tenants(
@@ -40,6 +41,19 @@ pub(super) fn tenants(
 
 fn terms(table: Table<'_>, faults: &mut Faults<'_>) -> TenantSettings {
     let default = TenantSettings::default();
+    let worth = table.number("worth_usd", faults).map(Usd::from_dollars);
+    let worth = match worth {
+        Some(Ok(worth)) if worth > Usd::ZERO => Some(worth),
+        Some(Ok(_)) => {
+            table.wrong("worth_usd", "dollars, a number above 0", faults);
+            None
+        }
+        Some(Err(error)) => {
+            faults.at(table.at("worth_usd"), format!("{}: {error}", table.name("worth_usd")));
+            None
+        }
+        None => None,
+    };
     let mut count = |key, max, default| table.whole(key, 1..=max, faults).unwrap_or(default);
     TenantSettings {
         weight: count("weight", WEIGHT_MAX, default.weight),
@@ -47,5 +61,6 @@ fn terms(table: Table<'_>, faults: &mut Faults<'_>) -> TenantSettings {
         runs_max: table
             .whole("runs_max", 1..=u64::from(COUNT_MAX), faults)
             .unwrap_or(default.runs_max),
+        worth,
     }
 }

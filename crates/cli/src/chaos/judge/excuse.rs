@@ -31,7 +31,9 @@ pub(super) fn excuses(reason: &Reason) -> &'static [Kind] {
         | Reason::Unanswered
         | Reason::Stands
         | Reason::NotAccepted { .. }
-        | Reason::NoProgress { .. } => &[],
+        | Reason::NoProgress { .. }
+        | Reason::Loop { .. }
+        | Reason::NotWorthIt { .. } => &[],
     }
 }
 
