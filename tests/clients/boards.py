@@ -20,6 +20,9 @@ def conductor(rounds: int) -> str:
     return f"Conductor: {rounds} round{'s' if rounds > 1 else ''}"
 
 
+REVIEWED = f"{conductor(ROUNDS[-1])}, reviewed"
+
+
 def by_lot(system: System | str):
     """The same with lots in place of the verifier's evidence."""
     if isinstance(system, str):
@@ -46,7 +49,7 @@ def shown(board: str, samples: list[Sample], about: dict) -> str:
     order += [*near, *(best_of(IN_TURN, n) for n in (2, 3, len(agents)))]
     order += [name for name in about["systems"] if name.startswith("baton/")]
     order += [conductor(rounds) for rounds in ROUNDS]
-    order += [by_lot(conductor(rounds)) for rounds in ROUNDS[1:]]
+    order += [REVIEWED, *(by_lot(conductor(rounds)) for rounds in ROUNDS[1:])]
     rows = [name for name in dict.fromkeys(order) if name in by_name]
     pairs = [pair for pair in compared(agents, near) if set(pair) <= set(by_name)]
     seeds, tasks = len(about["seeds"]), about["tasks"][board]
@@ -78,6 +81,7 @@ def compared(agents: list[str], near: dict[str, str]) -> list[tuple[str, str]]:
     one, most = conductor(1), conductor(ROUNDS[-1])
     pairs = [(conductor(rounds), one) for rounds in ROUNDS[1:]]
     pairs += [(by_lot(conductor(rounds)), one) for rounds in ROUNDS[1:]]
+    pairs += [(REVIEWED, most)]
     pairs += [(most, ROUTER), *((most, best_of(plan, 1)) for plan in (BEST, ROUTED))]
     pairs += [(most, best_of(IN_TURN, n)) for n in (3, len(agents))]
     return [*pairs, *((most, name) for name in near)]

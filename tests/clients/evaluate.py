@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -41,11 +41,14 @@ BOARDS = {
 
 
 def conductors() -> list[System]:
-    """The Conductor with so many rounds; all have the check, which one round makes no use of."""
-    return [
+    """The Conductor with so many rounds; all have the check, which one round makes no use of.
+    The last one also looks at answers that no check decides on."""
+    plain = [
         System(boards.conductor(rounds), "baton", {"rounds": rounds}, checked=True)
         for rounds in boards.ROUNDS
     ]
+    looked = {**plain[-1].baton, "review": True}
+    return [*plain, replace(plain[-1], name=boards.REVIEWED, baton=looked)]
 
 
 def main(argv: list[str]) -> int:
@@ -212,7 +215,7 @@ class Experiment:
                 first = self.of(board.name, boards.conductor(1))
                 passed = [one.passed for one in first if one.passed is not None]
                 rate = Share(sum(passed), len(passed)).rate
-                for system in map(boards.by_lot, conductors()[1:]):
+                for system in map(boards.by_lot, conductors()[1:-1]):
                     with cluster(self.options, seed, rate) as url:
                         await self.ask(url, [board], system)
 
