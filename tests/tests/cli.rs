@@ -128,8 +128,8 @@ fn tasks_are_repeatable_and_graded() {
         // A run sees no answer, and a check only where the question gives it.
         let mut public = task.clone();
         public.as_object_mut().unwrap().remove("hidden");
-        assert!(!public["verify"].to_string().contains("expected"), "{public}");
-        assert_eq!(public["verify"].is_object(), task["family"] == "countdown", "{public}");
+        let checked = ["countdown", "program"].contains(&task["family"].as_str().unwrap());
+        assert_eq!(public["verify"].is_object(), checked, "{public}");
         for reply in [&right, "Answer: 123456789123", ""] {
             replies += &format!("{}\n", json!({ "task": task, "reply": reply }));
         }

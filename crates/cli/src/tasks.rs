@@ -2,8 +2,10 @@
 //! grading of replies.
 
 use crate::{args::Tasks, exit::Failure};
-use baton_checks::{Check, Grade, Grader, Hidden, Uses};
-use baton_sim::{Check as Own, Difficulty, Family, Parameters, tasks::generate};
+use baton_checks::{
+    Check, CodeLimits, CodeTest, CodeTests, Comparator, Grade, Grader, Hidden, Uses,
+};
+use baton_sim::{Check as Own, Difficulty, Example, Family, Parameters, tasks::generate};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, BufRead as _, Write as _},
@@ -89,10 +91,26 @@ impl Reference<Hidden> {
 fn public(own: &Own) -> Option<Check> {
     match own {
         Own::Expression { numbers, target } => Some(reaches(numbers.clone(), *target)),
-        Own::Program { .. } => None,
+        Own::Program { entry_point, public, .. } => Some(passes(entry_point, public)),
         // There the check would be the answer.
         Own::Number { .. } | Own::Text { .. } | Own::List { .. } | Own::Choice { .. } => None,
     }
+}
+
+/// The examples that a question shows, so that they may be told.
+fn passes(function: &str, examples: &[Example]) -> Check {
+    let tests = examples.iter().map(|Example { input, output }| CodeTest {
+        input: format!("{input:?}"),
+        expected: output.to_string(),
+    });
+    Check::CodeTests(CodeTests {
+        tests: tests.collect(),
+        comparator: Comparator::Exact,
+        function: Some(function.to_owned()),
+        limits: CodeLimits::default(),
+        imports: false,
+        tell: true,
+    })
 }
 
 fn reaches(numbers: Vec<i64>, target: i64) -> Check {

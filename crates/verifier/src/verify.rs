@@ -133,14 +133,17 @@ impl Verifier {
     }
 
     /// Checks a candidate as was stated: each check goes to who can tell.
-    #[expect(clippy::unused_async, reason = "not every check is over at once")]
     pub(crate) async fn stated(
         &self,
         check: Stated,
         candidate: &Candidate,
-        _stop: &CancellationToken,
+        stop: &CancellationToken,
     ) -> Result<Checked, SpecError> {
         match check {
+            Stated::CodeTests(tests) => {
+                tests.are_sensible()?;
+                Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
+            }
             Stated::MathAnswer { .. }
             | Stated::ChoiceLetter { .. }
             | Stated::JsonSchema { .. }
