@@ -149,7 +149,8 @@ def test_a_small_evaluation(quick, tmp_path, capsys):
         right[sample["system"]] += sample["right"]
         assert 1 <= sample["chain"] <= sample["calls"]
         assert sample["dollars"] > 0
-        assert sample["passed"] in (None, sample["right"]), sample
+        # What fails the question's own check is wrong; what passes may still be.
+        assert not sample["right"] or sample["passed"] in (None, True), sample
     # Far below what the parameters promise, and far above chance.
     assert min(right.values()) >= 8, right
     twice = [sample for sample in samples if sample["system"] == boards.best_of(boards.BEST, 2)]
