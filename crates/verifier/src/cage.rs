@@ -39,8 +39,17 @@ impl Cage {
 
     /// The sandbox, once it is known whether there is one. Who asks first has it found out.
     pub(crate) async fn sandbox(&self) -> Result<Sandbox, NoSandbox> {
-        self.found.get_or_init(|| probe(self.config.clone())).await.clone()
+        let find = async || said(probe(self.config.clone()).await);
+        self.found.get_or_init(find).await.clone()
     }
+}
+
+/// What a verifier with these settings would find on this machine.
+///
+/// # Errors
+/// Why it would run no programs.
+pub async fn try_sandbox(settings: &SandboxSettings) -> Result<Sandbox, NoSandbox> {
+    probe(config(settings)).await
 }
 
 fn config(settings: &SandboxSettings) -> Config {
@@ -75,40 +84,44 @@ fn without() -> Option<baton_sandbox::Layer> {
 }
 
 async fn probe(config: Config) -> Result<Sandbox, NoSandbox> {
-    let probed = timeout(PROBE, Sandbox::probe(config)).await;
-    match probed {
-        Ok(Ok(sandbox)) => {
+    let error = match timeout(PROBE, Sandbox::probe(config)).await {
+        Ok(Ok(sandbox)) => return Ok(sandbox),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => {
+            return Err(NoSandbox::Missing(format!("its probe took longer than {PROBE:?}").into()));
+        }
+    };
+    let what = described(&error).into();
+    Err(match error {
+        SandboxError::Escaped { .. } => NoSandbox::Escaped(what),
+        SandboxError::Unavailable { .. }
+        | SandboxError::NoPython(_)
+        | SandboxError::Config(_)
+        | SandboxError::Launcher { .. }
+        | SandboxError::Io { .. } => NoSandbox::Missing(what),
+    })
+}
+
+/// The same, and said in a line.
+fn said(found: Result<Sandbox, NoSandbox>) -> Result<Sandbox, NoSandbox> {
+    match &found {
+        Ok(sandbox) => {
             let found = sandbox.isolation();
             tracing::info!(
                 level = found.level.name(),
                 landlock = found.landlock_abi,
                 cgroup = ?found.cgroup,
                 outer = found.outer.as_deref().unwrap_or("none"),
-                held = found.battery_held,
+                escapes_tried = found.battery_total,
                 kernel = found.kernel,
                 python = found.python,
                 "programs are run in a sandbox"
             );
-            Ok(sandbox)
         }
-        Ok(Err(error @ SandboxError::Escaped { .. })) => {
-            tracing::error!(%error, "no program is run here");
-            Err(NoSandbox::Escaped(error.to_string().into()))
-        }
-        Ok(Err(
-            error @ (SandboxError::Unavailable { .. }
-            | SandboxError::NoPython(_)
-            | SandboxError::Config(_)
-            | SandboxError::Launcher { .. }
-            | SandboxError::Io { .. }),
-        )) => Err(missing(described(&error))),
-        Err(_elapsed) => Err(missing(format!("its probe took longer than {PROBE:?}"))),
+        Err(NoSandbox::Missing(missing)) => tracing::warn!(%missing, "no program is run here"),
+        Err(NoSandbox::Escaped(escaped)) => tracing::error!(%escaped, "no program is run here"),
     }
-}
-
-fn missing(what: String) -> NoSandbox {
-    tracing::warn!(missing = what, "no program is run here");
-    NoSandbox::Missing(what.into())
+    found
 }
 
 /// An error with all that caused it.

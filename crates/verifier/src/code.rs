@@ -7,6 +7,7 @@ use crate::{
     cage::{NoSandbox, described},
 };
 use baton_checks::{Class, CodeTest, CodeTests, Comparator, Program, shown};
+use baton_codes::FailureCode;
 use baton_sandbox::{
     End, Limit, Limits, Sandbox, SandboxError, compare,
     judge::{Finding, Form, Skip, Suite, Test, TestResult, judge},
@@ -62,7 +63,7 @@ impl Trouble {
         match self {
             Self::NoSandbox(reason) => {
                 let said = format!("the program was not run: {reason}");
-                unavailable("sandbox_unavailable").saying(said)
+                unavailable(FailureCode::SandboxUnavailable.as_str()).saying(said)
             }
             Self::Failed(error) => {
                 let said = format!("the program could not be run: {}", described(error));

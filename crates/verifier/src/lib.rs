@@ -22,7 +22,7 @@ use baton_registry::Registry;
 use baton_sandbox::Sandbox;
 use baton_telemetry::{Metrics, Tracer};
 use cage::Cage;
-pub use cage::NoSandbox;
+pub use cage::{NoSandbox, try_sandbox};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
 #[cfg(debug_assertions)]

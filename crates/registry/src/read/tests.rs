@@ -106,6 +106,21 @@ baton.toml:13: agents.b.output_tokens is missing: add it",
 }
 
 #[test]
+fn a_sandbox_has_a_level() {
+    let check = |line: &str, expected: &str| {
+        let said = complaints(&format!("{BASE}[sandbox]\n{line}"));
+        assert!(said.contains(expected), "{line}: {said}");
+    };
+    check("at_least = \"none\"", "sandbox.at_least is \"none\": expected lsm or ns; there is no");
+    let weaker = "sandbox.at_most is \"lsm\": expected at_least, which is ns, or above";
+    check("at_least = \"ns\"\nat_most = \"lsm\"", weaker);
+    check("python = \"python3\"", "sandbox.python is \"python3\": expected an absolute path");
+    check("uid = 0", "sandbox.uid is 0: expected a whole number from 1");
+    check("slots = 0", "sandbox.slots is 0: expected a whole number from 1 to 1024");
+    check("at_least = \"ns\"\nfolder = \"/tmp\"", "fine");
+}
+
+#[test]
 fn what_is_not_toml_is_said_and_nothing_else() {
     check(
         "a = \n[b\n",
