@@ -9,6 +9,7 @@ mod lease;
 mod metrics;
 #[cfg(debug_assertions)]
 mod noise;
+mod remainder;
 mod service;
 mod span;
 mod stated;

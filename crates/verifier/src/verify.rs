@@ -1,6 +1,6 @@
 //! Carrying out `verify` tasks: what is asked, and who can tell.
 
-use crate::{Verifier, span, stated, vote};
+use crate::{Verifier, span, vote};
 use async_trait::async_trait;
 use baton_briefing::{Trajectory, Unreadable, patiently, text};
 use baton_call::Purse;
@@ -150,7 +150,7 @@ impl Verifier {
             | Stated::TextExact { .. }
             | Stated::TextRegex { .. }
             | Stated::TextNumeric { .. }
-            | Stated::Expression { .. } => stated::look_at(check, candidate),
+            | Stated::Expression { .. } => self.look_at(check, candidate).await,
         }
     }
 
