@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 40] = [
+pub const VARIABLES: [&str; 41] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
@@ -44,6 +44,7 @@ pub const VARIABLES: [&str; 40] = [
     "BATON_LOG",
     "BATON_METRICS_LISTEN",
     "BATON_MODELS",
+    "BATON_NOISE",
     "BATON_NOTICE_SECONDS",
     "BATON_OUTPUT",
     "BATON_PROFILE",

@@ -9,6 +9,8 @@ mod composite;
 mod judge;
 mod lease;
 mod metrics;
+#[cfg(debug_assertions)]
+mod noise;
 mod pairs;
 mod remainder;
 mod reports;
@@ -31,6 +33,8 @@ use cage::Cage;
 pub use cage::{NoSandbox, try_sandbox};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
+#[cfg(debug_assertions)]
+pub use noise::Noise;
 use reports::Reports;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -58,6 +62,8 @@ pub struct Verifier {
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
     reports: Reports,
+    #[cfg(debug_assertions)]
+    noise: Option<Noise>,
 }
 
 impl Verifier {
@@ -82,6 +88,8 @@ impl Verifier {
             workshop: None,
             metrics: VerifierMetrics::of(&Metrics::default()),
             reports: Reports::default(),
+            #[cfg(debug_assertions)]
+            noise: None,
         }
     }
 
@@ -107,6 +115,13 @@ impl Verifier {
     #[must_use]
     pub fn working_in(self, workshop: Handle) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same, with lots in place of what it finds.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn guessing(self, noise: Option<Noise>) -> Self {
+        Self { noise, ..self }
     }
 
     /// Where programs are run, once that is known.

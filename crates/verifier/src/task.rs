@@ -53,6 +53,11 @@ impl Handler for Verifier {
         };
         let Checked { verdict, spend, estimated, incidents, cached } =
             checked.unwrap_or_else(|trouble| Verdict::from(trouble).into());
+        #[cfg(debug_assertions)]
+        let verdict = match (self.noise, &asked) {
+            (Some(noise), Ok(asked)) => noise.instead_of(asked, verdict),
+            (None, _) | (_, Err(_)) => verdict,
+        };
         self.metrics.judged(&verdict);
         let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
