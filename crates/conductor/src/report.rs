@@ -10,7 +10,7 @@ use crate::{
     known::{FoldError, Known, read},
 };
 use baton_codes::FailureCode;
-use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
+use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Reason, Shortfall};
 use baton_ledger::{Bytes, END, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
@@ -488,6 +488,7 @@ impl Builder<'_> {
             submitted_at,
             ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
             answer: answer.clone(),
+            verified: reason.as_ref().map(|reason| *reason == Reason::Accepted),
             score: answered.and_then(|answer| answer.score),
             tool_calls: tool_calls.clone(),
             shortfall,
