@@ -18,6 +18,7 @@ mod schema;
 mod sealed;
 mod spec;
 mod text;
+mod trust;
 mod vote;
 
 pub use asked::{Effort, Judge, PARTS_MAX};
@@ -30,4 +31,5 @@ pub use report::{Code, Remainder, Report};
 pub use schema::Schema;
 pub use sealed::{Grade, Grader, Hidden, Public};
 pub use spec::{CHECK_BYTES_MAX, Check, SpecError};
-pub use vote::{Group, SETTLED, Tally, leader_stays, majority, weighted};
+pub use trust::probability;
+pub use vote::{Group, Tally, majority, weighted};

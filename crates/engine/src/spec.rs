@@ -207,7 +207,7 @@ pub enum Check {
 
 impl Check {
     /// Whether an answer is checked by it.
-    pub(crate) fn is_of_answers(&self) -> bool {
+    pub fn is_of_answers(&self) -> bool {
         match self {
             Self::Answer { .. }
             | Self::Stated { .. }
