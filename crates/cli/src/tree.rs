@@ -53,6 +53,10 @@ impl Story {
                 Cause::Asked { step, why } => {
                     format!("├ {BAD}step {step} asks for another plan{PLAIN}: {}", short(why))
                 }
+                Cause::Refuted { step, feedback } => format!(
+                    "├ {BAD}what step {step} checked does not hold{PLAIN}: {}",
+                    short(feedback)
+                ),
             }),
             Event::Withdrawn { .. } => None,
             Event::ResultsAwaited { step, .. } => {
@@ -147,7 +151,7 @@ impl Story {
                 let said = short(&shortfall.to_string());
                 format!("├ {BAD}✗{PLAIN} {who}: {said} {cost} {DIM}{ms} ms{PLAIN}")
             }
-            Outcome::Verified { verdict, ms } => {
+            Outcome::Verified { verdict, ms, .. } => {
                 let kind = format!("{:?}", verdict.kind).to_lowercase();
                 let (code, said) = (&verdict.code, short(&verdict.feedback));
                 format!("├ {STRONG}{kind}{PLAIN} {code} {cost} {DIM}{ms} ms {said}{PLAIN}")

@@ -5,12 +5,15 @@ use crate::run::{Failed, Scored, Stage, Work};
 use crate::{Answer, Check, Closing, Event, Reason, Run};
 use baton_workflow::{Spend, StepId, Verdict, VerdictKind};
 
+/// Bytes of what a judge is told beside the question and the answer.
+pub(crate) const JUDGED_BYTES: u64 = 2048;
+
 impl Run {
     pub(crate) fn next_checking(&self, step: StepId) -> Option<Event> {
         let asked = self
             .open
             .values()
-            .any(|open| open.work == Work::Verify { round: self.current_round() });
+            .any(|open| open.work == Work::Verify { round: self.current_round(), step: None });
         let check = self.spec.check.as_ref()?;
         if asked {
             return None;
@@ -22,7 +25,7 @@ impl Run {
             Check::Judge { model } => {
                 let answer = self.answer_of(self.current_round(), step)?;
                 let bytes = u64::from(self.spec.request.len) + u64::from(answer.output.len);
-                match self.afford(model, tokens_in_max(bytes + 2048, self.spec.images), 1) {
+                match self.afford(model, tokens_in_max(bytes + JUDGED_BYTES, self.spec.images), 1) {
                     Ok(grant) => grant,
                     // An answer that cannot be checked any more is still the answer, unless an
                     // earlier one is known to be better than nothing.
@@ -41,6 +44,7 @@ impl Run {
             task: self.next_task,
             round: self.current_round(),
             candidates: vec![step],
+            step: None,
             output_tokens_max: grant.output_tokens_max,
             bound: grant.bound,
         })

@@ -6,8 +6,10 @@ use baton_briefing::{Trajectory, Unreadable, patiently, text};
 use baton_call::Purse;
 use baton_checks::{Check as Stated, Class, SpecError};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
-use baton_ledger::{Completion, Handler, Held, Leased, persist};
-use baton_workflow::{BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
+use baton_workflow::{
+    BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind, Words,
+};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,42 @@ impl From<Verdict> for Checked {
     fn from(verdict: Verdict) -> Self {
         Self { verdict, spend: Spend::ZERO, estimated: false, incidents: Vec::new() }
     }
+}
+
+impl Checked {
+    /// This, or what was found of the candidate at `place` if that is better: one that
+    /// passes, else the one with the greater score. What both cost is in it.
+    fn or_better(self, other: Self, place: u16) -> Self {
+        let rank =
+            |verdict: &Verdict| (verdict.kind == VerdictKind::Pass, verdict.score.unwrap_or(-1.0));
+        let spend = self.spend.plus(other.spend);
+        let estimated = self.estimated || other.estimated;
+        let (mut incidents, more) = (self.incidents, other.incidents);
+        incidents.extend(more);
+        let verdict = match rank(&other.verdict) > rank(&self.verdict) {
+            true => Verdict { choice: Some(place), ..other.verdict },
+            false => Verdict { choice: self.verdict.choice.or(Some(0)), ..self.verdict },
+        };
+        Self { verdict, spend, estimated, incidents }
+    }
+}
+
+/// A verdict as the steps that may see it are told it.
+fn in_words(verdict: &Verdict, candidates: usize) -> String {
+    let kind = match verdict.kind {
+        VerdictKind::Pass => "pass",
+        VerdictKind::Fail => "fail",
+        VerdictKind::Abstain => "none, the verifier cannot tell",
+        VerdictKind::Unavailable => "none, the verifier could not be asked",
+    };
+    let mut words = format!("Verdict: {kind}");
+    if let Some(choice) = verdict.choice.filter(|_| candidates > 1) {
+        words.push_str(&format!("\nChosen: candidate {} of {candidates}", choice + 1));
+    }
+    if !verdict.feedback.trim().is_empty() {
+        words.push_str(&format!("\n{}", verdict.feedback.trim()));
+    }
+    words
 }
 
 /// An answer that is to be checked or voted on.
@@ -83,10 +121,14 @@ impl Handler for Verifier {
         self.metrics.judged(&verdict);
         let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = Outcome::Verified { verdict: verdict.into(), ms };
+        let told = asked.as_ref().ok().filter(|asked| asked.step.is_some());
+        let told = told.map(|asked| Body::new(in_words(&verdict, asked.candidates.len())));
+        let output = told.as_ref().map(|told| told.name.clone());
+        let outcome = Outcome::Verified { verdict: verdict.into(), ms, output };
         let outcome = Reported { outcome, incidents };
         let outcome = baton_engine::version::write(&outcome).into();
-        let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
+        let bodies = told.into_iter().collect();
+        let completion = Completion { outcome, spend, estimated, bodies };
         let patience = CancellationToken::new();
         let complete = || self.ledger.complete(&held, completion.clone());
         let recorded = persist(&patience, complete).await;
@@ -106,22 +148,54 @@ impl Verifier {
     ) -> Result<Checked, Trouble> {
         let candidates = self.candidates(&leased.tenant, asked, stop).await?;
         let Some(check) = &asked.check else { return Ok(vote::among(&candidates, &[]).into()) };
-        let Some(first) = candidates.first() else {
-            return Err(Trouble::unreadable("there is nothing to check"));
+        let purse = Purse::of(self.ledger.clone(), leased);
+        let question = match check {
+            Check::Judge { .. } => self.question(&leased.tenant, asked, stop).await?,
+            Check::Answer { .. } | Check::Stated { .. } => String::new(),
         };
+        let mut chosen: Option<Checked> = None;
+        for (place, candidate) in (0_u16..).zip(&candidates) {
+            let key = match candidates.len() {
+                1 => leased.task.to_string(),
+                _ => format!("{}/{place}", leased.task),
+            };
+            let looked_at =
+                self.look_at(check, candidate, &question, asked, key, &purse, stop).await?;
+            chosen = Some(match chosen {
+                None => looked_at,
+                Some(before) => before.or_better(looked_at, place),
+            });
+            if chosen.as_ref().is_some_and(|checked| checked.verdict.kind == VerdictKind::Pass) {
+                break;
+            }
+        }
+        chosen.ok_or_else(|| Trouble::unreadable("there is nothing to check"))
+    }
+
+    /// Checks one candidate.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one question, used once each")]
+    async fn look_at(
+        &self,
+        check: &Check,
+        candidate: &Candidate,
+        question: &str,
+        asked: &VerifyAssignment,
+        key: String,
+        purse: &Purse,
+        stop: &CancellationToken,
+    ) -> Result<Checked, Trouble> {
         match check {
             Check::Answer { expected } => {
-                Ok(self.stated(Stated::expected(expected), first, stop).await?)
+                Ok(self.stated(Stated::expected(expected), candidate, stop).await?)
             }
-            Check::Stated { check } => Ok(self.stated(Stated::read(check)?, first, stop).await?),
+            Check::Stated { check } => {
+                Ok(self.stated(Stated::read(check)?, candidate, stop).await?)
+            }
             Check::Judge { model } => {
-                let question = self.question(&leased.tenant, asked, stop).await?;
-                let purse = Purse::of(self.ledger.clone(), leased);
-                let max = asked.output_tokens_max;
-                let key = Some(leased.task.to_string());
-                let text = &first.text;
-                let judged = self.judge(&model.id, &question, text, max, key, &purse, stop).await;
-                let class = Some(first.class().key());
+                let (max, text) = (asked.output_tokens_max, &candidate.text);
+                let judged =
+                    self.judge(&model.id, question, text, max, Some(key), purse, stop).await;
+                let class = Some(candidate.class().key());
                 Ok(Checked { verdict: Verdict { class, ..judged.verdict }, ..judged })
             }
         }
@@ -172,7 +246,13 @@ impl Verifier {
         let mut said: Conversation = serde_json::from_str(&request).map_err(Trouble::unreadable)?;
         let turns = || Trajectory::read(self.ledger.as_ref(), tenant, &asked.turns);
         said.messages.extend(told(patiently(stop, turns).await)?.messages);
-        Ok(said.question())
+        let question = said.question();
+        let Some((words, step)) = asked.words.as_ref().zip(asked.step) else { return Ok(question) };
+        let plan = self.text(tenant, words, stop).await?;
+        let plan: Words = serde_json::from_str(&plan).map_err(Trouble::unreadable)?;
+        let step = plan.steps.get(step.index());
+        let step = step.ok_or_else(|| Trouble::unreadable("the plan has no such step"))?;
+        Ok(format!("{question}\n\nWhat the candidate has to meet: {}", step.subtask))
     }
 
     /// A text, however long the ledger takes to give it.
@@ -200,5 +280,40 @@ fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
             Err("the assignment is for another service".into())
         }
         Err(error) => Err(format!("the assignment cannot be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_candidates_the_best_is_chosen_and_all_are_paid_for() {
+        let checked = |kind, score| {
+            let verdict = Verdict { score, ..Verdict::new("t/1", kind, "") };
+            let spend = Spend { calls: 1, ..Spend::ZERO };
+            Checked { spend, ..Checked::from(verdict) }
+        };
+        let (fail, pass) = (VerdictKind::Fail, VerdictKind::Pass);
+        for (found, choice) in [
+            (vec![(fail, Some(0.2)), (fail, Some(0.6)), (fail, Some(0.4))], 1),
+            (vec![(fail, Some(0.9)), (pass, Some(0.5))], 1),
+            (vec![(fail, Some(0.0)), (VerdictKind::Abstain, None)], 0),
+            (vec![(fail, Some(0.0)), (fail, Some(0.0))], 0),
+        ] {
+            let mut all = (0..).zip(found.iter().map(|(kind, score)| checked(*kind, *score)));
+            let (_, first) = all.next().unwrap();
+            let best = all.fold(first, |best, (place, next)| best.or_better(next, place));
+            assert_eq!(best.verdict.choice, Some(choice), "{found:?}");
+            assert_eq!(best.spend.calls as usize, found.len());
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_told_in_words() {
+        let verdict = Verdict::new("t/1", VerdictKind::Fail, "wrong").saying("4 is not 5");
+        assert_eq!(in_words(&verdict, 1), "Verdict: fail\n4 is not 5");
+        let chosen = Verdict { choice: Some(1), ..Verdict::new("t/1", VerdictKind::Pass, "") };
+        assert_eq!(in_words(&chosen, 3), "Verdict: pass\nChosen: candidate 2 of 3");
     }
 }
