@@ -8,6 +8,7 @@
     reason = "helpers of tests may fail loudly and say what they saw, as tests may"
 )]
 
+use baton_proto::v1;
 use baton_testkit::baton::Baton;
 use baton_tests::{
     Client, Event, Journal, ask, ask_of, begin,
@@ -271,6 +272,116 @@ fn a_stated_check_that_fails_is_told_and_corrected_without_the_answer() {
     let told = &rounds(&report)[0]["checks"].as_array().unwrap().last().unwrap()["verdict"];
     assert!(told["feedback"].as_str().unwrap().contains("does not use 3"), "{told}");
     assert_eq!(rounds(&report).len(), 2, "{report}");
+}
+
+/// A task whose program the simulated pool writes well, with tests that it passes.
+fn doubling(more: Value) -> (String, Value) {
+    let question = "Write a Python function `solve(xs)` that takes a list of integers and does \
+                    these steps in order:\n1. multiply every number by 2\n2. return the list\n\
+                    End with the whole function in a ```python block.";
+    let mut verify = json!({
+        "type": "code.tests", "function": "solve",
+        "tests": [{"input": "[1, 2]", "expected": "[2, 4]"}, {"input": "[]", "expected": "[]"}],
+    });
+    let more = more.as_object().unwrap().clone();
+    verify.as_object_mut().unwrap().extend(more);
+    (question.into(), verify)
+}
+
+#[test]
+fn programs_of_answers_are_held_against_tests_in_a_sandbox() {
+    let client = client(&QUICK);
+    let run = |model: &str, more: Value| {
+        let (question, verify) = doubling(more);
+        let mut options = json!({ "baton": { "verify": verify } });
+        if model == "baton" {
+            options["baton"]["rounds"] = 2.into();
+        }
+        client.chat(&ask_of(model, &question, options)).json["baton"].clone()
+    };
+    let verdict = |round: &Value| {
+        let checks = round["checks"].as_array().unwrap();
+        checks.last().unwrap()["verdict"].clone()
+    };
+    let report = run("baton/direct", json!({}));
+    assert_eq!(report["reason"]["code"], "accepted", "{report}");
+    let told = verdict(&rounds(&report)[0]);
+    assert_eq!((&told["code"], &told["score"]), (&json!("accepted"), &json!(1.0)), "{told}");
+    assert!(["lsm", "ns"].contains(&told["isolation"].as_str().unwrap()), "{told}");
+
+    let wrong = json!([{"input": "[1]", "expected": "[2]"}, {"input": "[3]", "expected": "7919"}]);
+    let report = run("baton", json!({ "tests": wrong }));
+    assert_eq!(rounds(&report).len(), 2, "a corrective workflow follows: {report}");
+    for round in rounds(&report) {
+        let told = verdict(round);
+        assert_eq!((&told["code"], &told["score"]), (&json!("wrong_answer"), &json!(0.5)));
+        assert!(told["feedback"].as_str().unwrap().contains("its input is \"[3]\""), "{told}");
+    }
+    assert!(["not_accepted", "no_progress"].contains(&report["reason"]["code"].as_str().unwrap()));
+    // Nobody who answers, plans or corrects is told what is right, unless the request says so.
+    assert!(!report.to_string().contains("7919"), "{report}");
+    let report = run("baton/direct", json!({ "tests": wrong, "tell": true }));
+    let told = verdict(&rounds(&report)[0]);
+    assert!(told["feedback"].as_str().unwrap().ends_with("and \"7919\" is expected"), "{told}");
+
+    let (_, verify) = doubling(json!({}));
+    let report = client.chat(&ask("baton/direct", json!({ "baton": { "verify": verify } })));
+    assert_eq!(verdict(&rounds(&report.json["baton"])[0])["code"], "no_program", "{report:?}");
+    let (_, verify) = doubling(json!({ "function": "a b" }));
+    let refused = client.chat(&ask("baton/direct", json!({ "baton": { "verify": verify } })));
+    assert_eq!(refused.json["error"]["param"], "baton.verify.function", "{refused:?}");
+}
+
+/// Asked directly, a verifier runs any program, and says at which limit it came to its end.
+#[test]
+fn what_a_program_does_instead_of_answering_is_named() {
+    let members = client(&QUICK).get("/v1/status?runs=0").json["members"].clone();
+    let member = members.as_array().unwrap().iter().find(|member| member["kind"] == "verifier");
+    let address = member.unwrap()["address"].as_str().unwrap().to_owned();
+    let asked = |program: &str, limits: Value| {
+        let check = json!({
+            "type": "code.tests", "tests": [{"input": "3 4", "expected": "7919"}],
+            "limits": limits,
+        });
+        v1::VerifyRequest {
+            candidates: vec![format!("So:\n```python\n{program}\n```\n")],
+            check: Some(v1::verify_request::Check::CheckJson(check.to_string())),
+            ..v1::VerifyRequest::default()
+        }
+    };
+    let usual = json!({ "memory_bytes": 256 << 20 });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut verifier = v1::verifier_client::VerifierClient::connect(address).await.unwrap();
+        for (program, said) in [
+            ("print(7919)", ""),
+            ("print(sum(map(int, input().split())))", "at line 1 there is \"7\""),
+            ("while True: pass", "more than its 200 ms of the processor"),
+            ("import time\ntime.sleep(9)", "longer than its 500 ms"),
+            ("x = 'x' * (1 << 40)", "more than its 268435456 bytes of memory"),
+            ("while True: print('x' * 100_000)", "writes more than it may"),
+            ("1 / 0", "fails with \"ZeroDivisionError: division by zero\""),
+            ("raise SystemExit(3)", "ends with code 3"),
+            ("print(", "fails with \"SyntaxError: '(' was never closed\""),
+            // What is expected is nowhere near it.
+            (
+                "import os, sys\nseen = repr((sys.argv, dict(os.environ)))\n\
+                 seen += ''.join(open(name).read() for name in os.listdir())\n\
+                 print('seen' if '79' + '19' in seen else 'not seen')",
+                "there is \"not seen\"",
+            ),
+        ] {
+            let limits = match program {
+                "while True: pass" => json!({ "cpu_ms": 200 }),
+                "import time\ntime.sleep(9)" => json!({ "cpu_ms": 500, "wall_ms": 500 }),
+                _usual => usual.clone(),
+            };
+            let reply = verifier.verify(asked(program, limits)).await.unwrap().into_inner();
+            let kind = if said.is_empty() { "Pass" } else { "Fail" };
+            assert_eq!(format!("{:?}", reply.kind()), kind, "{program}: {reply:?}");
+            assert!(reply.feedback.contains(said), "{program}: {reply:?}");
+        }
+    });
 }
 
 #[test]

@@ -141,7 +141,7 @@ pub(crate) fn normal(answer: &str) -> String {
 }
 
 /// A text as it is shown in feedback: one line, not long, no control characters.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 200;
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut shown: String = clean.take(CHARS_MAX).collect();

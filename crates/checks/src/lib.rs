@@ -7,6 +7,7 @@
 
 mod choice;
 mod class;
+mod code;
 mod expression;
 mod final_answer;
 mod math;
@@ -19,7 +20,9 @@ mod text;
 mod vote;
 
 pub use class::Class;
+pub use code::{CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;
+pub use final_answer::shown;
 pub use math::Doubt;
 pub use report::{Code, Remainder, Report};
 pub use schema::Schema;

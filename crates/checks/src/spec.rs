@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, Doubt, Remainder, Report, Schema, Uses, choice, expression, final_answer, math,
-    numeric, schema, text,
+    Class, Code, CodeTests, Doubt, Remainder, Report, Schema, Uses, choice, expression,
+    final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -78,6 +78,9 @@ pub enum Check {
         #[serde(default)]
         uses: Uses,
     },
+    /// The answer's program passes tests.
+    #[serde(rename = "code.tests")]
+    CodeTests(CodeTests),
 }
 
 /// Why a check cannot be carried out.
@@ -137,6 +140,38 @@ impl Check {
         let value: Value = value.map_err(|error| SpecError::new("", error.to_string()))?;
         serde_json::from_value(value).map_err(|error| SpecError::new("", error.to_string()))
     }
+
+    /// Whether programs out of answers are run for it.
+    pub fn runs_programs(&self) -> bool {
+        match self {
+            Self::CodeTests(_) => true,
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => false,
+        }
+    }
+
+    /// The same, if it can be carried out.
+    ///
+    /// # Errors
+    /// What is wrong with it, before anybody is asked anything.
+    pub fn usable(self) -> Result<Self, SpecError> {
+        match &self {
+            Self::CodeTests(tests) => tests.are_sensible()?,
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => drop(Ready::of(self.clone())?),
+        }
+        Ok(self)
+    }
 }
 
 /// A check that is ready.
@@ -170,6 +205,9 @@ impl Ready {
             Check::Expression { numbers, target, uses } => {
                 expression::numbers_are_sensible(&numbers)?;
                 Self::Expression { numbers, target, uses }
+            }
+            Check::CodeTests(_) => {
+                return Err(SpecError::new("type", "a verifier with a sandbox alone can tell"));
             }
         })
     }

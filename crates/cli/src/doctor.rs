@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod machine;
 mod ports;
+mod sandbox;
 mod versions;
 
 use crate::{
@@ -69,6 +70,10 @@ pub(crate) async fn doctor(args: Doctor) -> Result<ExitCode, Failure> {
     checks.push(running(&endpoint, asked_for));
     let (check, settings) = configuration(&args.pool);
     checks.push(check);
+    let of_sandbox = settings.as_ref().map(|settings| settings.sandbox.clone());
+    // It takes its time, and the others theirs.
+    let of_sandbox =
+        tokio::spawn(async move { sandbox::check(&of_sandbox.unwrap_or_default()).await });
     let mut usd = 0.0;
     if let Some(settings) = &settings {
         checks.push(callers(settings));
@@ -84,6 +89,9 @@ pub(crate) async fn doctor(args: Doctor) -> Result<ExitCode, Failure> {
     checks.push(ledger::check(&server.data));
     checks.push(ports::check(server.listen, &endpoint));
     checks.extend([machine::open_files(), machine::memory()]);
+    checks.push(
+        of_sandbox.await.unwrap_or_else(|error| Check::ok("sandbox").fail(error.to_string())),
+    );
     match profile.format(args.output) {
         Format::Text => print(&checks, usd),
         Format::Json => anstream::println!("{:#}", document(&checks, usd)),

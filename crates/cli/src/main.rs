@@ -48,6 +48,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: the sandbox starts this binary again, as a launcher of programs.
+    if let Some(code) = baton_sandbox::launched() {
+        return code;
+    }
     let args = Args::parse();
     match start(args) {
         Ok(code) => code,

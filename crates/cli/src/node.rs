@@ -123,6 +123,8 @@ impl Node {
             traces: traces.clone(),
             workshop: workshop.handle(),
             metrics: metrics.clone(),
+            alone: true,
+            probes: options.stays,
         };
         for kind in [Kind::Verifier, Kind::WorkerAgent, Kind::Conductor] {
             team::serve(&mut services, kind, &parts, &Place::LOOPBACK).await?;

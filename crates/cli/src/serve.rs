@@ -167,6 +167,8 @@ async fn start(args: Serve) -> Result<Process, Failure> {
         traces: traces.clone(),
         workshop: workshop.handle(),
         metrics: metrics.clone(),
+        alone: false,
+        probes: true,
     };
     let (place, holder) = match kind {
         Kind::Gateway => {

@@ -32,6 +32,10 @@ pub(crate) struct Parts {
     /// Where tasks are carried out.
     pub(crate) workshop: Option<Handle>,
     pub(crate) metrics: Metrics,
+    /// Whether this process is the whole cluster.
+    pub(crate) alone: bool,
+    /// Whether the verifier tries its sandbox at once, or when it is first needed.
+    pub(crate) probes: bool,
 }
 
 /// Where a service's server listens, and under which address the others call it.
@@ -89,13 +93,15 @@ pub(crate) async fn serve(
 ) -> Result<(String, String), Failure> {
     let (listener, address) = place.open()?;
     let tls = &place.tls;
-    let Parts { ledger, registry, caller, traces, metrics, workshop } = parts.clone();
+    let Parts { ledger, registry, caller, traces, metrics, workshop, alone, probes } =
+        parts.clone();
     let settings = registry.settings();
     let holder = holder(kind);
     let tracer = traces.service(kind.name(), &holder);
     let (mut member, named) = (Member::new(holder.clone(), kind, address.clone()), holder.clone());
     let unready = CancellationToken::new();
     let name = kind.name();
+    let mut probing = None;
     let load: Load = match kind {
         Kind::Gateway => return Err(Failure::other("a gateway leases no tasks")),
         Kind::Conductor => {
@@ -156,6 +162,10 @@ pub(crate) async fn serve(
             if let Some(workshop) = workshop {
                 verifier = verifier.working_in(workshop);
             }
+            if alone {
+                verifier = verifier.alone();
+            }
+            probing = probes.then(|| verifier.clone());
             let routes = Routes::new(verifier.service());
             spawn_grpc(
                 services,
@@ -177,6 +187,13 @@ pub(crate) async fn serve(
         }
     };
     belong(services, &registry, member, load, unready).await?;
+    if let Some(verifier) = probing {
+        // Behind its membership, which it adds to: it stops before that is withdrawn.
+        services.spawn("sandbox", move |stop| {
+            let verifier = verifier.clone();
+            async move { stop.run_until_cancelled(verifier.probe()).await.unwrap_or(Ok(())) }
+        });
+    }
     Ok((address, named))
 }
 

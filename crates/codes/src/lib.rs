@@ -202,6 +202,7 @@ codes! {
         QuotaSpent = "quota_spent",
         RateLimited = "rate_limited",
         Refused = "refused",
+        SandboxUnavailable = "sandbox_unavailable",
         ServerError = "server_error",
         Stopped = "stopped",
         TimeoutBetweenTokens = "timeout_between_tokens",

@@ -8,7 +8,7 @@ use crate::{
     results, span,
 };
 use async_trait::async_trait;
-use baton_engine::{Assignment, Decision, End, Event, Input, Run};
+use baton_engine::{Assignment, Check, Decision, End, Event, Input, Run, VerifyAssignment};
 use baton_ledger::{
     Bytes, Class, Commit, Handler, Held, Leased, LedgerError, NewTask, NewTimer, RunView, persist,
 };
@@ -175,6 +175,17 @@ fn timer(event: &Event) -> Option<NewTimer> {
     }
 }
 
+/// Whether a check is for who has a sandbox. One that cannot be read is for anybody, who
+/// says so.
+fn runs_programs(verify: &VerifyAssignment) -> bool {
+    match &verify.check {
+        Some(Check::Stated { check }) => {
+            baton_checks::Check::read(check).is_ok_and(|check| check.runs_programs())
+        }
+        Some(Check::Answer { .. } | Check::Judge { .. }) | None => false,
+    }
+}
+
 /// What came in, as journal entries.
 fn heard(view: &RunView, cancelled: bool, ended: bool) -> Vec<Event> {
     let mails = view.mails.iter().filter_map(|entry| input_of(&entry.mail));
@@ -208,7 +219,10 @@ fn task(number: u32, assignment: &Assignment, reserve: Spend) -> NewTask {
     let (class, round, tokens) = match assignment {
         Assignment::Plan(plan) => (Class::plan(), plan.round, plan.output_tokens_max),
         Assignment::Work(work) => (Class::work(&work.agent), work.round, work.output_tokens_max),
-        Assignment::Verify(verify) => (Class::verify(), verify.round, verify.output_tokens_max),
+        Assignment::Verify(verify) => {
+            let class = if runs_programs(verify) { Class::verify_code() } else { Class::verify() };
+            (class, verify.round, verify.output_tokens_max)
+        }
     };
     let priority = match assignment {
         Assignment::Verify(_) => PRIORITY_VERIFY,

@@ -1,7 +1,8 @@
 //! A configuration for tests.
 
 use baton_registry::{
-    Auth, PolicySettings, RetentionSettings, ServerSettings, Settings, StrategySettings,
+    Auth, PolicySettings, RetentionSettings, SandboxSettings, ServerSettings, Settings,
+    StrategySettings,
 };
 use baton_workflow::{AgentCard, AgentId, Budget, Limits, Pool, Price, TenantId, Usd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         },
         retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
+        sandbox: SandboxSettings::default(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }
 }

@@ -14,7 +14,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 use baton_proto::v1::{AgentFigures, DescribeRequest, StatusRequest};
-use baton_registry::{Member, Settings};
+use baton_registry::{Member, Programs, Settings};
 use baton_workflow::{AgentId, TenantId, Usd};
 use futures::future::join_all;
 use serde::Serialize;
@@ -48,12 +48,16 @@ struct MemberLine {
     load: u32,
     capacity: u32,
     agents: Vec<AgentId>,
+    /// Of a verifier: whether it runs programs, once it knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    programs: Option<Programs>,
 }
 
 impl From<&Member> for MemberLine {
     fn from(member: &Member) -> Self {
-        let Member { holder, kind, address, agents, capacity, load, version } = member.clone();
-        Self { kind: kind.name(), holder, address, version, load, capacity, agents }
+        let Member { holder, kind, address, agents, capacity, load, version, programs } =
+            member.clone();
+        Self { kind: kind.name(), holder, address, version, load, capacity, agents, programs }
     }
 }
 

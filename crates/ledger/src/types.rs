@@ -26,7 +26,7 @@ pub const DECIDE_TASK: u32 = 0;
 /// `traceparent`, in bytes.
 pub const NAME_BYTES_MAX: usize = 1024;
 
-/// The queue a task waits in: `decide`, `plan`, `verify`, or `work/AGENT`.
+/// The queue a task waits in: `decide`, `plan`, `verify`, `verify/code`, or `work/AGENT`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Class(Arc<str>);
@@ -43,6 +43,10 @@ impl Class {
     /// A check of candidate answers.
     pub fn verify() -> Self {
         Self("verify".into())
+    }
+    /// A check of candidate answers that runs their programs, for who has a sandbox.
+    pub fn verify_code() -> Self {
+        Self("verify/code".into())
     }
     /// One step, by one agent.
     pub fn work(agent: &baton_workflow::AgentId) -> Self {

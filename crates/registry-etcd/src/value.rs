@@ -1,6 +1,6 @@
 //! What stands at the keys: JSON with the number of its format.
 
-use baton_registry::{Document, Kind, Member, RegistryError, Stranger};
+use baton_registry::{Document, Kind, Member, Programs, RegistryError, Stranger};
 use baton_workflow::AgentId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,6 +19,8 @@ struct MemberValue {
     capacity: u32,
     load: u32,
     version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    programs: Option<Programs>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,10 +32,20 @@ struct DocumentValue {
 
 /// A member as it is written.
 pub(crate) fn member_text(member: &Member) -> Result<Vec<u8>, RegistryError> {
-    let Member { holder, kind, address, agents, capacity, load, version } = member.clone();
+    let Member { holder, kind, address, agents, capacity, load, version, programs } =
+        member.clone();
     let kind = kind.name().to_owned();
-    let value =
-        MemberValue { format: FORMAT, holder, kind, address, agents, capacity, load, version };
+    let value = MemberValue {
+        format: FORMAT,
+        holder,
+        kind,
+        address,
+        agents,
+        capacity,
+        load,
+        version,
+        programs,
+    };
     serde_json::to_vec(&value).map_err(|error| RegistryError::Invalid(error.to_string()))
 }
 
@@ -71,11 +83,11 @@ pub(crate) fn member(
     }
     let read = serde_json::from_value::<MemberValue>(value.clone());
     let read = read.map_err(|error| stranger(version, format!("it cannot be read: {error}")))?;
-    let MemberValue { format: _, holder, kind, address, agents, capacity, load, version: of } =
-        read;
+    let MemberValue { format: _, holder, kind, address, agents, capacity, load, .. } = read;
+    let (of, programs) = (read.version, read.programs);
     match expected {
         Some((kind, name)) if name == holder && kind.name() == read_kind(&value) => {
-            Ok(Member { holder, kind, address, agents, capacity, load, version: of })
+            Ok(Member { holder, kind, address, agents, capacity, load, version: of, programs })
         }
         Some(_) | None => Err(stranger(
             version,
@@ -125,7 +137,9 @@ mod tests {
     #[test]
     fn a_member_is_read_back_whole() {
         let agents = vec![AgentId::new("a").unwrap()];
-        let told = Member { agents, capacity: 3, load: 2, ..Member::new("v", Kind::Verifier, "x") };
+        let programs = Some(Programs::Isolated("ns".into()));
+        let new = Member::new("v", Kind::Verifier, "x");
+        let told = Member { agents, capacity: 3, load: 2, programs, ..new };
         let text = String::from_utf8(member_text(&told).unwrap()).unwrap();
         assert_eq!(read(&text), Ok(told));
     }

@@ -1,6 +1,8 @@
 //! The guide's examples are configurations.
 
-use crate::{Auth, BUDGET_DEFAULT, PolicySettings, Settings, TimeoutSettings, read_settings};
+use crate::{
+    Auth, BUDGET_DEFAULT, PolicySettings, SandboxSettings, Settings, TimeoutSettings, read_settings,
+};
 use baton_workflow::Limits;
 use std::path::Path;
 
@@ -29,6 +31,9 @@ fn the_full_example_is_a_configuration_and_its_defaults_are_the_defaults() {
     assert_eq!(settings.hedge, Some(baton_workflow::HedgeTerms::default()));
     assert!(!settings.single_flight);
     assert!(settings.recursion);
+    let SandboxSettings { python, libraries, folder, slots, .. } = SandboxSettings::default();
+    let usual = SandboxSettings { python, libraries, folder, slots, ..settings.sandbox };
+    assert_eq!(usual, SandboxSettings::default());
     assert_eq!(settings.pool.agents()[1].concurrency, 8);
     assert_eq!(settings.fallback.name, "reflect");
     assert_eq!(settings.judge.unwrap().as_str(), "gpt-large");

@@ -24,14 +24,14 @@ pub use compare::{Difference, differences, step};
 pub use environment::{VARIABLES, settings_from_env};
 pub use in_force::{Configuration, InForce, Refusal};
 pub use in_process::InProcess;
-pub use member::{Kind, Member, Members, Stranger};
+pub use member::{Kind, Member, Members, Programs, Stranger};
 pub use origins::Origins;
 pub use port::{Departures, Registry, RegistryError};
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over, read_shared};
 pub use settings::{
-    AccountSettings, Auth, BUDGET_DEFAULT, KeySettings, PolicySettings, ProviderKind,
-    ProviderSettings, RetentionSettings, SecretRef, ServerSettings, Settings, StrategySettings,
-    TenantSettings, TimeoutSettings, settings_for,
+    AccountSettings, Auth, BUDGET_DEFAULT, IsolationLevel, KeySettings, PolicySettings,
+    ProviderKind, ProviderSettings, RetentionSettings, SandboxSettings, SecretRef, ServerSettings,
+    Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
 };
 pub use shared::Document;
 pub use watched::WatchedFiles;

@@ -1,6 +1,7 @@
 //! Who is alive: processes that announce themselves.
 
 use baton_workflow::AgentId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a process serves.
@@ -53,6 +54,18 @@ pub struct Member {
     pub load: u32,
     /// The version of its program.
     pub version: String,
+    /// Of a verifier: whether it runs programs, once it knows.
+    pub programs: Option<Programs>,
+}
+
+/// Whether programs are run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Programs {
+    /// In a sandbox of this level.
+    Isolated(String),
+    /// Not at all: this is missing.
+    Missing(String),
 }
 
 impl Member {
@@ -66,6 +79,7 @@ impl Member {
             capacity: 0,
             load: 0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            programs: None,
         }
     }
 }
@@ -102,6 +116,11 @@ impl Members {
     /// All of them, in the order of their holders.
     pub fn all(&self) -> impl Iterator<Item = &Member> {
         self.alive.values()
+    }
+
+    /// Whether there is somebody who runs programs.
+    pub fn run_programs(&self) -> bool {
+        self.all().any(|member| matches!(member.programs, Some(Programs::Isolated(_))))
     }
 
     /// The one of this name.

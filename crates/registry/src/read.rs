@@ -10,6 +10,7 @@ mod keys;
 mod policy;
 mod provider;
 mod retention;
+mod sandbox;
 mod secret;
 mod server;
 mod strategy;
@@ -44,6 +45,7 @@ const ROOT: Shape = Shape {
         "retention",
         "tenants",
         "keys",
+        "sandbox",
     ],
 };
 
@@ -150,6 +152,7 @@ fn read_text(
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
     let retention = retention::retention(root, faults);
+    let sandbox = sandbox::sandbox(root, faults);
     let auth = keys::auth(root, context, faults);
     let Policy { policy, fallback, judge, hedge, single_flight, recursion, review, verifier } =
         policy::policy(root, &agents, &providers, &limits, faults);
@@ -172,6 +175,7 @@ fn read_text(
         budget,
         retention,
         tenants,
+        sandbox,
         auth,
     })
 }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// What tenants are entitled to, where it is not the default.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
+    /// Where programs out of answers are run.
+    pub sandbox: SandboxSettings,
     /// Who may call.
     #[serde(rename = "keys", serialize_with = "crate::document::keys")]
     pub auth: Auth,
@@ -115,6 +117,69 @@ pub struct RetentionSettings {
 impl Default for RetentionSettings {
     fn default() -> Self {
         Self { days: Some(30), runs_max: None, keys_hours: 24 }
+    }
+}
+
+/// How far a program is kept from the machine. The order is the order of strength; below
+/// the first, programs are not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationLevel {
+    /// The kernel's own access control, which needs no privilege.
+    Lsm,
+    /// The same in namespaces of its own.
+    Ns,
+}
+
+impl IsolationLevel {
+    /// Every level there is.
+    pub const ALL: [Self; 2] = [Self::Lsm, Self::Ns];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lsm => "lsm",
+            Self::Ns => "ns",
+        }
+    }
+}
+
+/// Where programs out of answers are run: what only a restart can change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SandboxSettings {
+    /// Below this no program is run.
+    pub at_least: IsolationLevel,
+    /// Above this is not tried.
+    pub at_most: IsolationLevel,
+    /// The interpreter; none: the system's.
+    pub python: Option<PathBuf>,
+    /// Folders of Python modules that programs may read besides.
+    pub libraries: Vec<PathBuf>,
+    /// Where level `lsm` keeps private folders; none: the temporary folder.
+    pub folder: Option<PathBuf>,
+    /// Whom programs run as where the service is root.
+    pub uid: u32,
+    /// Whether each program is put into a control group too.
+    pub control_groups: bool,
+    /// Programs at the same time; none: as many as there are processors.
+    pub slots: Option<u32>,
+}
+
+/// The uid `nobody`.
+const NOBODY: u32 = 65_534;
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self {
+            at_least: IsolationLevel::Lsm,
+            at_most: IsolationLevel::Ns,
+            python: None,
+            libraries: Vec::new(),
+            folder: None,
+            uid: NOBODY,
+            control_groups: false,
+            slots: None,
+        }
     }
 }
 
@@ -288,6 +353,7 @@ pub fn settings_for(
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
+        sandbox: SandboxSettings::default(),
         auth: open_auth(),
     })
 }

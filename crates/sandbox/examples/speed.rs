@@ -13,7 +13,7 @@
 use baton_sandbox::{
     Config, Level, Limits, Sandbox,
     compare::Comparator,
-    judge::{Finding, Form, Suite, Test, judge},
+    judge::{Finding, Form, Skip, Suite, Test, judge},
     launched,
 };
 use nix::sys::resource::{UsageWho, getrusage};
@@ -63,7 +63,7 @@ impl Way {
                     comparator: Comparator::Lcb,
                     limits: Limits::default(),
                     imports: false,
-                    stop_at_first: true,
+                    skip: Skip::AfterAny,
                 };
                 let results = judge(sandbox, SOURCE, &suite).await.unwrap();
                 assert_eq!(results[0].finding, Finding::Accepted);

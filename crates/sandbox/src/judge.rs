@@ -51,8 +51,20 @@ pub struct Suite {
     pub limits: Limits,
     /// Import what LiveCodeBench's runner imports before a candidate; some milliseconds a case.
     pub imports: bool,
-    /// Skip what comes after the first case that is not accepted.
-    pub stop_at_first: bool,
+    /// What is not run after a case that is not accepted.
+    pub skip: Skip,
+}
+
+/// What is skipped after a case that is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// All that follows.
+    AfterAny,
+    /// All that follows one that ran out of its time, because that costs the most.
+    AfterTime,
+    /// Nothing.
+    Nothing,
 }
 
 /// What is found of one case.
@@ -113,10 +125,14 @@ pub async fn judge(
     }
     let mut results: Vec<TestResult> = Vec::with_capacity(suite.tests.len());
     for test in &suite.tests {
-        let failed = results.last().is_some_and(|last| last.finding != Finding::Accepted);
-        if failed && suite.stop_at_first {
-            results.push(TestResult::skipped());
+        let skips = |last: &TestResult| match (last.finding, suite.skip) {
             // What follows a skipped one is skipped.
+            (Finding::Skipped, _) | (Finding::Time, Skip::AfterTime) => true,
+            (finding, Skip::AfterAny) => finding != Finding::Accepted,
+            (_, Skip::AfterTime | Skip::Nothing) => false,
+        };
+        if results.last().is_some_and(skips) {
+            results.push(TestResult::skipped());
             continue;
         }
         let execution = sandbox.run(&program(source, suite, &test.input), &suite.limits).await?;

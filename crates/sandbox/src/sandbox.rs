@@ -107,7 +107,6 @@ impl Sandbox {
             kernel: kernel.trim().into(),
             python: format!("{} {version}", executable.display()),
         };
-        tracing::info!(level = level.name(), landlock_abi, "sandbox holds");
         let slots = Semaphore::new(config.slots);
         Ok(Self { shared: Arc::new(Shared { cell, slots, isolation }) })
     }

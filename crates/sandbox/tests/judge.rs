@@ -8,7 +8,7 @@ mod common;
 use baton_sandbox::{
     Level, Limits, Sandbox, SandboxError,
     compare::Comparator,
-    judge::{Finding, Form, Suite, Test, TestResult, judge},
+    judge::{Finding, Form, Skip, Suite, Test, TestResult, judge},
 };
 
 /// Two cases of "read n, then n numbers; print their sum".
@@ -21,7 +21,7 @@ fn sums() -> Suite {
         comparator: Comparator::Lcb,
         limits: Limits { wall_ms: 3_000, cpu_ms: 2_000, ..Limits::default() },
         imports: false,
-        stop_at_first: false,
+        skip: Skip::Nothing,
     }
 }
 
@@ -110,12 +110,22 @@ async fn programs_that_fail_are_told_apart() {
     assert_eq!(results_of_half[0].finding, Finding::Accepted);
     let difference = results_of_half[1].difference.clone().unwrap();
     assert_eq!((difference.place.as_str(), difference.got.as_str()), ("line 1", "one"));
-    let error = results(&sandbox, "1 / 0", &Suite { stop_at_first: true, ..sums() }).await;
+    let error = results(&sandbox, "1 / 0", &Suite { skip: Skip::AfterAny, ..sums() }).await;
     assert_eq!(error[0].finding, Finding::RuntimeError);
     let told = "Traceback (most recent call last):\n  File \"candidate.py\", line 1, in <module>\n";
     assert!(error[0].stderr_tail.starts_with(told), "{}", error[0].stderr_tail);
     assert!(error[0].stderr_tail.ends_with("ZeroDivisionError: division by zero\n"));
     assert_eq!((error[1].finding, error[1].end), (Finding::Skipped, None));
+
+    let limits = Limits { cpu_ms: 200, ..Limits::default() };
+    let patient = Suite { skip: Skip::AfterTime, limits, ..sums() };
+    for (source, findings) in [
+        ("while True: pass", [Finding::Time, Finding::Skipped]),
+        ("1 / 0", [Finding::RuntimeError, Finding::RuntimeError]),
+    ] {
+        let found = results(&sandbox, source, &patient).await;
+        assert_eq!([found[0].finding, found[1].finding], findings, "{source}");
+    }
 }
 
 #[tokio::test]

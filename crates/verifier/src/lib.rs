@@ -2,8 +2,12 @@
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod cage;
+mod code;
 mod judge;
+mod lease;
 mod metrics;
+mod remainder;
 mod service;
 mod span;
 mod stated;
@@ -11,18 +15,23 @@ mod verify;
 mod vote;
 
 use baton_call::Caller;
-use baton_ledger::{Class, Ledger, Lessee, Room, hand_back};
+use baton_ledger::{Ledger, Room};
 use baton_proto::v1::verifier_server::VerifierServer;
 use baton_registry::Registry;
+use baton_sandbox::Sandbox;
 use baton_telemetry::{Metrics, Tracer};
+use cage::Cage;
+pub use cage::{NoSandbox, try_sandbox};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 /// Checks under way at the same time; a judge's own limits hold at its provider.
 const CHECKS_MAX: usize = 64;
+/// Checks that run programs, for each program that is run at the same time: one more, so that
+/// no processor waits for the ledger.
+const CHECKS_PER_SLOT: usize = 2;
 
 /// The service. Clones share their state.
 #[derive(Clone)]
@@ -32,6 +41,11 @@ pub struct Verifier {
     registry: Arc<dyn Registry>,
     caller: Caller,
     room: Room,
+    /// For checks that run programs.
+    programs_room: Room,
+    cage: Cage,
+    /// Whether there is no other verifier.
+    alone: bool,
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
@@ -45,9 +59,26 @@ impl Verifier {
         registry: Arc<dyn Registry>,
         caller: Caller,
     ) -> Self {
-        let (room, tracer) = (Room::new(CHECKS_MAX), Tracer::off());
-        let metrics = VerifierMetrics::of(&Metrics::default());
-        Self { holder, ledger, registry, caller, room, tracer, metrics, workshop: None }
+        let cage = Cage::of(&registry.settings().sandbox);
+        Self {
+            holder,
+            ledger,
+            registry,
+            caller,
+            room: Room::new(CHECKS_MAX),
+            programs_room: Room::new(CHECKS_PER_SLOT * cage.slots()),
+            cage,
+            alone: false,
+            tracer: Tracer::off(),
+            workshop: None,
+            metrics: VerifierMetrics::of(&Metrics::default()),
+        }
+    }
+
+    /// The same, where there is no other verifier: nobody else is waited for.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// The same, counting among the metrics of the process.
@@ -68,21 +99,19 @@ impl Verifier {
         Self { workshop: Some(workshop), ..self }
     }
 
-    /// Leases and carries out checks until `stop` is cancelled.
-    pub async fn run(&self, stop: CancellationToken) {
-        let lessee = Lessee {
-            holder: self.holder.clone(),
-            classes: vec![Class::verify()],
-            room: self.room.clone(),
-        };
-        let (workshop, ledger) = (self.workshop.clone(), self.ledger.clone());
-        lessee.run_in(workshop, ledger, Arc::new(self.clone()), stop).await;
-        hand_back(self.ledger.as_ref(), &self.holder).await;
+    /// Where programs are run, once that is known.
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub async fn sandbox(&self) -> Result<Sandbox, NoSandbox> {
+        self.cage.sandbox().await
     }
 
     /// Checks that it holds, and at most.
     pub fn load(&self) -> (usize, usize) {
-        (self.room.held(), self.room.held_max())
+        let rooms = [&self.room, &self.programs_room];
+        let sum = |of: fn(&Room) -> usize| rooms.into_iter().map(of).sum();
+        (sum(Room::held), sum(Room::held_max))
     }
 
     /// The gRPC service over the same state.

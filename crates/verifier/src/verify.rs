@@ -1,6 +1,6 @@
 //! Carrying out `verify` tasks: what is asked, and who can tell.
 
-use crate::{Verifier, span, stated, vote};
+use crate::{Verifier, span, vote};
 use async_trait::async_trait;
 use baton_briefing::{Trajectory, Unreadable, patiently, text};
 use baton_call::Purse;
@@ -202,21 +202,24 @@ impl Verifier {
     }
 
     /// Checks a candidate as was stated: each check goes to who can tell.
-    #[expect(clippy::unused_async, reason = "not every check is over at once")]
     pub(crate) async fn stated(
         &self,
         check: Stated,
         candidate: &Candidate,
-        _stop: &CancellationToken,
+        stop: &CancellationToken,
     ) -> Result<Checked, SpecError> {
         match check {
+            Stated::CodeTests(tests) => {
+                tests.are_sensible()?;
+                Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
+            }
             Stated::MathAnswer { .. }
             | Stated::ChoiceLetter { .. }
             | Stated::JsonSchema { .. }
             | Stated::TextExact { .. }
             | Stated::TextRegex { .. }
             | Stated::TextNumeric { .. }
-            | Stated::Expression { .. } => stated::look_at(check, candidate),
+            | Stated::Expression { .. } => self.look_at(check, candidate).await,
         }
     }
 

@@ -65,8 +65,12 @@ impl Live {
         let mut settings = read.settings;
         let in_force = self.registry.settings();
         let wanted = self.overrides.over(settings.server);
-        let restart = differing(&wanted, &in_force.server);
+        let mut restart = differing(&wanted, &in_force.server);
         settings.server = in_force.server.clone();
+        if settings.sandbox != in_force.sandbox {
+            restart.push("sandbox".into());
+            settings.sandbox = in_force.sandbox.clone();
+        }
         if let Err(reason) = check_exposure(settings.server.listen, &settings) {
             wrong.add(&["keys"], reason);
         }

@@ -2,6 +2,7 @@
 
 use super::snapshot::{Agent, Member, Queue, Run, Snapshot};
 use crate::output::dollars;
+use baton_registry::Programs;
 
 /// Heads of the tables.
 pub(super) const AGENT: [&str; 8] =
@@ -9,7 +10,7 @@ pub(super) const AGENT: [&str; 8] =
 pub(super) const QUEUE: [&str; 5] = ["QUEUE", "TENANT", "WAITING", "LEASED", "OLDEST"];
 pub(super) const RUN: [&str; 7] = ["RUN", "AGE", "STATE", "STEPS", "AGENTS", "COST", "QUESTION"];
 
-pub(super) const NODE: [&str; 6] = ["KIND", "HOLDER", "ADDRESS", "BUSY", "VERSION", "AGENTS"];
+pub(super) const NODE: [&str; 6] = ["KIND", "HOLDER", "ADDRESS", "BUSY", "VERSION", "SERVES"];
 
 /// Characters of a question.
 const QUESTION_CHARS_MAX: usize = 80;
@@ -40,14 +41,19 @@ pub(super) fn node(member: &Member) -> [String; 6] {
         0 => "-".to_owned(),
         most => format!("{}/{most}", member.load),
     };
-    let agents = if member.agents.is_empty() { "-".into() } else { member.agents.join(",") };
+    let agents = (!member.agents.is_empty()).then(|| member.agents.join(","));
+    let programs = member.programs.as_ref().map(|programs| match programs {
+        Programs::Isolated(level) => format!("programs in a sandbox of level {level}"),
+        Programs::Missing(what) => format!("no programs: {what}"),
+    });
+    let serves = agents.or(programs).unwrap_or_else(|| "-".into());
     [
         plain(&member.kind),
         plain(&member.holder),
         plain(&member.address),
         busy,
         plain(&member.version),
-        plain(&agents),
+        plain(&serves),
     ]
 }
 

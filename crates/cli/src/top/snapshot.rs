@@ -1,6 +1,7 @@
 //! The endpoint's status, read once.
 
 use crate::exit::Failure;
+use baton_registry::Programs;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -90,6 +91,7 @@ pub(super) struct Member {
     pub(super) capacity: u32,
     pub(super) load: u32,
     pub(super) version: String,
+    pub(super) programs: Option<Programs>,
 }
 
 impl Snapshot {

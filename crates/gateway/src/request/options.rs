@@ -2,7 +2,7 @@
 
 use super::{fields::Fields, model::Offer};
 use crate::limits::AGENTS_NAMED_MAX;
-use baton_checks::{Check, Public};
+use baton_checks::Check;
 use baton_codes::ApiCode;
 use baton_proto::v1::{RunOptions, run_options};
 use baton_workflow::{AgentId, Budget, Resource, Usd};
@@ -217,7 +217,7 @@ fn check(fields: &mut Fields<'_>, offer: &Offer<'_>) -> Option<run_options::Chec
 /// before anybody is asked anything.
 fn stated(fields: &mut Fields<'_>, map: Map<String, Value>) -> Option<run_options::Check> {
     let json = Value::Object(map).to_string();
-    match Check::read(&json).and_then(Public::of) {
+    match Check::read(&json).and_then(Check::usable) {
         Ok(_) => Some(run_options::Check::CheckJson(json)),
         Err(error) => {
             let verify = fields.name("verify");

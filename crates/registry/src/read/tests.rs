@@ -85,7 +85,7 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, tenants, keys
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, tenants, keys, sandbox
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
@@ -103,6 +103,21 @@ baton.toml:13: agents.b.price is missing: add it
 baton.toml:13: agents.b.context_tokens is missing: add it
 baton.toml:13: agents.b.output_tokens is missing: add it",
     );
+}
+
+#[test]
+fn a_sandbox_has_a_level() {
+    let check = |line: &str, expected: &str| {
+        let said = complaints(&format!("{BASE}[sandbox]\n{line}"));
+        assert!(said.contains(expected), "{line}: {said}");
+    };
+    check("at_least = \"none\"", "sandbox.at_least is \"none\": expected lsm or ns; there is no");
+    let weaker = "sandbox.at_most is \"lsm\": expected at_least, which is ns, or above";
+    check("at_least = \"ns\"\nat_most = \"lsm\"", weaker);
+    check("python = \"python3\"", "sandbox.python is \"python3\": expected an absolute path");
+    check("uid = 0", "sandbox.uid is 0: expected a whole number from 1");
+    check("slots = 0", "sandbox.slots is 0: expected a whole number from 1 to 1024");
+    check("at_least = \"ns\"\nfolder = \"/tmp\"", "fine");
 }
 
 #[test]

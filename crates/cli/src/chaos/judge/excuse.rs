@@ -65,6 +65,7 @@ fn of_step(code: FailureCode) -> &'static [Kind] {
         | FailureCode::QuotaSpent
         | FailureCode::RateLimited
         | FailureCode::Refused
+        | FailureCode::SandboxUnavailable
         | FailureCode::ServerError
         | FailureCode::Stopped
         | FailureCode::TooManyCalls
