@@ -160,7 +160,7 @@ impl Verifier {
                 _ => format!("{}/{place}", leased.task),
             };
             let looked_at =
-                self.look_at(check, candidate, &question, asked, key, &purse, stop).await?;
+                self.check_one(check, candidate, &question, asked, key, &purse, stop).await?;
             chosen = Some(match chosen {
                 None => looked_at,
                 Some(before) => before.or_better(looked_at, place),
@@ -174,7 +174,7 @@ impl Verifier {
 
     /// Checks one candidate.
     #[expect(clippy::too_many_arguments, reason = "the parts of one question, used once each")]
-    async fn look_at(
+    async fn check_one(
         &self,
         check: &Check,
         candidate: &Candidate,
