@@ -1,8 +1,8 @@
 //! Configurations over the simulated pool of a `baton sim`.
 
 use baton_testkit::baton::Baton;
-use std::{fmt::Write as _, path::PathBuf};
-use tempfile::TempDir;
+use std::{fmt::Write as _, fs, path::PathBuf};
+use tempfile::{NamedTempFile, TempDir};
 
 /// A provider of this name at this address.
 pub fn provider(name: &str, url: &str) -> String {
@@ -15,6 +15,16 @@ pub fn agent(id: &str, provider: &str, model: &str) -> String {
         "[[agents]]\nid = \"{id}\"\nprovider = \"{provider}\"\nmodel = \"{model}\"\n\
          price = {{ input = 0.3, output = 1.2 }}\ncontext_tokens = 32768\noutput_tokens = 2048\n"
     )
+}
+
+/// The parameters of the simulated pool with a change, in a file.
+pub fn parameters(change: impl FnOnce(&mut toml::Table)) -> NamedTempFile {
+    let built_in = include_str!("../../crates/sim/parameters.toml");
+    let mut parameters: toml::Table = built_in.parse().unwrap();
+    change(&mut parameters);
+    let file = NamedTempFile::new().unwrap();
+    fs::write(&file, parameters.to_string()).unwrap();
+    file
 }
 
 /// The simulated Conductor as the policy.

@@ -10,7 +10,7 @@
 use baton_testkit::baton::Baton;
 use baton_tests::{
     Client, Journal, ask, begin,
-    config::{Config, agent, policy, provider},
+    config::{Config, agent, parameters, policy, provider},
     end_of, report, rounds, spent, until,
 };
 use serde_json::{Value, json};
@@ -22,7 +22,20 @@ struct Recursive {
 }
 
 fn recursive(time_scale: &str, more: &str) -> Recursive {
-    let sim = Baton::sim(&["--time-scale", time_scale]).unwrap();
+    over(Baton::sim(&["--time-scale", time_scale]).unwrap(), more)
+}
+
+/// One whose policy has its one step checked by the verifier, by this, and whose judge is the
+/// agent that writes.
+fn verified(by: &str) -> Recursive {
+    let file = parameters(|parameters| {
+        parameters["recursive"].as_table_mut().unwrap().insert("verified".into(), by.into());
+    });
+    let words = ["--time-scale", "0", "--parameters", file.path().to_str().unwrap()];
+    over(Baton::sim(&words).unwrap(), "judge = \"sage\"\n")
+}
+
+fn over(sim: Baton, more: &str) -> Recursive {
     let agents = [agent("arith", "sim", "sim-arith"), agent("sage", "sim", "sim-sage")].concat();
     let policy = policy("sim").replace("sim-conductor", "sim-recursive");
     let parts = [
@@ -293,4 +306,57 @@ fn an_answer_that_says_the_same_again_and_a_round_that_does_not_pay_end_a_run() 
     assert_eq!((&dear["reason"]["code"], rounds(&dear).len()), (&json!("no_progress"), 2));
     let right = corrected(&recursive, json!({ "verify": { "expected": "35" } }));
     assert_eq!((&right["reason"]["code"], &right["score"]), (&json!("accepted"), &json!(1.0)));
+}
+
+#[test]
+fn a_plan_that_ends_with_the_verifier_gives_what_that_accepted() {
+    for by in ["", "Is every sum in it right?", r#"{"type": "text.numeric", "expected": "35"}"#] {
+        let verified = verified(by);
+        let report = corrected(&verified, json!({}));
+        let [round] = rounds(&report) else { panic!("{report}") };
+        let [solved, checked] = &round["steps"].as_array().unwrap()[..] else { panic!("{round}") };
+        assert_eq!(report["reason"]["code"], "accepted", "{by}: {report}");
+        assert_eq!((&report["answer"], &report["score"]), (&solved["output"], &json!(1.0)));
+        assert_eq!((&checked["agent"], &checked["subtask"]), (&json!("verifier"), &json!(by)));
+        assert_eq!(
+            (&checked["status"], &checked["verdict"]["kind"]),
+            (&json!("done"), &json!("pass"))
+        );
+        assert!(checked["output"].as_str().unwrap().starts_with("Verdict: pass"), "{checked}");
+        // A judge is asked but where the plan states the check; and nobody is asked twice.
+        let calls = u64::from(!by.starts_with('{'));
+        assert_eq!(spent(checked)[2], calls, "{checked}");
+        assert!(round["checks"].is_null(), "{round}");
+        assert_eq!(report["orchestration"]["calls"], json!(1 + calls), "{report}");
+        let run = report["id"].as_str().unwrap();
+        assert_eq!(Journal::read(&Client::new(verified.baton.url()), run, 0).fault(), None);
+        // Whoever does not want it is not offered it.
+        let alone = corrected(&verified, json!({ "deny": ["baton", "verifier"] }));
+        assert_eq!(rounds(&alone)[0]["steps"].as_array().unwrap().len(), 1, "{alone}");
+    }
+}
+
+#[test]
+fn the_requests_check_goes_before_the_plans_and_stays_unknown_to_it() {
+    // The run's own check, as a step: it is the check, and what is right is told to nobody.
+    let own = verified("");
+    let expects = json!({ "verify": { "expected": "36" }, "rounds": 2 });
+    let report = corrected(&own, expects.clone());
+    assert_eq!(report["reason"]["code"], "no_progress", "{report}");
+    let first = &rounds(&report)[0];
+    assert_eq!(first["steps"][1]["verdict"]["kind"], "fail", "{first}");
+    assert!(first["checks"].is_null(), "checked once: {first}");
+    let told = |round: &Value| {
+        let steps = round["steps"].as_array().unwrap().iter();
+        steps.filter_map(|step| step["output"].as_str().map(str::to_owned)).collect::<String>()
+    };
+    assert!(!rounds(&report).iter().any(|round| told(round).contains("36")), "{report}");
+    // What the plan's own check refutes is planned again; the request's check decides.
+    let stated = verified(r#"{"type": "text.numeric", "expected": "36"}"#);
+    let report = corrected(&stated, json!({ "verify": { "expected": "35" }, "rounds": 2 }));
+    let [refuted, second] = rounds(&report) else { panic!("{report}") };
+    assert_eq!(refuted["steps"][1]["verdict"]["kind"], "fail", "{report}");
+    assert!(refuted["checks"].is_null(), "{report}");
+    assert_eq!(second["checks"][0]["verdict"]["kind"], "pass", "{report}");
+    assert_eq!(report["reason"]["code"], "accepted", "{report}");
 }

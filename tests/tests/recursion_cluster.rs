@@ -15,7 +15,7 @@ use baton_testkit::{
 };
 use baton_tests::{
     Client, Journal, ask, begin, calls,
-    config::{Config, agent, policy, provider},
+    config::{Config, agent, parameters, policy, provider},
     end_of, report, rounds,
     trace::{Trace, is_whole},
     until, worker_of,
@@ -23,7 +23,6 @@ use baton_tests::{
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -40,17 +39,14 @@ const SLACK_MS: u64 = 1_000;
 /// A simulated pool whose policy plans recursions at once, wide or narrow, and its
 /// configuration.
 fn pool(wide: bool, time_scale: &str) -> (Baton, Config) {
-    let built_in =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/sim/parameters.toml"));
-    let mut parameters: toml::Table = built_in.unwrap().parse().unwrap();
-    parameters["recursive"].as_table_mut().unwrap().insert("wide".into(), wide.into());
-    let models = parameters["model"].as_array_mut().unwrap();
-    let policys = models.iter_mut().find(|model| model["name"].as_str() == Some("sim-recursive"));
-    let policys = policys.unwrap();
-    policys["first_token_ms"] = 0.into();
-    policys["tokens_per_second"] = 0.into();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&file, parameters.to_string()).unwrap();
+    let file = parameters(|parameters| {
+        parameters["recursive"].as_table_mut().unwrap().insert("wide".into(), wide.into());
+        let mut models = parameters["model"].as_array_mut().unwrap().iter_mut();
+        let policys = models.find(|model| model["name"].as_str() == Some("sim-recursive"));
+        let policys = policys.unwrap();
+        policys["first_token_ms"] = 0.into();
+        policys["tokens_per_second"] = 0.into();
+    });
     let path = file.path().to_str().unwrap();
     let sim = Baton::sim(&["--time-scale", time_scale, "--parameters", path]).unwrap();
     let config = Config::new(&[

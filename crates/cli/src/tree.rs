@@ -53,6 +53,10 @@ impl Story {
                 Cause::Asked { step, why } => {
                     format!("├ {BAD}step {step} asks for another plan{PLAIN}: {}", short(why))
                 }
+                Cause::Refuted { step, feedback } => format!(
+                    "├ {BAD}what step {step} checked does not hold{PLAIN}: {}",
+                    short(feedback)
+                ),
             }),
             Event::Withdrawn { .. } => None,
             Event::ResultsAwaited { step, .. } => {

@@ -8,7 +8,7 @@ use crate::{
 };
 use baton_checks::Check as Stated;
 use baton_codes::ApiCode;
-use baton_engine::{AgentTerms, Check, Planning, RunSpec};
+use baton_engine::{AgentTerms, Check, Planning, RunSpec, VerifierTerms};
 use baton_ledger::{Body, Bytes};
 use baton_planner::Strategy;
 use baton_proto::{status, v1};
@@ -118,6 +118,12 @@ impl Ask {
                 (Planning::Strategy { name: strategy.name.clone(), plan }, Some(workflow))
             }
         };
+        let verifier = match &planning {
+            Planning::Policy { .. } if effort.verifies() && settings.verifier => {
+                verifier(settings, &allowed, check.as_ref())
+            }
+            Planning::Policy { .. } | Planning::Strategy { .. } => None,
+        };
         let spec = RunSpec {
             request,
             budget: budget(settings, &options)?,
@@ -128,6 +134,7 @@ impl Ask {
             images,
             needs: conversation.needs(),
             awaits: wire.awaits && !conversation.tools.is_empty(),
+            verifier,
             review: options.review.unwrap_or(settings.review || effort.reviews()),
             worth: worth(settings, &tenant, &options)?,
             recursion: effort.recurses()
@@ -172,10 +179,11 @@ struct Allowed {
 impl Allowed {
     fn new(settings: &Settings, options: &v1::RunOptions) -> Result<Self, Status> {
         let named = |names: &[String], param: &str| -> Result<Vec<AgentId>, Status> {
-            let (itself, others): (Vec<_>, Vec<_>) =
-                names.iter().cloned().partition(|name| name == AgentId::ITSELF);
+            let ours = [AgentId::itself(), AgentId::verifier()];
+            let is_ours = |name: &String| ours.iter().any(|id| id.as_str() == name);
+            let others: Vec<_> = names.iter().filter(|name| !is_ours(name)).cloned().collect();
             let mut named = known(settings, &others, param)?;
-            named.extend(itself.first().map(|_| AgentId::itself()));
+            named.extend(ours.into_iter().filter(|id| names.iter().any(|n| n == id.as_str())));
             Ok(named)
         };
         let allow = named(&options.allow, "baton.allow")?;
@@ -285,6 +293,27 @@ fn budget(settings: &Settings, options: &v1::RunOptions) -> Result<Budget, Statu
     let depth = within("baton.budget.depth", options.depth.map(u64::from), most.depth.into(), 0)?;
     // Each is within a maximum of its own type.
     Ok(Budget { usd, tokens, calls: calls as u32, seconds: seconds as u32, depth: depth as u8 })
+}
+
+/// What plans may have checked on the way: where there is a check or a judge.
+fn verifier(
+    settings: &Settings,
+    allowed: &Allowed,
+    check: Option<&Check>,
+) -> Option<VerifierTerms> {
+    let configured = || settings.pool.get(settings.judge.as_ref()?).map(AgentTerms::from);
+    let judge = match check {
+        Some(Check::Judge { model }) => Some(model.clone()),
+        Some(
+            Check::Answer { .. }
+            | Check::Stated { .. }
+            | Check::Judged { .. }
+            | Check::Compared { .. },
+        )
+        | None => configured(),
+    };
+    let there = check.is_some() || judge.is_some();
+    (there && allowed.allows(&AgentId::verifier())).then_some(VerifierTerms { judge })
 }
 
 /// What a right answer is worth: the request's word, or the operator's of this tenant.

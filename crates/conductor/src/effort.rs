@@ -70,6 +70,11 @@ impl Effort {
         }
     }
 
+    /// Whether a step may be a check.
+    pub(crate) fn verifies(self) -> bool {
+        self != Self::Low
+    }
+
     /// Whether a step may be a workflow of its own.
     pub(crate) fn recurses(self) -> bool {
         self != Self::Low

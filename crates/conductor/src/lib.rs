@@ -19,6 +19,7 @@ mod results;
 mod service;
 mod span;
 mod status;
+mod verifying;
 
 use baton_call::{Caller, Flights};
 use baton_ledger::{Class, Clock, Ledger, Lessee, Room, hand_back};

@@ -6,12 +6,13 @@ use crate::{
     decide::{encode, kept},
     planning::{Asked, EarlierRound, Question, Unplanned, Written},
     span,
+    verifying::with_verifier,
 };
 use async_trait::async_trait;
 use baton_briefing::{Trajectory, patiently, text};
 use baton_call::{CallFailure, Purse};
 use baton_codes::FailureCode;
-use baton_engine::{Assignment, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
+use baton_engine::{Assignment, Offered, Outcome, Plan, PlanAssignment, PreviousRound, Reported};
 use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
 use baton_registry::{PolicySettings, Settings};
 use baton_telemetry::Parent;
@@ -69,7 +70,8 @@ impl Planner {
             let message = "every agent of the run was removed from the configuration";
             return failed(FailureCode::AgentsRemoved, message.into());
         };
-        let pool = if assignment.recursion { with_itself(&pool) } else { pool };
+        let offered = assignment.verifier;
+        let pool = teamed(&settings, &pool, offered, assignment.recursion);
         let request = self.text(&leased.tenant, &assignment.request, stop).await;
         let request = request.and_then(|text| serde_json::from_str::<Conversation>(&text).ok());
         let Some(request) = request else {
@@ -83,6 +85,7 @@ impl Planner {
             model,
             task: task_text(&request),
             pool: &pool,
+            verifier: offered,
             limits: assignment.limits,
             earlier: self.earlier(&leased.tenant, assignment, &pool, stop).await,
             output_tokens_max: assignment.output_tokens_max,
@@ -106,7 +109,7 @@ impl Planner {
         pool: &Pool,
         stop: &CancellationToken,
     ) -> Option<EarlierRound> {
-        let PreviousRound { workflow, outputs, turns, feedback, answered } =
+        let PreviousRound { workflow, outputs, turns, answer, feedback, answered } =
             assignment.previous.as_ref()?;
         let words: Words = serde_json::from_str(&self.text(tenant, workflow, stop).await?).ok()?;
         let workflow =
@@ -128,7 +131,8 @@ impl Planner {
             }));
         }
         let (feedback, answered) = (feedback.clone(), *answered);
-        Some(EarlierRound { workflow, outputs: texts, feedback, answered })
+        let answer = answer.map(StepId::index);
+        Some(EarlierRound { workflow, outputs: texts, answer, feedback, answered })
     }
 
     /// A text, however long the ledger takes to give it.
@@ -142,6 +146,20 @@ impl Planner {
         let read = patiently(stop, read).await?;
         read.inspect_err(|error| tracing::warn!(%error, "cannot plan with it")).ok()
     }
+}
+
+/// Whom a policy may name: the agents, the verifier if it is offered, the Conductor itself if
+/// it may recurse.
+pub(crate) fn teamed(
+    settings: &Settings,
+    pool: &Pool,
+    verifier: Option<Offered>,
+    recursion: bool,
+) -> Pool {
+    let judge = settings.judge.as_ref().and_then(|judge| settings.pool.get(judge));
+    let judge = judge.filter(|_| verifier.is_some_and(|offered| offered.judge));
+    let pool = with_verifier(pool, verifier, judge);
+    if recursion { with_itself(&pool) } else { pool }
 }
 
 /// The model that plans, if one does.

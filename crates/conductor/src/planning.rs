@@ -1,7 +1,8 @@
 //! Asking the policy: render, call, read, and hand complaints back for repair.
 
-use crate::Conductor;
+use crate::{Conductor, verifying::unusable};
 use baton_call::{Call, CallFailure, Called, Purse, Reply};
+use baton_engine::Offered;
 use baton_planner::{Complaint, Earlier, EarlierOutput, Plan, Prompt, RenderOptions};
 use baton_provider::{ChatRequest, Message, Role};
 use baton_telemetry::Parent;
@@ -17,6 +18,8 @@ pub(crate) struct Question<'a> {
     pub(crate) model: &'a AgentCard,
     pub(crate) task: String,
     pub(crate) pool: &'a Pool,
+    /// What a step of the verifier's can be checked by, if the pool has it.
+    pub(crate) verifier: Option<Offered>,
     pub(crate) limits: Limits,
     pub(crate) earlier: Option<EarlierRound>,
     pub(crate) output_tokens_max: u32,
@@ -34,6 +37,8 @@ pub(crate) struct Question<'a> {
 pub(crate) struct EarlierRound {
     pub(crate) workflow: Workflow,
     pub(crate) outputs: Vec<Option<String>>,
+    /// The step whose output is its answer; else the last output is shown for it.
+    pub(crate) answer: Option<usize>,
     pub(crate) feedback: String,
     /// Whether it has an answer, which can be let stand.
     pub(crate) answered: bool,
@@ -140,7 +145,8 @@ impl EarlierRound {
 
     fn earlier<'a>(&'a self, outputs: &'a [EarlierOutput<'a>]) -> Earlier<'a> {
         let Self { workflow, outputs: texts, feedback, .. } = self;
-        let answer = texts.iter().rev().flatten().next().map_or("", String::as_str);
+        let answer = self.answer.and_then(|step| texts.get(step)?.as_ref());
+        let answer = answer.or(texts.iter().rev().flatten().next()).map_or("", String::as_str);
         Earlier { workflow, outputs, answer, feedback }
     }
 }
@@ -167,7 +173,10 @@ fn read(question: &Question<'_>, reply: &str) -> Result<Written, Vec<Complaint>>
     };
     let answered = question.earlier.as_ref().is_some_and(|round| round.answered);
     match plan {
-        Plan::Workflow(workflow) => Ok(Written::Workflow(workflow)),
+        Plan::Workflow(workflow) => {
+            let unusable = unusable(&workflow, question.verifier);
+            if unusable.is_empty() { Ok(Written::Workflow(workflow)) } else { Err(unusable) }
+        }
         Plan::Stands if answered => Ok(Written::Stands),
         stands @ Plan::Stands => stands.into_workflow(limits).map(Written::Workflow),
     }

@@ -16,7 +16,7 @@ use baton_planner::Estimate;
 use baton_proto::v1;
 use baton_workflow::{
     AgentId, BodyRef, Incident, RunId, Selection, Spend, StepId, TenantId, Timestamp, ToolCall,
-    Words, Workflow,
+    Verdict, Words, Workflow,
 };
 use document::{CheckReport, Cost, PlanningReport, Report, Round, StepReport, TaskReport};
 use serde::Serialize;
@@ -30,6 +30,8 @@ enum Purpose {
     Step(usize, StepId, AgentId),
     Child(usize, StepId, Timestamp),
     Verify(usize, &'static str),
+    /// Of a step of this round that names the verifier.
+    Verifier(usize, StepId),
 }
 
 /// A task of a step that has reported.
@@ -177,7 +179,14 @@ impl Builder<'_> {
                     report.runs.extend(nested);
                 }
             }
-            Event::VerifyAsked { task, round, .. } => {
+            Event::VerifyAsked { task, round, step: Some(step), .. } => {
+                let round = self.round(round);
+                if let Some(report) = self.rounds[round].steps.get_mut(step.index()) {
+                    report.status = "running";
+                }
+                self.tasks.insert(task, Purpose::Verifier(round, step));
+            }
+            Event::VerifyAsked { task, round, step: None, .. } => {
                 let round = self.round(round);
                 let Round { selection, checks, .. } = &self.rounds[round];
                 let votes = *selection == Some(Selection::Majority) && checks.is_empty();
@@ -270,6 +279,11 @@ impl Builder<'_> {
                 self.checked(round, kind, outcome, spend, incidents);
                 Ok(())
             }
+            Purpose::Verifier(round, step) => {
+                self.orchestration = self.orchestration.plus(spend);
+                let tried = Tried { task, run: None, spend, incidents };
+                self.worked(round, step, AgentId::verifier(), tried, &outcome).await
+            }
             Purpose::Step(round, step, agent) => {
                 let tried = Tried { task, run: None, spend, incidents };
                 self.worked(round, step, agent, tried, &outcome).await
@@ -332,7 +346,7 @@ impl Builder<'_> {
     ) {
         let failure = failure_of(&outcome);
         let (verdict, ms, cached) = match outcome {
-            Outcome::Verified { verdict, ms, cached } => (Some(*verdict), ms, cached),
+            Outcome::Verified { verdict, ms, cached, .. } => (Some(*verdict), ms, cached),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
@@ -356,23 +370,29 @@ impl Builder<'_> {
         outcome: &Outcome,
     ) -> Result<(), FoldError> {
         let Tried { task, run, spend, incidents } = tried;
-        let (mut worked, mut instead) = (None, None);
+        let (mut worked, mut instead, mut said) = (None, None, None);
         match outcome {
             Outcome::Worked { output, truncated, ms, tool_calls, .. } => {
                 let calls = self.calls(tool_calls.as_ref()).await?;
                 worked = Some((self.text(output).await?, *truncated, *ms, calls));
             }
             Outcome::FellShort { text, .. } => instead = Some(self.text(text).await?),
+            Outcome::Verified { verdict, ms, output, cached: _ } => {
+                if let Some(output) = output {
+                    worked = Some((self.text(output).await?, false, *ms, Vec::new()));
+                }
+                said = Some(Verdict::clone(verdict));
+            }
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
-            | Outcome::Verified { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
             | Outcome::Abandoned => {}
         }
         let Some(report) = self.rounds[round].steps.get_mut(step.index()) else { return Ok(()) };
         report.status = status_of(outcome);
+        report.verdict = said;
         report.cost.tokens_in += spend.tokens_in;
         report.cost.tokens_out += spend.tokens_out;
         report.cost.calls += spend.calls;
@@ -412,6 +432,7 @@ impl Builder<'_> {
             sees: shape.sees.clone(),
             status: "waiting",
             kept: None,
+            verdict: None,
             output: None,
             tool_calls: Vec::new(),
             turns: Vec::new(),

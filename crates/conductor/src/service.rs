@@ -3,10 +3,9 @@
 use crate::{
     Conductor,
     ask::Ask,
-    children::with_itself,
     decide::{encode, kept, tasks},
     known::{FoldError, Known},
-    plan::{policy, task_text},
+    plan::{policy, task_text, teamed},
     planning::{PLAN_TOKENS_MAX, Question, Unplanned, Written},
     report,
     results::Answered,
@@ -104,16 +103,15 @@ impl v1::conductor_server::Conductor for Conductor {
             return Ok(Response::new(v1::PlanReply { plan_json }));
         }
         let model = policy(&settings).ok_or_else(|| Status::internal("no policy"))?;
-        let pool = match ask.spec.recurses() {
-            true => with_itself(&ask.pool),
-            false => ask.pool.clone(),
-        };
+        let offered = ask.spec.offered();
+        let pool = teamed(&settings, &ask.pool, offered, ask.spec.recurses());
         let span = span::asking(&self.tracer, trace, &ask.tenant, model);
         let question = Question {
             tenant: &ask.tenant,
             model,
             task: task_text(&ask.conversation),
             pool: &pool,
+            verifier: offered,
             limits: ask.limits,
             earlier: None,
             output_tokens_max: PLAN_TOKENS_MAX,

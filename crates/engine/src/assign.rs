@@ -39,10 +39,25 @@ pub struct PlanAssignment {
     /// Whether a step may name the Conductor itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recursion: bool,
+    /// What a step that names the verifier can be checked by; none where none may name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<Offered>,
     /// Tokens that one reply may have.
     pub output_tokens_max: u32,
     /// When the run's time is over.
     pub deadline: Timestamp,
+}
+
+/// By what a step that names the verifier can have its candidates checked, beside what the
+/// plan states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// By a check of the run's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check: bool,
+    /// By a judge, who goes by criteria in words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub judge: bool,
 }
 
 /// What the policy is shown of the round before.
@@ -55,6 +70,9 @@ pub struct PreviousRound {
     /// The tools that its steps called, and what they said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub turns: Vec<(StepId, Exchange)>,
+    /// The step whose output its answer is; none where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<StepId>,
     /// What was found against it: by the verifier, or by its own steps.
     pub feedback: String,
     /// Whether there is an answer, which can be let stand.
@@ -144,6 +162,13 @@ pub struct VerifyAssignment {
     pub authors: Vec<AgentId>,
     /// How to check, or to compare; none where votes are counted.
     pub check: Option<Check>,
+    /// The step of the plan that asks for it, if one does: then its verdict is told in words
+    /// as well, to whoever may see that step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// The workflow in which that step's subtask says what to judge by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<BodyRef>,
     /// Tokens that a judge may write.
     pub output_tokens_max: u32,
     /// When the run's time is over.
@@ -182,6 +207,7 @@ impl Run {
                     model: model.clone(),
                     limits: self.spec.limits,
                     recursion: self.spec.recurses(),
+                    verifier: self.spec.offered(),
                     output_tokens_max: u32::try_from(bound.tokens_out).unwrap_or(u32::MAX),
                     deadline,
                 };
@@ -191,7 +217,7 @@ impl Run {
                 let work = self.work_assignment(*round, *step, agent, *output_tokens_max)?;
                 Some((*task, Assignment::Work(work)))
             }
-            Event::VerifyAsked { task, round, candidates, output_tokens_max, .. } => {
+            Event::VerifyAsked { task, round, candidates, step, output_tokens_max, .. } => {
                 let answers = candidates.iter().filter_map(|step| self.answer_of(*round, *step));
                 let answers: Vec<_> = answers.collect();
                 let places = (0_u16..).zip(&answers);
@@ -201,33 +227,35 @@ impl Run {
                     answers.iter().filter_map(|answer| self.source(answer.round, answer.step));
                 let sources = sources.collect();
                 let authors = answers.iter().map(|answer| answer.agent.clone()).collect();
-                let turns = match &self.stage {
-                    Stage::Checking(answer) => self.exchanges(answer.round, answer.step),
-                    Stage::Planning(_)
-                    | Stage::Working
-                    | Stage::Voting(_)
-                    | Stage::Awaiting(_)
-                    | Stage::Over(_) => Vec::new(),
-                };
                 let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
-                let verify = VerifyAssignment {
-                    round: *round,
-                    request,
-                    candidates: answers.into_iter().map(looked_at).collect(),
-                    turns,
-                    sources,
-                    calls,
-                    authors,
-                    check: match &self.stage {
-                        Stage::Checking(_) => self.spec.check.clone(),
-                        // Without leave to ask, votes are counted.
-                        Stage::Voting(_) if *output_tokens_max > 0 => self.spec.check.clone(),
+                let plan = self.round(*round).map(|(plan, _)| plan);
+                let means = step.and_then(|step| self.means(plan?, step));
+                let words = means.as_ref().is_some_and(|means| means.words);
+                let check = match (&self.stage, means) {
+                    (_, Some(means)) => means.check,
+                    (Stage::Checking(_), None) => self.spec.check.clone(),
+                    // Without leave to ask, votes are counted.
+                    (Stage::Voting(_), None) if *output_tokens_max > 0 => self.spec.check.clone(),
+                    (
                         Stage::Planning(_)
                         | Stage::Working
                         | Stage::Voting(_)
                         | Stage::Awaiting(_)
-                        | Stage::Over(_) => None,
-                    },
+                        | Stage::Over(_),
+                        None,
+                    ) => None,
+                };
+                let verify = VerifyAssignment {
+                    round: *round,
+                    request,
+                    candidates: answers.into_iter().map(looked_at).collect(),
+                    turns: self.checked_turns(*round, candidates),
+                    sources,
+                    calls,
+                    authors,
+                    check,
+                    step: *step,
+                    words: words.then(|| plan.map(|plan| plan.workflow.clone())).flatten(),
                     output_tokens_max: *output_tokens_max,
                     deadline,
                 };
@@ -262,7 +290,7 @@ impl Run {
             before: failed_at(steps.get(step.index())?),
             request: self.spec.request.clone(),
             workflow: plan.workflow.clone(),
-            inputs: inputs_of(sees, steps)?,
+            inputs: self.inputs(round, step)?,
             seen_turns: self.turns_of(round, sees.iter().copied()),
             turns: self.exchanges(round, step),
             sources: sees.iter().filter_map(|step| self.source(round, *step)).collect(),
@@ -306,8 +334,20 @@ impl Run {
             workflow: plan.workflow.clone(),
             outputs: (0..steps.len() as u16).map(output).collect(),
             turns: self.turns_of(round, (0..steps.len() as u16).map(StepId)),
+            answer: self.answering(round),
             feedback: self.feedback_on(round),
             answered: self.has_answer(),
+        })
+    }
+
+    /// The step whose output a round's answer is, as far as it came to one.
+    fn answering(&self, round: u16) -> Option<StepId> {
+        let best = self.best.as_ref().map(|best| &best.answer);
+        let best = best.filter(|answer| answer.round == round).map(|answer| answer.step);
+        best.or_else(|| {
+            let (plan, steps) = self.round(round)?;
+            let mut steps = (0..steps.len() as u16).rev().map(StepId);
+            steps.find(|step| plan.may_answer(*step) && self.is_over(round, *step))
         })
     }
 
@@ -323,6 +363,11 @@ impl Run {
             },
             Some(Cause::Asked { step, why }) => {
                 format!("The plan was broken off because step {step} said: {why}")
+            }
+            Some(Cause::Refuted { step, feedback }) => {
+                format!(
+                    "The plan was broken off because the check in step {step} failed: {feedback}"
+                )
             }
             Some(Cause::StepFailed { step }) => {
                 let state = self.rounds.get(number).and_then(|r| r.steps.get(step.index()));
@@ -364,14 +409,4 @@ fn failed_at(state: &StepState) -> u16 {
         }
         StepState::Done { .. } => 0,
     }
-}
-
-/// The outputs of the steps that are seen; none while one of them is not done.
-pub(crate) fn inputs_of(sees: &[StepId], steps: &[StepState]) -> Option<Vec<(StepId, BodyRef)>> {
-    sees.iter()
-        .map(|step| match steps.get(step.index())? {
-            StepState::Done { output, .. } => Some((*step, output.clone())),
-            StepState::Waiting { .. } | StepState::Running { .. } => None,
-        })
-        .collect()
 }

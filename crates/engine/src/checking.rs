@@ -9,13 +9,13 @@ impl Run {
         let asked = self
             .open
             .values()
-            .any(|open| open.work == Work::Verify { round: self.current_round() });
+            .any(|open| open.work == Work::Verify { round: self.current_round(), step: None });
         let check = self.spec.check.as_ref()?;
         if asked {
             return None;
         }
         let answer = self.answer_of(self.current_round(), step)?;
-        let grant = match self.afford_check(check, &answer) {
+        let grant = match self.afford_check(check, u64::from(answer.output.len)) {
             Ok(grant) => grant,
             // An answer that cannot be checked any more is still the answer, unless an
             // earlier one is known to be better than nothing.
@@ -32,6 +32,7 @@ impl Run {
             task: self.next_task,
             round: self.current_round(),
             candidates: vec![step],
+            step: None,
             output_tokens_max: grant.output_tokens_max,
             bound: grant.bound,
         })

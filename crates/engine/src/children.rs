@@ -119,6 +119,7 @@ impl Run {
         // What is said of the answer concerns whoever writes it.
         if !work.is_answer {
             (spec.check, spec.needs) = (None, Abilities::NONE);
+            spec.verifier = spec.verifier.filter(|verifier| verifier.judge.is_some());
         }
         Some((*child, ChildAssignment { work, spec }))
     }

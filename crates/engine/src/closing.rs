@@ -42,11 +42,11 @@ impl Run {
         self.best_answer().is_some_and(|answer| !answer.partial)
     }
 
-    /// Whether a round was begun because a step of the one before asked for it: then what
-    /// that one would have given is not known.
+    /// Whether a round was begun because a step of the one before said that its plan does not
+    /// work: then what that one would have given is not known.
     pub(crate) fn was_asked(&self, round: u16) -> bool {
         match self.rounds.get(usize::from(round)).and_then(|round| round.cause.as_ref()) {
-            Some(Cause::Asked { .. }) => true,
+            Some(Cause::Asked { .. } | Cause::Refuted { .. }) => true,
             Some(Cause::StepFailed { .. }) | None => false,
         }
     }
@@ -55,7 +55,7 @@ impl Run {
     pub(crate) fn give_up(&self, round: u16) -> Event {
         let failed = match self.rounds.get(usize::from(round)).and_then(|r| r.cause.as_ref()) {
             Some(Cause::StepFailed { step }) => Some(*step),
-            Some(Cause::Asked { .. }) | None => None,
+            Some(Cause::Asked { .. } | Cause::Refuted { .. }) | None => None,
         };
         let before = round.saturating_sub(1);
         if let Some(step) = failed {
@@ -81,7 +81,9 @@ impl Run {
         }
         (0..self.rounds.len() as u16).rev().find_map(|round| {
             let (plan, steps) = self.round(round)?;
-            let mut steps = (0..steps.len() as u16).rev().map(StepId);
+            let steps = (0..steps.len() as u16).rev().map(StepId);
+            // What the verifier says of an answer is none.
+            let mut steps = steps.filter(|step| !plan.verifies(*step));
             let answer = steps.find_map(|step| self.answer_of(round, step))?;
             Some(Answer { partial: !plan.may_answer(answer.step), ..answer })
         })

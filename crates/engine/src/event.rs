@@ -86,6 +86,9 @@ pub enum Event {
         round: u16,
         /// The steps whose outputs are the candidates.
         candidates: Vec<StepId>,
+        /// The step that names the verifier, if one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
         /// Tokens that a judge may write.
         output_tokens_max: u32,
         /// The most that one call can consume; nothing for checks that call no model.
@@ -143,6 +146,13 @@ pub enum Cause {
         step: StepId,
         /// Why, in its words.
         why: String,
+    },
+    /// A step that names the verifier found that what it saw does not hold.
+    Refuted {
+        /// Which.
+        step: StepId,
+        /// What the verifier said.
+        feedback: String,
     },
 }
 
@@ -284,6 +294,9 @@ pub enum Outcome {
         /// Whether the same content was checked before, and this is that report.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         cached: bool,
+        /// The verdict in words, where a step of the plan asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<BodyRef>,
     },
     /// The infrastructure failed; says nothing about plan, step or answer.
     Failed {

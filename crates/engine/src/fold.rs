@@ -2,7 +2,7 @@
 
 use crate::children;
 use crate::run::{Closing, Open, PlanningState, Round, Stage, StepState, Work};
-use crate::{Answer, Event, Failure, Input, Instead, Outcome, Plan, Run};
+use crate::{Answer, Cause, Event, Failure, Input, Instead, Outcome, Plan, Run};
 use baton_workflow::{AgentId, Selection, Spend, StepId};
 
 impl Run {
@@ -38,9 +38,12 @@ impl Run {
                 self.open_task(*child, Work::Child { round: *round, step: *step }, bound);
                 self.step_begins(*round, *step, *child, AgentId::itself());
             }
-            Event::VerifyAsked { task, round, candidates, bound, .. } => {
-                self.open_task(*task, Work::Verify { round: *round }, *bound);
-                if self.stage == Stage::Working {
+            Event::VerifyAsked { task, round, candidates, step, bound, .. } => {
+                let work = Work::Verify { round: *round, step: *step };
+                self.open_task(*task, work, *bound);
+                if let Some(step) = step {
+                    self.step_begins(*round, *step, *task, AgentId::verifier());
+                } else if self.stage == Stage::Working {
                     self.stage = Stage::Voting(candidates.clone());
                 }
             }
@@ -64,16 +67,22 @@ impl Run {
         }
     }
 
-    fn step_mut(&mut self, round: u16, step: StepId) -> Option<&mut StepState> {
+    pub(crate) fn step_mut(&mut self, round: u16, step: StepId) -> Option<&mut StepState> {
         self.rounds.get_mut(usize::from(round))?.steps.get_mut(step.index())
     }
 
     fn take_plan(&mut self, plan: &Plan) {
         let Some((round, before)) = self.rounds.split_last_mut() else { return };
-        let before = before.last().map_or(&[][..], |round| round.steps.as_slice());
-        let state = |kept: Option<StepId>| match before.get(kept?.index()) {
-            Some(done @ StepState::Done { .. }) => Some(done.clone()),
-            Some(StepState::Waiting { .. } | StepState::Running { .. }) | None => None,
+        let before = before.last();
+        let verifies =
+            |step| before.and_then(|r| r.plan.as_ref()).is_some_and(|p| p.verifies(step));
+        // What the verifier said is of what it saw then: it is not kept.
+        let state = |kept: Option<StepId>| {
+            let kept = kept.filter(|kept| !verifies(*kept))?;
+            match before?.steps.get(kept.index()) {
+                Some(done @ StepState::Done { .. }) => Some(done.clone()),
+                Some(StepState::Waiting { .. } | StepState::Running { .. }) | None => None,
+            }
         };
         let waiting = || StepState::Waiting { failed: Vec::new(), last: None };
         let states = plan.steps.iter().map(|step| state(step.kept).unwrap_or_else(waiting));
@@ -148,7 +157,10 @@ impl Run {
             Work::Step { round, step } | Work::Child { round, step } => {
                 self.conclude_step(round, step, outcome);
             }
-            Work::Verify { round } => self.conclude_verify(round, outcome),
+            Work::Verify { round, step: Some(step) } => {
+                self.conclude_verifier(round, step, outcome);
+            }
+            Work::Verify { round, step: None } => self.conclude_verify(round, outcome),
         }
     }
 
@@ -180,9 +192,9 @@ impl Run {
                     *state = StepState::Done { agent, output, truncated, tool_calls };
                 }
                 if let Some(round) = self.rounds.get_mut(usize::from(round))
-                    && let Some(why) = replan
+                    && let Some(why) = replan.clone()
                 {
-                    round.asked.get_or_insert((step, why.clone()));
+                    round.broken.get_or_insert(Cause::Asked { step, why });
                 }
                 self.after_step();
                 return;
@@ -202,48 +214,67 @@ impl Run {
                 ("protocol".into(), "the outcome is not one of a step".into())
             }
         };
+        let (code, message) = failure;
+        self.step_fails(round, step, code, message, outcome);
+    }
+
+    pub(crate) fn step_fails(
+        &mut self,
+        round: u16,
+        step: StepId,
+        code: String,
+        message: String,
+        outcome: &Outcome,
+    ) {
         if let Some(state) = self.step_mut(round, step)
             && let StepState::Running { agent, failed, .. } = state
         {
             let mut failed = std::mem::take(failed);
             failed.push(agent.clone());
             let instead = instead(agent, outcome);
-            let (code, message) = failure;
             let last = Some(Failure { code, message, instead });
             *state = StepState::Waiting { failed, last };
         }
     }
 
     /// Moves on from `Working` once every step is done.
-    fn after_step(&mut self) {
+    pub(crate) fn after_step(&mut self) {
+        let number = self.current_round();
         let Some(round) = self.rounds.last() else { return };
         let Some(plan) = &round.plan else { return };
-        let done = |state: &StepState| matches!(state, StepState::Done { .. });
         if self.stage != Stage::Working {
             return;
         }
         if let Some(chosen) = round.chosen {
-            if let Some(answer) = self.answer_of(self.current_round(), chosen) {
-                self.check_or_close(answer);
+            if let Some(answer) = self.answer_of(number, chosen) {
+                self.after_turn(answer);
             }
             return;
         }
-        if !round.steps.iter().all(done) {
+        let all = || (0..plan.steps.len() as u16).map(StepId);
+        let last = StepId((plan.steps.len() as u16).saturating_sub(1));
+        if let Some(calls) = self.calls_before_verifier() {
+            if all().filter(|step| *step != last).all(|step| self.is_over(number, step)) {
+                self.check_or_close(calls);
+            }
             return;
         }
-        match plan.selection {
+        if !all().all(|step| self.is_over(number, step)) {
+            return;
+        }
+        match (plan.selection, plan.last_verifies()) {
             // The vote itself is a decision: it may be held without the leaves that failed.
-            Selection::Majority => {}
-            Selection::Last => {
-                let last = StepId(round.steps.len().saturating_sub(1) as u16);
-                if let Some(answer) = self.answer_of(self.current_round(), last) {
+            (Selection::Majority, _) => {}
+            (Selection::Last, Some(last)) => self.after_verifier(last),
+            (Selection::Last, None) => {
+                if let Some(answer) = self.answer_of(number, last) {
                     self.check_or_close(answer);
                 }
             }
         }
     }
 
-    fn check_or_close(&mut self, answer: Answer) {
+    pub(crate) fn check_or_close(&mut self, answer: Answer) {
         self.stage = match &self.spec.check {
             Some(_) | None if answer.tool_calls.is_some() && self.may_await() => {
                 Stage::Awaiting(answer)

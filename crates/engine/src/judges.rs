@@ -1,19 +1,18 @@
 //! What may be spent on judges: to check an answer, or to compare those of a vote.
 
 use crate::afford::{Grant, tokens_in_max};
-use crate::{AgentTerms, Answer, Check, Event, Run};
+use crate::{AgentTerms, Check, Event, Run};
 use baton_workflow::{Resource, Spend, StepId};
 use std::slice;
 
 /// What a judge is told of how to judge takes at most this.
 const RULES_BYTES: u64 = 2048;
 /// Nobody is asked.
-const NOBODY: Grant = Grant { output_tokens_max: 0, bound: Spend::ZERO };
+pub(crate) const NOBODY: Grant = Grant { output_tokens_max: 0, bound: Spend::ZERO };
 
 impl Run {
-    /// Leave for what it takes to check an answer.
-    pub(crate) fn afford_check(&self, check: &Check, answer: &Answer) -> Result<Grant, Resource> {
-        let shown = u64::from(answer.output.len);
+    /// Leave for what it takes to check an answer, where so many bytes are shown.
+    pub(crate) fn afford_check(&self, check: &Check, shown: u64) -> Result<Grant, Resource> {
         match check {
             Check::Answer { .. } | Check::Stated { .. } | Check::Compared { .. } => Ok(NOBODY),
             Check::Judge { model } => self.afford_judges(slice::from_ref(model), shown, 1),
@@ -48,7 +47,7 @@ impl Run {
         };
         let Grant { output_tokens_max, bound } = compared.unwrap_or(NOBODY);
         let (task, round) = (self.next_task, self.current_round());
-        Event::VerifyAsked { task, round, candidates, output_tokens_max, bound }
+        Event::VerifyAsked { task, round, candidates, step: None, output_tokens_max, bound }
     }
 
     /// Leave for so many questions to judges that are shown so much beside the request.

@@ -17,7 +17,8 @@
 //! | | every step is done, nothing checks, and the policy shall look at the answer | `Planning` |
 //! | | every step is done and nothing checks, or the answer calls tools | `Over` |
 //! | | nothing is done yet of a workflow that only repeats one | `Over` |
-//! | | a step failed for good or asks for another plan, and another round is allowed | `Planning` |
+//! | | a step failed for good, asks for another plan, or is the verifier's and refutes what it sees, and another round is allowed | `Planning` |
+//! | | the last step is the verifier's, and its verdict is the answer's | as from `Checking` |
 //! | | a step failed for good (and no other can answer in its place) | `Over` |
 //! | `Voting` | the vote is known or cannot be had, and the run is checked | `Checking` |
 //! | | the answer chosen calls tools, and their results can be awaited | `Awaiting` |
@@ -34,7 +35,9 @@
 //!
 //! A step is carried out by an agent's task, or, where it names the Conductor itself, by a
 //! child run, which is a run like any other: it is begun with a part of what is left, and
-//! its end is the step's outcome. In a later round a step may be kept from the one before.
+//! its end is the step's outcome. A step that names the verifier is a check: what it says is an
+//! output like any other, and where it is the last step, the answer is what it chose of what it
+//! saw. In a later round a step may be kept from the one before.
 
 mod afford;
 mod again;
@@ -52,11 +55,13 @@ mod run;
 mod shortfall;
 mod spec;
 mod turns;
+mod verifying;
 pub mod version;
 mod working;
 
 pub use assign::{
-    Assignment, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment, WorkAssignment,
+    Assignment, Offered, PlanAssignment, PreviousAnswer, PreviousRound, VerifyAssignment,
+    WorkAssignment,
 };
 pub use children::ChildAssignment;
 pub use decide::Decision;
@@ -64,5 +69,5 @@ pub use end::{Answer, End, Reason, Status};
 pub use event::{Cause, Event, Input, Outcome, PlanSource, Reported};
 pub use run::{Closing, PlanningState, Run, Stage, StepState};
 pub use shortfall::{Failure, Instead, Shortfall};
-pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape};
+pub use spec::{AgentTerms, Check, Plan, Planning, RunSpec, StepShape, VerifierTerms, Verifies};
 pub use turns::{AWAIT_MS, Exchange, TURNS_MAX, Turn};

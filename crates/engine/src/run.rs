@@ -73,8 +73,10 @@ pub(crate) struct Round {
     pub(crate) cause: Option<Cause>,
     /// The round of the answer that its steps are shown, if any is.
     pub(crate) shown: Option<u16>,
-    /// The first step that said that the plan does not work, and why.
-    pub(crate) asked: Option<(StepId, String)>,
+    /// Why its plan does not work, as the first of its steps said.
+    pub(crate) broken: Option<Cause>,
+    /// What the verifier said in steps that name it.
+    pub(crate) verdicts: BTreeMap<StepId, Verdict>,
     /// The step that goes on with results of tools: its output is the answer, whoever else
     /// could have given one.
     pub(crate) chosen: Option<StepId>,
@@ -127,7 +129,7 @@ pub(crate) enum Work {
     Plan { round: u16 },
     Step { round: u16, step: StepId },
     Child { round: u16, step: StepId },
-    Verify { round: u16 },
+    Verify { round: u16, step: Option<StepId> },
 }
 
 impl Work {
@@ -137,7 +139,7 @@ impl Work {
             Self::Plan { round }
             | Self::Step { round, .. }
             | Self::Child { round, .. }
-            | Self::Verify { round } => round,
+            | Self::Verify { round, .. } => round,
         }
     }
 
@@ -285,7 +287,8 @@ impl Round {
             verdict: None,
             cause: None,
             shown: None,
-            asked: None,
+            broken: None,
+            verdicts: BTreeMap::new(),
             chosen: None,
         }
     }

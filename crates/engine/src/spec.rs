@@ -32,6 +32,9 @@ pub struct RunSpec {
     /// Whether the answer's calls of tools are awaited, instead of ending the run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits: bool,
+    /// What the verifier has for plans that name it as an agent; none where they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<VerifierTerms>,
     /// Whether the policy looks at an answer that nothing decides on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub review: bool,
@@ -46,6 +49,23 @@ impl RunSpec {
     pub fn recurses(&self) -> bool {
         self.recursion && self.budget.depth > 0
     }
+}
+
+impl RunSpec {
+    /// By what a step of this run that names the verifier can be checked.
+    pub fn offered(&self) -> Option<crate::Offered> {
+        let verifier = self.verifier.as_ref()?;
+        let (check, judge) = (self.check.is_some(), verifier.judge.is_some());
+        Some(crate::Offered { check: check || judge, judge })
+    }
+}
+
+/// What a step that names the verifier can be checked by, beside what its plan states.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifierTerms {
+    /// Who judges by criteria in words, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<AgentTerms>,
 }
 
 fn text_alone() -> Abilities {
@@ -132,6 +152,37 @@ pub struct StepShape {
     /// The step of the round before that it is, with its output: then nobody does it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<StepId>,
+    /// By what it checks what it sees, where it names the verifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifies: Option<Verifies>,
+}
+
+/// By what a step that names the verifier checks what it sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Verifies {
+    /// The run's own check, or its judge; several candidates are put to the vote.
+    Own,
+    /// What a verifier can tell without asking a model, as the plan states it.
+    Stated {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+    },
+    /// Criteria for a judge, which are the step's subtask.
+    Words,
+}
+
+impl Verifies {
+    fn of(step: &baton_workflow::Step) -> Option<Self> {
+        if !step.agent.is_verifier() {
+            return None;
+        }
+        Some(match step.subtask.trim() {
+            "" => Self::Own,
+            check if check.starts_with('{') => Self::Stated { check: check.to_owned() },
+            _words => Self::Words,
+        })
+    }
 }
 
 impl Plan {
@@ -142,6 +193,7 @@ impl Plan {
             sees: step.access.visible(StepId(place as u16)),
             sees_rounds: step.access != Access::None,
             kept: flow.kept(StepId(place as u16)),
+            verifies: Verifies::of(step),
         };
         Self {
             workflow,
@@ -153,17 +205,35 @@ impl Plan {
 
     /// Whether a step's output may be the answer.
     pub fn may_answer(&self, step: StepId) -> bool {
-        match self.selection {
-            Selection::Last => step.index() + 1 == self.steps.len(),
-            Selection::Majority => self.leaves().any(|leaf| leaf == step),
+        match (self.selection, self.last_verifies()) {
+            (Selection::Last, Some(last)) => self.candidates(last).contains(&step),
+            (Selection::Last, None) => step.index() + 1 == self.steps.len(),
+            (Selection::Majority, _) => self.leaves().any(|leaf| leaf == step),
         }
     }
 
-    /// Steps whose output no other step sees.
+    /// Steps of agents whose output no other agent's step sees.
     pub fn leaves(&self) -> impl Iterator<Item = StepId> + '_ {
-        (0..self.steps.len() as u16)
-            .map(StepId)
-            .filter(|leaf| !self.steps.iter().any(|step| step.sees.contains(leaf)))
+        let agents = || self.steps.iter().filter(|step| step.verifies.is_none());
+        let leaf = move |leaf: &StepId| !agents().any(|step| step.sees.contains(leaf));
+        (0..self.steps.len() as u16).map(StepId).filter(leaf).filter(|leaf| !self.verifies(*leaf))
+    }
+
+    /// Whether a step names the verifier.
+    pub(crate) fn verifies(&self, step: StepId) -> bool {
+        self.steps.get(step.index()).is_some_and(|step| step.verifies.is_some())
+    }
+
+    /// What a step that names the verifier looks at: what agents did of what it sees.
+    pub(crate) fn candidates(&self, step: StepId) -> Vec<StepId> {
+        let sees = self.steps.get(step.index()).map_or(&[][..], |step| &step.sees);
+        sees.iter().copied().filter(|seen| !self.verifies(*seen)).collect()
+    }
+
+    /// The last step, where the answer is what the verifier says of others' there.
+    pub(crate) fn last_verifies(&self) -> Option<StepId> {
+        let last = StepId(self.steps.len().checked_sub(1)? as u16);
+        (self.selection == Selection::Last && self.verifies(last)).then_some(last)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What happens next while steps are carried out.
 
 use crate::afford::{Grant, tokens_in_max};
-use crate::assign::inputs_of;
 use crate::{
     AgentTerms, Answer, Cause, Closing, Event, Exchange, Failure, Instead, Plan, Reason, Run,
     StepShape, StepState,
@@ -18,9 +17,8 @@ impl Run {
             return Some(self.close_with_best(Reason::Loop { round }));
         }
         let (plan, steps) = self.round(number)?;
-        if let Some((step, why)) = self.asked_in(number).filter(|_| self.may_plan_again()) {
-            let cause = Cause::Asked { step: *step, why: why.clone() };
-            return Some(Event::RoundBegun { round: number + 1, cause });
+        if let Some(cause) = self.broken(number).filter(|_| self.may_plan_again()) {
+            return Some(Event::RoundBegun { round: number + 1, cause: cause.clone() });
         }
         let mut unaffordable = None;
         let waiting = |state: &&StepState| matches!(state, StepState::Waiting { .. });
@@ -33,13 +31,21 @@ impl Run {
             if chosen.is_some_and(|chosen| chosen != step) {
                 continue;
             }
+            if shape.verifies.is_some() {
+                match self.next_verifying(plan, step) {
+                    Ok(Some(event)) => return Some(event),
+                    Ok(None) => {}
+                    Err(resource) => unaffordable = Some(resource),
+                }
+                continue;
+            }
             let planned = self.caller(number, step).unwrap_or(&shape.agent);
             let needs = match plan.may_answer(step) {
                 true => self.spec.needs,
                 false => Abilities::NONE,
             };
             // First this: as long as what it needs is under way, an agent may come back.
-            let Some(inputs) = inputs_of(&shape.sees, steps) else { continue };
+            let Some(inputs) = self.inputs(number, step) else { continue };
             if let Some(child) = self.child_for(step, planned, failed, unfinished, now) {
                 return Some(child);
             }
@@ -85,10 +91,9 @@ impl Run {
         any.then_some(Event::Withdrawn { tasks, children })
     }
 
-    /// The step of a round that said that the plan does not work, unless it came with the
-    /// answer.
-    fn asked_in(&self, round: u16) -> Option<&(StepId, String)> {
-        self.rounds.get(usize::from(round))?.asked.as_ref()
+    /// Why a round's plan does not work, unless that came with the answer.
+    fn broken(&self, round: u16) -> Option<&Cause> {
+        self.rounds.get(usize::from(round))?.broken.as_ref()
     }
 
     /// Length of what a step of a later round is shown of the answer before it.

@@ -11,7 +11,7 @@
 
 use baton_engine::{
     AgentTerms, Assignment, Check, Decision, End, Event, Input, Outcome, Plan, Planning, Run,
-    RunSpec, Shortfall, Status, StepShape,
+    RunSpec, Shortfall, Status, StepShape, VerifierTerms, Verifies,
 };
 use baton_workflow::{
     Abilities, AgentId, BodyRef, Budget, Limits, Price, Selection, Spend, StepId, Timestamp, Usd,
@@ -26,6 +26,10 @@ use std::{
 
 /// Child runs that were begun in this process.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// The text of every verdict that a step asked for.
+const SAID: &str = "said";
+/// Verdicts that steps asked for.
+static VERIFIED: AtomicUsize = AtomicUsize::new(0);
 /// Ends that were compared with a first answer that had a score.
 static COMPARED: AtomicUsize = AtomicUsize::new(0);
 /// Moments at which a run awaited results.
@@ -46,9 +50,22 @@ fn agent(name: &str, price: u64) -> AgentTerms {
     }
 }
 
-/// An agent of the pool, or the Conductor itself behind them.
+/// An agent of the pool, the Conductor itself behind them, twice, and the verifier behind that.
 fn named(place: usize) -> AgentId {
-    agents().get(place).map_or_else(AgentId::itself, |agent| agent.id.clone())
+    match agents().get(place) {
+        Some(agent) => agent.id.clone(),
+        None if place < agents().len() + 2 => AgentId::itself(),
+        None => AgentId::verifier(),
+    }
+}
+
+/// By what the verifier goes.
+fn how(mask: u8) -> Verifies {
+    match mask % 3 {
+        0 => Verifies::Own,
+        1 => Verifies::Stated { check: "{}".into() },
+        _ => Verifies::Words,
+    }
 }
 
 fn agents() -> Vec<AgentTerms> {
@@ -57,19 +74,32 @@ fn agents() -> Vec<AgentTerms> {
 
 prop_compose! {
     fn any_plan()(
-        shapes in prop::collection::vec((0..4_usize, any::<u8>()), 1..=5),
+        shapes in prop::collection::vec((0..7_usize, any::<u8>()), 1..=5),
         majority in any::<bool>(),
     ) -> Plan {
-        let steps = shapes.iter().enumerate().map(|(place, (agent, mask))| StepShape {
-            agent: named(*agent),
-            sees: (0..place as u16).filter(|step| mask >> step & 1 == 1).map(StepId).collect(),
-            sees_rounds: mask & 1 == 1,
-            kept: (mask >> 6 == 3).then_some(StepId(u16::from(mask & 3))),
-        });
+        let mut steps: Vec<StepShape> = Vec::new();
+        for (place, (agent, mask)) in shapes.iter().enumerate() {
+            let sees = (0..place as u16).filter(|step| mask >> step & 1 == 1).map(StepId);
+            let mut sees: Vec<_> = sees.collect();
+            let agent = named(if place == 0 { agent % 5 } else { *agent });
+            // A verifier without a candidate is no plan's; the first step is an agent's.
+            if agent.is_verifier() && sees.iter().all(|seen| steps[seen.index()].verifies.is_some()) {
+                sees.insert(0, StepId(0));
+            }
+            let verifies = agent.is_verifier().then(|| how(*mask));
+            steps.push(StepShape {
+                agent,
+                sees,
+                sees_rounds: mask & 1 == 1,
+                kept: (mask >> 6 == 3 && verifies.is_none())
+                    .then_some(StepId(u16::from(mask & 3))),
+                verifies,
+            });
+        }
         Plan {
             workflow: body("flow", 300),
             pool_version: "v1".into(),
-            steps: steps.collect(),
+            steps,
             selection: if majority { Selection::Majority } else { Selection::Last },
         }
     }
@@ -89,6 +119,7 @@ prop_compose! {
         awaits in prop::bool::weighted(0.8),
         recursion in prop::bool::weighted(0.8),
         (review, worth) in any::<(bool, bool)>(),
+        judge in prop::option::weighted(0.7, any::<bool>()),
     ) -> RunSpec {
         let planning = if by_policy {
             Planning::Policy { model: agent("p", 500_000), fallback: plan, fallback_name: "direct".into() }
@@ -113,6 +144,7 @@ prop_compose! {
             recursion,
             awaits: awaits && tools,
             review,
+            verifier: judge.map(|judge| VerifierTerms { judge: judge.then(|| agent("j", 200_000)) }),
             worth: worth.then(|| Usd::from_pico(cents * 1_000_000_000)),
         }
     }
@@ -222,7 +254,8 @@ impl World {
             | Event::ChildBegun { child: task, round, step, .. } = &event
             {
                 let (plan, _) = self.run.round(*round).unwrap();
-                for seen in &plan.steps[step.index()].sees {
+                let agents = |seen: &&StepId| plan.steps[seen.index()].verifies.is_none();
+                for seen in plan.steps[step.index()].sees.iter().filter(agents) {
                     assert!(self.is_done(*round, *seen), "step before its input");
                 }
                 let twice = self.running_steps.insert((*round, *step), *task);
@@ -490,7 +523,11 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             };
             let verdict = Verdict::new("test/1", kind, "").saying("wrong");
             let verdict = Verdict { score: Some(score), choice, ..verdict };
-            Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
+            let told = |body: &BodyRef| &*body.hash == SAID;
+            assert!(!verify.candidates.iter().any(told), "a verdict is verified");
+            VERIFIED.fetch_add(usize::from(verify.step.is_some()), Ordering::Relaxed);
+            let output = verify.step.map(|_| body(SAID, 60));
+            Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false, output }
         }
     }
 }
@@ -502,6 +539,8 @@ fn any_order_of_anything() {
     runner.run(&lives, |(spec, acts)| life(spec, acts)).unwrap();
     let begun = BEGUN.load(Ordering::Relaxed);
     assert!(begun > 100, "only {begun} child runs were begun: nothing is shown of them");
+    let verified = VERIFIED.load(Ordering::Relaxed);
+    assert!(verified > 100, "only {verified} steps were the verifier's: nothing is shown of them");
     let compared = COMPARED.load(Ordering::Relaxed);
     assert!(compared > 20, "only {compared} first answers had a score: nothing is shown of them");
     let awaited = AWAITED.load(Ordering::Relaxed);
@@ -516,8 +555,13 @@ fn life(spec: RunSpec, acts: Vec<Act>) -> Result<(), TestCaseError> {
         world.act(act);
     }
     // Every run can be brought to its end by doing what is still asked for.
-    let step =
-        StepShape { agent: agents()[0].id.clone(), sees: vec![], sees_rounds: false, kept: None };
+    let step = StepShape {
+        agent: agents()[0].id.clone(),
+        sees: vec![],
+        sees_rounds: false,
+        kept: None,
+        verifies: None,
+    };
     let good = Plan {
         workflow: body("flow", 1),
         pool_version: "v1".into(),
@@ -536,6 +580,8 @@ fn life(spec: RunSpec, acts: Vec<Act>) -> Result<(), TestCaseError> {
         }
     }
     let end = &world.ends[0];
+    let verdict = |answer: &baton_engine::Answer| &*answer.output.hash == SAID;
+    prop_assert!(!end.answer.as_ref().is_some_and(verdict), "the answer is a verdict");
     prop_assert_eq!(
         end.answer.is_some(),
         matches!(end.status, Status::Completed | Status::Incomplete)

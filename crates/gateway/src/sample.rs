@@ -35,6 +35,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         single_flight: false,
         recursion: true,
         review: false,
+        verifier: true,
         limits: Limits::default(),
         budget: Budget {
             usd: Usd::from_dollars(1.0).unwrap(),

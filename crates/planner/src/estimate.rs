@@ -1,7 +1,7 @@
 //! What a workflow may cost, before anything is spent.
 
 use crate::NotInPool;
-use baton_workflow::{AgentCard, AgentId, Limits, Pool, Spend, StepId, Workflow};
+use baton_workflow::{AgentCard, AgentId, Limits, Pool, Spend, Step, StepId, Workflow};
 use serde::Serialize;
 
 /// Tokens that fence and label one text inside a prompt, generously.
@@ -51,6 +51,10 @@ pub struct Estimate {
 /// dollars(step)    = tokens_in * input price + tokens_out * output price
 /// ```
 ///
+/// A step of the verifier's asks a judge once for each candidate, who reads the request, the
+/// subtask and that candidate; where its subtask is a check as JSON it asks nobody, and where
+/// it is empty it may.
+///
 /// Each step is counted once: retries, failovers, the planning call, verification and
 /// corrective rounds come on top. One model's tokens are taken for another's.
 pub fn estimate(
@@ -66,6 +70,15 @@ pub fn estimate(
         let size = Size::of(&step.subtask, card, limits);
         let id = StepId(place);
         let seen = step.access.visible(id);
+        if step.agent.is_verifier() {
+            let candidates = seen.iter().filter(|seen| {
+                workflow.steps().get(seen.index()).is_some_and(|seen| !seen.agent.is_verifier())
+            });
+            let candidates = candidates.filter_map(|candidate| sizes.get(candidate.index()));
+            steps.push(verifying(id, step, card, prompt_tokens, &size, candidates));
+            sizes.push(size);
+            continue;
+        }
         let seen = seen.iter().filter_map(|earlier| sizes.get(earlier.index()));
         let (mut most_in, mut typical_in) = (prompt_tokens, prompt_tokens);
         most_in = most_in.saturating_add(WRAPPING_TOKENS + size.subtask_at_most);
@@ -87,6 +100,28 @@ pub fn estimate(
     let at_most = steps.iter().map(|step| step.at_most).sum();
     let typical = steps.iter().map(|step| step.typical).sum();
     Ok(Estimate { steps, at_most, typical })
+}
+
+fn verifying<'a>(
+    id: StepId,
+    step: &Step,
+    card: &AgentCard,
+    prompt_tokens: u64,
+    size: &Size,
+    candidates: impl Iterator<Item = &'a Size>,
+) -> StepEstimate {
+    let (mut at_most, mut typical) = (Spend::ZERO, Spend::ZERO);
+    let asks = !step.subtask.trim().starts_with('{');
+    for candidate in candidates.filter(|_| asks) {
+        let read = |subtask: u64, output: u64| {
+            prompt_tokens.saturating_add(2 * WRAPPING_TOKENS).saturating_add(subtask + output)
+        };
+        let most_in = read(size.subtask_at_most, candidate.output_at_most);
+        let typical_in = read(size.subtask_typical, candidate.output_typical);
+        at_most = at_most.plus(spend(card, most_in, size.output_at_most));
+        typical = typical.plus(spend(card, typical_in, size.output_typical));
+    }
+    StepEstimate { step: id, agent: step.agent.clone(), at_most, typical }
 }
 
 /// Tokens of one step's texts.
@@ -120,6 +155,33 @@ mod tests {
     use crate::Strategy;
     use crate::testing::pool;
     use baton_workflow::{Access, Selection, Step};
+
+    #[test]
+    fn a_verifier_costs_a_judge_for_each_candidate_and_a_stated_check_nothing() {
+        let small = pool(1);
+        let judge = small.agents()[0].clone();
+        let verifier = AgentCard { id: AgentId::verifier(), ..judge };
+        let agents = pool(1).agents().iter().cloned().chain([verifier]).collect();
+        let pool = Pool::new("v", agents).unwrap();
+        let limits = Limits::default();
+        let step = |agent: &str, subtask: &str, access| Step {
+            agent: AgentId::new(agent).unwrap(),
+            subtask: subtask.into(),
+            access,
+        };
+        let spends = |subtask: &str| {
+            let steps = vec![
+                step("small", "12345678", Access::None),
+                step("small", "12345678", Access::None),
+                step("verifier", subtask, Access::All),
+            ];
+            let flow = Workflow::new(steps, Selection::Last, &pool, &limits).unwrap();
+            estimate(&flow, &pool, 100, &limits).unwrap().steps[2].at_most
+        };
+        let judged = spends("1234");
+        assert_eq!((judged.calls, judged.tokens_in), (2, 2 * (100 + 2 * 64 + 4 + 1000)));
+        assert_eq!(spends(r#"{"type": "text.exact"}"#), Spend::ZERO);
+    }
 
     fn check(access: Access, expected: [(u64, u64, u64, u64); 2]) {
         let step = |agent: &str, subtask: &str, access| Step {

@@ -29,6 +29,7 @@ pub fn schema() -> Value {
                                 "required": ["agent", "subtask", "access"],
                                 "additionalProperties": false
                             },
+                            { "$ref": "#/$defs/verified" },
                             { "$ref": "#/$defs/kept" }
                         ] }
                     },
@@ -48,6 +49,17 @@ pub fn schema() -> Value {
                     "selection": { "$ref": "#/$defs/selection" }
                 },
                 "required": ["model_id", "subtasks", "access_list"],
+                "additionalProperties": false
+            },
+            "verified": {
+                "description": "The verifier checks what it sees with the run's own check; several are put to the vote.",
+                "type": "object",
+                "properties": {
+                    "agent": { "const": "verifier" },
+                    "subtask": { "const": "" },
+                    "access": { "$ref": "#/$defs/access" }
+                },
+                "required": ["agent", "subtask", "access"],
                 "additionalProperties": false
             },
             "kept": {

@@ -41,7 +41,7 @@ fn reshape(root: &mut Map<String, Value>) {
     let (fallback, judge) = (root.remove("fallback"), root.remove("judge"));
     let (hedge, single_flight) = (root.remove("hedge"), root.remove("single_flight"));
     let recursion = root.remove("recursion");
-    let review = root.remove("review");
+    let (review, verifier) = (root.remove("review"), root.remove("verifier"));
     if let Some(Value::Object(policy)) = root.get_mut("policy") {
         AGENTS_ONLY.iter().for_each(|key| drop(policy.remove(*key)));
         in_dollars(policy.get_mut("price"), MICRO);
@@ -53,6 +53,7 @@ fn reshape(root: &mut Map<String, Value>) {
         policy.insert("single_flight".into(), single_flight.unwrap_or_default());
         policy.insert("recursion".into(), recursion.unwrap_or_default());
         policy.insert("review".into(), review.unwrap_or_default());
+        policy.insert("verifier".into(), verifier.unwrap_or_default());
     }
     for agent in root.get_mut("agents").and_then(Value::as_array_mut).into_iter().flatten() {
         in_dollars(agent.get_mut("price"), MICRO);

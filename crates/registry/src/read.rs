@@ -154,7 +154,7 @@ fn read_text(
     let retention = retention::retention(root, faults);
     let sandbox = sandbox::sandbox(root, faults);
     let auth = keys::auth(root, context, faults);
-    let Policy { policy, fallback, judge, hedge, single_flight, recursion, review } =
+    let Policy { policy, fallback, judge, hedge, single_flight, recursion, review, verifier } =
         policy::policy(root, &agents, &providers, &limits, faults);
     let policy = policy.or_else(|| base.map(|base| base.policy.clone()));
     let policy = policy.unwrap_or_else(|| PolicySettings::Strategy(StrategySettings::direct()));
@@ -170,6 +170,7 @@ fn read_text(
         single_flight,
         recursion,
         review,
+        verifier,
         limits,
         budget,
         retention,

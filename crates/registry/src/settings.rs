@@ -37,6 +37,9 @@ pub struct Settings {
     /// Whether a policy that is a model may name the Conductor itself as an agent, as far
     /// as the budget's depth goes.
     pub recursion: bool,
+    /// Whether a policy that is a model may name the verifier as an agent, where there is a
+    /// check or a judge.
+    pub verifier: bool,
     /// Whether a policy that is a model looks at an answer that nothing decides on.
     pub review: bool,
     /// Bounds on plans.
@@ -344,6 +347,7 @@ pub fn settings_for(
         hedge: None,
         single_flight: false,
         recursion: true,
+        verifier: true,
         review: false,
         limits: Limits::default(),
         budget: BUDGET_DEFAULT,

@@ -16,6 +16,8 @@ pub(crate) struct Brief {
     agents: Vec<Agent>,
     /// The number of the Conductor itself, where it is offered.
     itself: Option<usize>,
+    /// The number of the verifier, where it is offered.
+    verifier: Option<usize>,
     family: Option<crate::Family>,
     question_bytes: usize,
     repair: bool,
@@ -49,6 +51,8 @@ const FOUND: &str = "What was found when it was checked";
 const COMPLAINT: &str = "complaint";
 /// How the line of an agent begins that is the Conductor itself.
 const ITSELF: &str = " (baton)";
+/// And of the verifier.
+const VERIFIER: &str = " (verifier)";
 /// How far off the length of a question is read, in bytes (one standard deviation).
 const LENGTH_NOISE_BYTES: f64 = 40.0;
 
@@ -67,9 +71,12 @@ impl Brief {
         // no user can write.
         let system = agents(messages.iter().filter(|said| said.speaker == Speaker::System));
         let mut agents = if system.is_empty() { agents(messages.iter()) } else { system };
-        let itself = agents.iter().find(|agent| agent.description.starts_with(ITSELF));
-        let itself = itself.map(|agent| agent.number);
-        agents.retain(|agent| Some(agent.number) != itself);
+        let numbered = |name: &str| {
+            let named = agents.iter().find(|agent| agent.description.starts_with(name));
+            named.map(|agent| agent.number)
+        };
+        let (itself, verifier) = (numbered(ITSELF), numbered(VERIFIER));
+        agents.retain(|agent| ![itself, verifier].contains(&Some(agent.number)));
         if agents.is_empty() {
             return None;
         }
@@ -82,7 +89,7 @@ impl Brief {
             (true, false) => Round::Again,
             (true, true) => Round::Rejected,
         };
-        Some(Self { agents, itself, family, question_bytes, repair, form, round })
+        Some(Self { agents, itself, verifier, family, question_bytes, repair, form, round })
     }
 
     /// The reply.
@@ -123,12 +130,16 @@ impl Brief {
         if draws.chance(0.5) { lists.dirty(draws) } else { lists.wrong(draws) }
     }
 
-    /// The plan that names the Conductor itself whenever it may. Shown an earlier round, it
-    /// keeps that one's first step and has the rest done by the last agent.
+    /// The plan that names the Conductor itself whenever it may, or has its last agent's step
+    /// verified. Shown an earlier round, it keeps that one's first step and has the rest done
+    /// by the last agent.
     pub(crate) fn recursive_plan(&self, parameters: &parameters::Recursive) -> String {
         let last = self.agents.last().map_or(0, |agent| agent.number);
         if self.round != Round::First {
             return Lists::new(vec![last], Shape::FOLLOWED, self.form).behind_kept();
+        }
+        if let Some((verifier, by)) = self.verifier.zip(parameters.verified.as_deref()) {
+            return Lists::new(vec![last, verifier], Shape::VERIFIED, self.form).by(by).clean();
         }
         let (agents, shape) = match self.itself {
             Some(itself) if parameters.wide => (vec![itself, itself, itself, last], Shape::WIDE),
@@ -221,7 +232,7 @@ mod tests {
         let parameters = Parameters::built_in();
         let plan = |brief: &Brief, wide| {
             let model = parameters.recursive().model.clone();
-            brief.recursive_plan(&parameters::Recursive { model, wide })
+            brief.recursive_plan(&parameters::Recursive { model, wide, verified: None })
         };
         assert!(plan(&found, false).contains("model_id = [2, 3]"), "{}", plan(&found, false));
         assert!(plan(&found, true).contains("model_id = [3, 3, 3, 2]"), "{}", plan(&found, true));

@@ -54,6 +54,9 @@ impl Shape {
     /// A plan, and a step that follows it.
     pub(crate) const PLANNED: Self = Self(&[(PLAN, Sees::Nothing), (FOLLOW, Sees::Everything)]);
 
+    /// One solves, and the verifier checks.
+    pub(crate) const VERIFIED: Self = Self(&[(SOLVE, Sees::Nothing), ("", Sees::These(&[0]))]);
+
     /// Three solve beside each other, and one merges.
     pub(crate) const WIDE: Self = Self(&[
         (SOLVE, Sees::Nothing),
@@ -114,6 +117,14 @@ impl Lists {
             Sees::These(steps) => format!("{steps:?}"),
         });
         Self { agents, subtasks: subtasks.collect(), access: access.collect(), form }
+    }
+
+    /// With this as the last step's subtask.
+    pub(crate) fn by(mut self, subtask: &str) -> Self {
+        if let Some(last) = self.subtasks.last_mut() {
+            subtask.clone_into(last);
+        }
+        self
     }
 
     /// As it should be.
@@ -180,7 +191,8 @@ impl Lists {
     }
 
     fn quoted(&self) -> Vec<String> {
-        self.subtasks.iter().map(|subtask| format!("\"{subtask}\"")).collect()
+        let escaped = |subtask: &String| format!("\"{}\"", subtask.replace('"', "\\\""));
+        self.subtasks.iter().map(escaped).collect()
     }
 
     fn lists(&self, agents: &str, subtasks: &str) -> String {

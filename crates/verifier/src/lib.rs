@@ -15,6 +15,7 @@ mod pairs;
 mod remainder;
 mod reports;
 mod service;
+mod several;
 mod span;
 mod stated;
 mod task;

@@ -64,6 +64,8 @@ mod tests {
             sources: Vec::new(),
             calls: Vec::new(),
             authors: Vec::new(),
+            step: None,
+            words: None,
             check: Some(Check::Answer { expected: "5".into() }),
             output_tokens_max: 0,
             deadline: Timestamp(0),

@@ -45,6 +45,9 @@ pub(crate) fn close(
         span.fail(&verdict.code, &verdict.feedback);
     }
     match asked {
+        Some(VerifyAssignment { step: Some(step), round, .. }) => {
+            SpanKey::Step { round: *round, step: *step }
+        }
         Some(asked) => SpanKey::Verify { round: asked.round, vote: asked.is_vote() },
         None => SpanKey::Lost { task: leased.task.number, attempt: leased.token.attempt },
     }

@@ -1,14 +1,14 @@
 //! Carrying out `verify` tasks.
 
 use crate::verify::{Candidate, Checked, Matter, Means};
-use crate::{Verifier, span, vote};
+use crate::{Verifier, several::in_words, span, vote};
 use async_trait::async_trait;
 use baton_briefing::{Trajectory, Unreadable, patiently, text};
 use baton_call::Purse;
 use baton_checks::{Check as Stated, Judge, SpecError};
 use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
-use baton_ledger::{Completion, Handler, Held, Leased, persist};
-use baton_workflow::{BodyRef, Conversation, TenantId, Verdict, VerdictKind};
+use baton_ledger::{Body, Completion, Handler, Held, Leased, persist};
+use baton_workflow::{BodyRef, Conversation, TenantId, Verdict, VerdictKind, Words};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -61,10 +61,14 @@ impl Handler for Verifier {
         self.metrics.judged(&verdict);
         let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = Outcome::Verified { verdict: verdict.into(), ms, cached };
+        let told = asked.as_ref().ok().filter(|asked| asked.step.is_some());
+        let told = told.map(|asked| Body::new(in_words(&verdict, asked.candidates.len())));
+        let output = told.as_ref().map(|told| told.name.clone());
+        let outcome = Outcome::Verified { verdict: verdict.into(), ms, cached, output };
         let outcome = Reported { outcome, incidents };
         let outcome = baton_engine::version::write(&outcome).into();
-        let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
+        let bodies = told.into_iter().collect();
+        let completion = Completion { outcome, spend, estimated, bodies };
         let patience = CancellationToken::new();
         let complete = || self.ledger.complete(&held, completion.clone());
         let recorded = persist(&patience, complete).await;
@@ -111,7 +115,10 @@ impl Verifier {
             deadline: None,
             stop,
         };
-        Ok(self.carry_out(&check, &matter, &means).await?)
+        match asked.check.as_ref().is_some_and(Check::is_of_answers) && asked.step.is_some() {
+            true => Ok(self.best(&check, matter, &means).await?),
+            false => Ok(self.carry_out(&check, &matter, &means).await?),
+        }
     }
 
     async fn candidates(
@@ -141,7 +148,13 @@ impl Verifier {
         let mut said: Conversation = serde_json::from_str(&request).map_err(Trouble::unreadable)?;
         let turns = || Trajectory::read(self.ledger.as_ref(), tenant, &asked.turns);
         said.messages.extend(told(patiently(stop, turns).await)?.messages);
-        Ok(said.question())
+        let question = said.question();
+        let Some((words, step)) = asked.words.as_ref().zip(asked.step) else { return Ok(question) };
+        let plan = self.text(tenant, words, stop).await?;
+        let plan: Words = serde_json::from_str(&plan).map_err(Trouble::unreadable)?;
+        let step = plan.steps.get(step.index());
+        let step = step.ok_or_else(|| Trouble::unreadable("the plan has no such step"))?;
+        Ok(format!("{question}\n\nWhat the candidate has to meet: {}", step.subtask))
     }
 
     /// A text, however long the ledger takes to give it.

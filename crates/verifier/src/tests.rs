@@ -39,7 +39,8 @@ impl Provider for Scripted {
         self.asked.lock().unwrap().push(request);
         let Some(text) = said else { return std::future::pending().await };
         let usage = Some(Usage { tokens_in: 10, tokens_out: 5, ..Usage::default() });
-        let finished = Finished { finish: Finish::Stop, usage, model: "m".into() };
+        let finished =
+            Finished { finish: Finish::Stop, usage, model: "m".into(), id: String::new() };
         let events = [Ok(ChatEvent::Text(text.into())), Ok(ChatEvent::Finished(finished))];
         Ok(futures::stream::iter(events).boxed())
     }

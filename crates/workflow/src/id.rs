@@ -107,6 +107,19 @@ impl AgentId {
         Self(Self::ITSELF.into())
     }
 
+    /// The verifier, as plans name it: no agent of a pool may have this id.
+    pub const VERIFIER: &str = "verifier";
+
+    /// The verifier: a step that names it checks what it sees.
+    pub fn verifier() -> Self {
+        Self(Self::VERIFIER.into())
+    }
+
+    /// Whether this is the verifier.
+    pub fn is_verifier(&self) -> bool {
+        self.as_str() == Self::VERIFIER
+    }
+
     /// Whether this is the Conductor itself.
     pub fn is_itself(&self) -> bool {
         self.as_str() == Self::ITSELF

@@ -103,6 +103,12 @@ pub enum Violation {
         /// Most bytes allowed.
         max: u32,
     },
+    /// A verifier needs something to look at.
+    #[error("step {step} is the verifier and sees no agent's step: expected its candidates")]
+    BlindVerifier {
+        /// The step, from 0.
+        step: usize,
+    },
     /// A step can only see what was done before it.
     #[error("step {step} wants to see step {sees}: expected an earlier step")]
     NotEarlier {
@@ -131,6 +137,9 @@ impl Workflow {
         }
         for (place, step) in steps.iter().enumerate() {
             violations_of(place, step, pool, limits, &mut wrong);
+        }
+        for place in (0..steps.len()).filter(|place| is_blind(&steps, *place)) {
+            wrong.push(Violation::BlindVerifier { step: place });
         }
         if !wrong.is_empty() {
             return Err(wrong);
@@ -167,10 +176,12 @@ impl Workflow {
         &self.pool_version
     }
 
-    /// Steps whose output no other step sees, in order; the last step is one of them.
+    /// Steps of agents whose output no other agent's step sees, in order. What the verifier
+    /// sees is a leaf all the same: it adds nothing to it.
     pub fn leaves(&self) -> Vec<StepId> {
-        let mut seen = vec![false; self.steps.len()];
-        for (place, step) in self.steps.iter().enumerate() {
+        let mut seen: Vec<_> = self.steps.iter().map(|step| step.agent.is_verifier()).collect();
+        let agents = self.steps.iter().enumerate().filter(|(_, step)| !step.agent.is_verifier());
+        for (place, step) in agents {
             for earlier in step.access.visible(StepId(place as u16)) {
                 if let Some(flag) = seen.get_mut(earlier.index()) {
                     *flag = true;
@@ -180,6 +191,14 @@ impl Workflow {
         let unseen = seen.iter().enumerate().filter(|(_, seen)| !**seen);
         unseen.map(|(place, _)| StepId(place as u16)).collect()
     }
+}
+
+/// Whether the verifier is given a step and none of an agent to look at.
+fn is_blind(steps: &[Step], place: usize) -> bool {
+    let Some(step) = steps.get(place).filter(|step| step.agent.is_verifier()) else { return false };
+    let agents =
+        |earlier: &StepId| steps.get(earlier.index()).is_some_and(|step| !step.agent.is_verifier());
+    !step.access.visible(StepId(place as u16)).iter().any(agents)
 }
 
 /// One form for one meaning: seeing an empty set of steps is seeing none.
@@ -200,7 +219,8 @@ fn violations_of(
     if pool.get(&step.agent).is_none() {
         wrong.push(Violation::UnknownAgent { step: place, agent: step.agent.clone() });
     }
-    if step.subtask.trim().is_empty() {
+    // The verifier has the run's own check where the plan says nothing.
+    if step.subtask.trim().is_empty() && !step.agent.is_verifier() {
         wrong.push(Violation::EmptySubtask { step: place });
     }
     let (found, max) = (step.subtask.len(), limits.subtask_bytes_max);

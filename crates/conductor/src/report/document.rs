@@ -97,6 +97,9 @@ pub(super) struct StepReport {
     /// The step of the round before that it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) kept: Option<StepId>,
+    /// What the verifier said, where the step is one of its.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -14,4 +14,5 @@ mod golden;
 mod rounds;
 mod steps;
 mod telling;
+mod verifying;
 mod versions;

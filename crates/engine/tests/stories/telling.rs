@@ -2,7 +2,7 @@
 
 use baton_engine::{
     AgentTerms, Answer, End, Event, Input, Outcome, Plan, Planning, Reason, Run, RunSpec,
-    Shortfall, Status, StepShape,
+    Shortfall, Status, StepShape, Verifies,
 };
 use baton_workflow::{
     Abilities, AgentId, BodyRef, Budget, Limits, Price, Resource, Selection, Spend, StepId,
@@ -20,19 +20,30 @@ pub(crate) fn agent(name: &str, price: u64) -> AgentTerms {
     }
 }
 
-/// `a b:0 a:0,1 c=2`: agents, each with the steps it sees, or the step it is kept from.
+/// `a b:0 a:0,1 c=2`: agents, each with the steps it sees, or the step it is kept from. The
+/// verifier goes by the run's own check (`verifier:0`), by one that the plan states
+/// (`verifier{}:0`) or by words (`verifier?:0`).
 pub(crate) fn plan(text: &str, selection: Selection) -> Plan {
     let steps = text.split_whitespace().map(|step| {
         let (step, kept) = step
             .split_once('=')
             .map_or((step, None), |(step, kept)| (step, Some(StepId(kept.parse().unwrap()))));
         let (agent, sees) = step.split_once(':').unwrap_or((step, ""));
+        let verifies = match agent.strip_prefix(AgentId::VERIFIER) {
+            Some("") => Some(Verifies::Own),
+            Some("{}") => Some(Verifies::Stated { check: "{}".into() }),
+            Some("?") => Some(Verifies::Words),
+            Some(how) => panic!("{how}?"),
+            None => None,
+        };
+        let agent = agent.trim_end_matches(['{', '}', '?']);
         let sees = sees.split(',').filter(|s| !s.is_empty());
         StepShape {
             agent: AgentId::new(agent).unwrap(),
             sees: sees.map(|s| StepId(s.parse().unwrap())).collect(),
             sees_rounds: step.contains(':'),
             kept,
+            verifies,
         }
     });
     let workflow = BodyRef { hash: "flow".into(), len: 10 };
@@ -59,6 +70,7 @@ pub(crate) fn spec(planning: Planning) -> RunSpec {
         awaits: false,
         review: false,
         worth: None,
+        verifier: None,
     }
 }
 
@@ -118,7 +130,8 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         let class = said().find(|word| word.parse::<f64>().is_err()).map(str::to_owned);
         let verdict = Verdict::new("t/1", kind, "").saying("off by one");
         let verdict = Verdict { score: Some(score), class, choice, ..verdict };
-        Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
+        let output = Some(BodyRef { hash: format!("said{task}").into(), len: 5 });
+        Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false, output }
     };
     let outcome = match what {
         "ended" => {
@@ -226,9 +239,10 @@ pub(crate) fn told(run: &mut Run, now: Timestamp) -> String {
             Event::ChildBegun { child, step, budget, .. } => {
                 Some(format!("{child}={step}→run of {} calls", budget.calls))
             }
-            Event::VerifyAsked { task, candidates, .. } => {
+            Event::VerifyAsked { task, candidates, step, .. } => {
                 let steps: Vec<_> = candidates.iter().map(ToString::to_string).collect();
-                Some(format!("{task}=verify {}", steps.join(",")))
+                let step = step.map(|step| format!(" in {step}")).unwrap_or_default();
+                Some(format!("{task}=verify {}{step}", steps.join(",")))
             }
             Event::Ended { end } => {
                 let score = |score: f64| format!(" {score}");

@@ -153,8 +153,9 @@ fn strategy(fields: &mut Fields<'_>, offer: &Offer<'_>, model: &str, options: &m
 fn agents(fields: &mut Fields<'_>, field: &str, offer: &Offer<'_>) -> Vec<String> {
     let named = fields.texts(field, AGENTS_NAMED_MAX).unwrap_or_default();
     let name = fields.name(field);
-    // Whether the Conductor itself may be an agent can be said as well.
-    for agent in named.iter().filter(|agent| *agent != AgentId::ITSELF) {
+    // Whether the Conductor itself and the verifier may be agents can be said as well.
+    let ours = [AgentId::ITSELF, AgentId::VERIFIER];
+    for agent in named.iter().filter(|agent| !ours.contains(&agent.as_str())) {
         unless_in_pool(&name, agent, offer, fields);
     }
     named

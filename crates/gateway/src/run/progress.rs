@@ -66,6 +66,9 @@ impl Progress {
                     Cause::Asked { step, .. } => {
                         format!("{}: says that the plan does not work", self.step(*step))
                     }
+                    Cause::Refuted { step, .. } => {
+                        format!("{}: what it checked does not hold", self.step(*step))
+                    }
                 })
             }
             Event::Withdrawn { .. } => None,
@@ -76,8 +79,11 @@ impl Progress {
                 self.given(*step, Writer::Child(*child));
                 Some(format!("{}: a workflow of its own, child run {child}", self.step(*step)))
             }
-            Event::VerifyAsked { candidates, .. } => {
+            Event::VerifyAsked { candidates, step: None, .. } => {
                 Some(format!("checking {} candidate answers", candidates.len()))
+            }
+            Event::VerifyAsked { candidates, step: Some(step), .. } => {
+                Some(format!("{}: checks {} others", self.step(*step), candidates.len()))
             }
             Event::Heard { input } => self.heard(input),
             Event::Ended { .. } => None,
@@ -145,7 +151,8 @@ impl Progress {
 
     fn plan(&mut self, plan: &Plan) -> String {
         self.steps = plan.steps.len();
-        self.ends_with_last = plan.selection == Selection::Last;
+        let last = plan.steps.last().is_some_and(|step| step.verifies.is_none());
+        self.ends_with_last = plan.selection == Selection::Last && last;
         self.writer = None;
         let mut agents: Vec<_> = plan.steps.iter().map(|step| step.agent.as_str()).collect();
         agents.dedup();

@@ -166,6 +166,7 @@ fn plan(steps: u16, selection: Selection) -> Plan {
         sees: vec![],
         sees_rounds: false,
         kept: None,
+        verifies: None,
     };
     let steps = vec![step; steps.into()];
     Plan { workflow: body(), pool_version: "pool-1".into(), steps, selection }
@@ -186,6 +187,7 @@ fn submitted(steps: u16, check: Option<Check>, selection: Selection) -> Event {
         awaits: false,
         review: false,
         worth: None,
+        verifier: None,
     };
     Event::Submitted { spec: Box::new(spec) }
 }

@@ -29,11 +29,11 @@ pub(super) fn judge(
     match found.complete {
         Some(Written::Lists { model_id, subtasks, access_list, extra }) => {
             let drafts = judge.lists(&model_id, &subtasks, &access_list);
-            judge.finish(drafts, &extra)
+            judge.finish(drafts, PlanPart::AccessList, &extra)
         }
         Some(Written::Steps { steps, extra }) => {
             let drafts = judge.steps(&steps);
-            judge.finish(drafts, &extra)
+            judge.finish(drafts, PlanPart::StepAccess, &extra)
         }
         None => {
             let slots = [found.model_id, found.subtasks, found.access_list];
@@ -151,8 +151,9 @@ impl Judge<'_> {
                 continue;
             }
             let agent = agents.get(place).and_then(|e| self.agent(PlanPart::ModelId, place, e));
-            let subtask =
-                subtasks.get(place).and_then(|e| self.subtask(PlanPart::Subtasks, place, e));
+            let subtask = subtasks
+                .get(place)
+                .and_then(|e| self.subtask(PlanPart::Subtasks, place, e, agent.as_ref()));
             let access =
                 access.get(place).and_then(|e| self.access(PlanPart::AccessList, place, e));
             if let (Some(agent), Some(subtask), Some(access)) = (agent, subtask, access) {
@@ -211,9 +212,10 @@ impl Judge<'_> {
             self.complain(part, Some(place), found, expected);
             return None;
         };
+        // What the verifier said is of what it saw then.
         let has_output = |step: &usize| {
             matches!(earlier.outputs.get(*step), Some(EarlierOutput::Text(_)))
-                && earlier.workflow.steps().len() > *step
+                && earlier.workflow.steps().get(*step).is_some_and(|s| !s.agent.is_verifier())
         };
         let Some(step) = ordinal(position).filter(has_output) else {
             let there = (0..earlier.workflow.steps().len()).filter(has_output);
@@ -272,7 +274,7 @@ impl Judge<'_> {
         }
         let [agent, subtask, access] = values.map(|value| value.unwrap_or(&Literal::Nothing));
         let agent = self.agent(PlanPart::StepAgent, place, agent);
-        let subtask = self.subtask(PlanPart::StepSubtask, place, subtask);
+        let subtask = self.subtask(PlanPart::StepSubtask, place, subtask, agent.as_ref());
         let access = self.access(PlanPart::StepAccess, place, access);
         let step = Step { agent: agent?, subtask: subtask?, access: access? };
         Some(Draft { step, kept: None })
@@ -323,13 +325,20 @@ impl Judge<'_> {
         agent.map(|agent| agent.id.clone())
     }
 
-    fn subtask(&mut self, part: PlanPart, place: usize, entry: &Literal) -> Option<String> {
+    /// The verifier's may be empty: then it has the run's own check.
+    fn subtask(
+        &mut self,
+        part: PlanPart,
+        place: usize,
+        entry: &Literal,
+        agent: Option<&AgentId>,
+    ) -> Option<String> {
         let Literal::Text(text) = entry else {
             self.complain(part, Some(place), entry.shown(), "an instruction in quotes");
             return None;
         };
         let max = self.limits.subtask_bytes_max;
-        if text.trim().is_empty() {
+        if text.trim().is_empty() && !agent.is_some_and(AgentId::is_verifier) {
             self.complain(part, Some(place), "an empty text", "an instruction");
             return None;
         }
@@ -376,7 +385,27 @@ impl Judge<'_> {
         all_earlier.then_some(Access::Some(seen))
     }
 
-    fn finish(mut self, drafts: Vec<Draft>, extra: &Extra) -> Result<Plan, Vec<Complaint>> {
+    /// A verifier needs something to look at. Only where all steps could be read is it known
+    /// what it sees.
+    fn verifiers(&mut self, drafts: &[Draft], part: PlanPart) {
+        let names_verifier =
+            |place: usize| drafts.get(place).is_some_and(|draft| draft.step.agent.is_verifier());
+        for place in (0..drafts.len()).filter(|place| names_verifier(*place)) {
+            let seen =
+                drafts.get(place).map(|draft| draft.step.access.visible(StepId(place as u16)));
+            if seen.unwrap_or_default().iter().all(|seen| names_verifier(seen.index())) {
+                let expected = "the positions of the verifier's candidates: agents' steps";
+                self.complain(part, Some(place), "no step that an agent does", expected);
+            }
+        }
+    }
+
+    fn finish(
+        mut self,
+        drafts: Vec<Draft>,
+        access: PlanPart,
+        extra: &Extra,
+    ) -> Result<Plan, Vec<Complaint>> {
         if extra.open {
             self.complain(PlanPart::Plan, None, "an object that does not end", "a closing brace");
         }
@@ -386,6 +415,9 @@ impl Judge<'_> {
             self.complain(PlanPart::Plan, None, found, expected);
         }
         let selection = self.selection(extra.selection.as_ref());
+        if self.wrong.is_empty() {
+            self.verifiers(&drafts, access);
+        }
         if !self.wrong.is_empty() {
             return Err(self.complaints());
         }
@@ -465,7 +497,9 @@ fn complaint(violation: &Violation) -> Complaint {
         Violation::EmptySubtask { step } | Violation::LongSubtask { step, .. } => {
             (PlanPart::Subtasks, Some(*step))
         }
-        Violation::NotEarlier { step, .. } => (PlanPart::AccessList, Some(*step)),
+        Violation::NotEarlier { step, .. } | Violation::BlindVerifier { step } => {
+            (PlanPart::AccessList, Some(*step))
+        }
     };
     let (found, expected) = (violation.to_string(), "a workflow that can be run".into());
     Complaint { part, entry, found, expected }

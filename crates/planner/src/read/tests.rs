@@ -1,10 +1,10 @@
 //! Replies as text in, plans or complaints as text out.
 
 use super::{Plan, REPLY_BYTES_MAX, read, read_after};
-use crate::testing::pool;
+use crate::testing::{card, pool};
 use crate::write::write_access;
 use crate::{Earlier, EarlierOutput};
-use baton_workflow::{Limits, Selection, StepId, Workflow};
+use baton_workflow::{Limits, Pool, Selection, StepId, Workflow};
 
 mod complaints;
 mod dirt;
@@ -91,5 +91,73 @@ fn what_cannot_be_kept_is_complained_of() {
         "model_id = [\"keep 0\"]\nsubtasks = [\"\"]\naccess_list = [[]]",
         "model_id, entry 0: found \"keep 0\", expected the number of an agent: there is no \
          earlier round to keep steps of",
+    );
+}
+
+/// Two agents, and the verifier behind them.
+fn pool_with_verifier() -> Pool {
+    let mut agents = pool(2).agents().to_vec();
+    agents.push(card("verifier", 1.0));
+    Pool::new("v1", agents).unwrap()
+}
+
+fn seen_with_verifier(reply: &str, earlier: Option<&Earlier<'_>>) -> String {
+    let (pool, limits) = (pool_with_verifier(), Limits::default());
+    let plan = match earlier {
+        Some(earlier) => read_after(reply, &pool, &limits, earlier),
+        None => read(reply, &pool, &limits),
+    };
+    match plan {
+        Ok(Plan::Stands) => "STANDS".into(),
+        Ok(Plan::Workflow(flow)) => lines(&flow),
+        Err(wrong) => wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+#[test]
+fn a_verifier_may_say_nothing_and_must_see_something() {
+    for plan in [
+        "model_id = [0, 2]\nsubtasks = [\"solve\", \"\"]\naccess_list = [[], [0]]",
+        "{\"steps\": [{\"agent\": 0, \"subtask\": \"solve\", \"access\": []}, \
+         {\"agent\": \"verifier\", \"subtask\": \"\", \"access\": [0]}]}",
+    ] {
+        assert_eq!(seen_with_verifier(plan, None), "small \"solve\" []\nverifier \"\" [0]");
+    }
+    // Its own kind is nothing to look at, and others must still be told what to do.
+    assert_eq!(
+        seen_with_verifier(
+            "model_id = [0, 2, 2]\nsubtasks = [\"solve\", \"\", \"\"]\naccess_list = [[], [], [1]]",
+            None
+        ),
+        "access_list, entry 1: found no step that an agent does, expected the positions of the \
+         verifier's candidates: agents' steps\n\
+         access_list, entry 2: found no step that an agent does, expected the positions of the \
+         verifier's candidates: agents' steps"
+    );
+    assert_eq!(
+        seen_with_verifier(
+            "{\"steps\": [{\"agent\": 2, \"subtask\": \"\", \"access\": [\"all\"]}]}",
+            None
+        ),
+        "steps, entry 0, access: found no step that an agent does, expected the positions of \
+         the verifier's candidates: agents' steps"
+    );
+    assert_eq!(
+        seen_with_verifier("model_id = [0]\nsubtasks = [\"\"]\naccess_list = [[]]", None),
+        "subtasks, entry 0: found an empty text, expected an instruction"
+    );
+}
+
+#[test]
+fn what_the_verifier_said_is_not_kept() {
+    let (pool, limits) = (pool_with_verifier(), Limits::default());
+    let done = "model_id = [0, 2]\nsubtasks = [\"solve\", \"\"]\naccess_list = [[], [0]]";
+    let Ok(Plan::Workflow(workflow)) = read(done, &pool, &limits) else { panic!("{done}") };
+    let outputs = [EarlierOutput::Text("4"), EarlierOutput::Text("Verdict: fail")];
+    let earlier = Earlier { workflow: &workflow, outputs: &outputs, answer: "4", feedback: "no" };
+    assert_eq!(
+        seen_with_verifier("{\"steps\": [{\"keep\": 1}]}", Some(&earlier)),
+        "steps, entry 0, keep: found 1, expected the position of a step of the last round that \
+         has an output: 0"
     );
 }

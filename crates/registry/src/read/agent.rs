@@ -86,6 +86,10 @@ fn agent_id(table: Table<'_>, faults: &mut Faults<'_>) -> Option<AgentId> {
         let reason = format!("agent id {id:?} means the Conductor itself: choose another id");
         faults.at(table.at("id"), reason);
     }
+    if id == AgentId::VERIFIER {
+        let reason = format!("agent id {id:?} means the verifier: choose another id");
+        faults.at(table.at("id"), reason);
+    }
     let wrong = |error| faults.at(table.at("id"), format!("{}: {error}", table.name("id")));
     AgentId::new(id).map_err(wrong).ok()
 }

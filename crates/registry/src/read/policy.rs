@@ -32,6 +32,7 @@ const POLICY: Shape = Shape {
         "single_flight",
         "recursion",
         "review",
+        "verifier",
     ],
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Policy {
     pub(super) single_flight: bool,
     pub(super) recursion: bool,
     pub(super) review: bool,
+    pub(super) verifier: bool,
 }
 
 /// What `[policy]` says; without it, or where it is wrong, the defaults.
@@ -58,9 +60,16 @@ pub(super) fn policy(
     let direct = StrategySettings::direct;
     let Some((at, entries)) = root.table("policy", faults) else {
         let (policy, judge, hedge) = (None, None, None);
-        let (single_flight, recursion, review) = (false, true, false);
-        let fallback = direct();
-        return Policy { policy, fallback, judge, hedge, single_flight, recursion, review };
+        return Policy {
+            policy,
+            fallback: direct(),
+            judge,
+            hedge,
+            single_flight: false,
+            recursion: true,
+            review: false,
+            verifier: true,
+        };
     };
     let table = Table::open("policy", at, entries, &POLICY, faults);
     let pool = agents.pool.as_ref();
@@ -80,7 +89,8 @@ pub(super) fn policy(
     let single_flight = table.flag("single_flight", faults).unwrap_or(false);
     let recursion = table.flag("recursion", faults).unwrap_or(true);
     let review = table.flag("review", faults).unwrap_or(false);
-    Policy { policy, fallback, judge, hedge, single_flight, recursion, review }
+    let verifier = table.flag("verifier", faults).unwrap_or(true);
+    Policy { policy, fallback, judge, hedge, single_flight, recursion, review, verifier }
 }
 
 fn refuse_both(table: Table<'_>, faults: &mut Faults<'_>) {

@@ -129,6 +129,9 @@ pub(crate) struct Recursive {
     /// them, in the place of one behind a plan.
     #[serde(default)]
     pub(crate) wide: bool,
+    /// The subtask of the verifier, which it has its one step checked by where it is offered.
+    #[serde(default)]
+    pub(crate) verified: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
