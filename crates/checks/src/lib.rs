@@ -20,7 +20,7 @@ mod text;
 mod vote;
 
 pub use class::Class;
-pub use code::{CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
+pub use code::{CodeInputs, CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;
 pub use final_answer::shown;
 pub use math::Doubt;

@@ -1,7 +1,7 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, CodeTests, Doubt, Remainder, Report, Schema, Uses, choice, expression,
+    Class, Code, CodeInputs, CodeTests, Doubt, Remainder, Report, Schema, Uses, choice, expression,
     final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
@@ -81,6 +81,9 @@ pub enum Check {
     /// The answer's program passes tests.
     #[serde(rename = "code.tests")]
     CodeTests(CodeTests),
+    /// The programs of answers do the same on inputs; for votes.
+    #[serde(rename = "code.generated_tests")]
+    CodeInputs(CodeInputs),
 }
 
 /// Why a check cannot be carried out.
@@ -144,8 +147,23 @@ impl Check {
     /// Whether programs out of answers are run for it.
     pub fn runs_programs(&self) -> bool {
         match self {
-            Self::CodeTests(_) => true,
+            Self::CodeTests(_) | Self::CodeInputs(_) => true,
             Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => false,
+        }
+    }
+
+    /// Whether candidates are voted on by it.
+    pub fn votes(&self) -> bool {
+        match self {
+            Self::CodeInputs(_) => true,
+            Self::CodeTests(_)
+            | Self::MathAnswer { .. }
             | Self::ChoiceLetter { .. }
             | Self::JsonSchema { .. }
             | Self::TextExact { .. }
@@ -162,6 +180,7 @@ impl Check {
     pub fn usable(self) -> Result<Self, SpecError> {
         match &self {
             Self::CodeTests(tests) => tests.are_sensible()?,
+            Self::CodeInputs(inputs) => inputs.are_sensible()?,
             Self::MathAnswer { .. }
             | Self::ChoiceLetter { .. }
             | Self::JsonSchema { .. }
@@ -206,7 +225,7 @@ impl Ready {
                 expression::numbers_are_sensible(&numbers)?;
                 Self::Expression { numbers, target, uses }
             }
-            Check::CodeTests(_) => {
+            Check::CodeTests(_) | Check::CodeInputs(_) => {
                 return Err(SpecError::new("type", "a verifier with a sandbox alone can tell"));
             }
         })

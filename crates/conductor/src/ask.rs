@@ -313,7 +313,8 @@ fn check(
             Ok(Some(Check::Answer { expected: expected.clone() }))
         }
         Some(v1::run_options::Check::CheckJson(check)) => {
-            Ok(Some(Check::Stated { check: check.clone() }))
+            let votes = baton_checks::Check::read(check).is_ok_and(|check| check.votes());
+            Ok(Some(Check::Stated { check: check.clone(), votes }))
         }
         Some(v1::run_options::Check::Judge(name)) if name.is_empty() => {
             let configured = settings.judge.as_ref().and_then(judge);

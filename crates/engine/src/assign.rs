@@ -139,12 +139,22 @@ pub struct VerifyAssignment {
     /// The places of those that are calls of tools, as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u16>,
-    /// How to check; none for a vote.
+    /// How to check; none for a vote by what the candidates say.
     pub check: Option<Check>,
+    /// Whether it is a vote. Version 0.1 did not say, and had no check for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub votes: bool,
     /// Tokens that a judge may write.
     pub output_tokens_max: u32,
     /// When the run's time is over.
     pub deadline: Timestamp,
+}
+
+impl VerifyAssignment {
+    /// Whether it is a vote; without a check it is, whoever wrote it.
+    pub fn is_vote(&self) -> bool {
+        self.votes || self.check.is_none()
+    }
 }
 
 fn yes() -> bool {
@@ -208,12 +218,12 @@ impl Run {
                     calls,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
-                        Stage::Planning(_)
-                        | Stage::Working
-                        | Stage::Voting(_)
-                        | Stage::Awaiting(_)
-                        | Stage::Over(_) => None,
+                        Stage::Working | Stage::Voting(_) => {
+                            self.spec.check.clone().filter(Check::votes)
+                        }
+                        Stage::Planning(_) | Stage::Awaiting(_) | Stage::Over(_) => None,
                     },
+                    votes: !matches!(self.stage, Stage::Checking(_)),
                     output_tokens_max: *output_tokens_max,
                     deadline,
                 };

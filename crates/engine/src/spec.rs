@@ -167,6 +167,16 @@ impl Plan {
     }
 }
 
+impl Check {
+    /// Whether candidates are voted on by it, instead of by what they say.
+    pub(crate) fn votes(&self) -> bool {
+        match self {
+            Self::Stated { votes, .. } => *votes,
+            Self::Answer { .. } | Self::Judge { .. } => false,
+        }
+    }
+}
+
 /// How an answer is checked before it is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -180,6 +190,9 @@ pub enum Check {
     Stated {
         /// The check, as the crate `checks` reads it from JSON.
         check: String,
+        /// Whether candidates are voted on by it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        votes: bool,
     },
     /// A model judges the answer.
     Judge {

@@ -4,6 +4,7 @@
 
 mod cage;
 mod code;
+mod code_vote;
 mod judge;
 mod lease;
 mod metrics;

@@ -35,7 +35,13 @@ impl v1::verifier_server::Verifier for Verifier {
             }
             Check::CheckJson(json) => {
                 let check = Stated::read(&json).map_err(unusable)?;
-                self.stated(check, first, &stop).await.map_err(unusable)?
+                match (check, candidates.as_slice()) {
+                    (Stated::CodeInputs(inputs), [_, _, ..]) => {
+                        inputs.are_sensible().map_err(unusable)?;
+                        self.vote_of_programs(&inputs, &candidates, &stop).await.into()
+                    }
+                    (check, _) => self.stated(check, first, &stop).await.map_err(unusable)?,
+                }
             }
             Check::Judge(agent) => {
                 let agent = AgentId::new(&agent)

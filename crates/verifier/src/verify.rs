@@ -106,6 +106,9 @@ impl Verifier {
     ) -> Result<Checked, Trouble> {
         let candidates = self.candidates(&leased.tenant, asked, stop).await?;
         let Some(check) = &asked.check else { return Ok(vote::among(&candidates, &[]).into()) };
+        if asked.is_vote() {
+            return Ok(self.vote_by(check, &candidates, stop).await?.into());
+        }
         let Some(first) = candidates.first() else {
             return Err(Trouble::unreadable("there is nothing to check"));
         };
@@ -113,7 +116,9 @@ impl Verifier {
             Check::Answer { expected } => {
                 Ok(self.stated(Stated::expected(expected), first, stop).await?)
             }
-            Check::Stated { check } => Ok(self.stated(Stated::read(check)?, first, stop).await?),
+            Check::Stated { check, .. } => {
+                Ok(self.stated(Stated::read(check)?, first, stop).await?)
+            }
             Check::Judge { model } => {
                 let question = self.question(&leased.tenant, asked, stop).await?;
                 let purse = Purse::of(self.ledger.clone(), leased);
@@ -127,6 +132,30 @@ impl Verifier {
         }
     }
 
+    /// Votes by what a check tells of the candidates.
+    async fn vote_by(
+        &self,
+        check: &Check,
+        candidates: &[Candidate],
+        stop: &CancellationToken,
+    ) -> Result<Verdict, SpecError> {
+        let stated = match check {
+            Check::Stated { check, .. } => Some(Stated::read(check)?),
+            Check::Answer { .. } | Check::Judge { .. } => None,
+        };
+        let Some(Stated::CodeInputs(inputs)) = stated else {
+            return Ok(vote::among(candidates, &[]));
+        };
+        inputs.are_sensible()?;
+        let verdict = self.vote_of_programs(&inputs, candidates, stop).await;
+        // Whoever was not run may still be the answer: then what they say is counted.
+        let choice = verdict.choice.or_else(|| match verdict.kind {
+            VerdictKind::Unavailable => vote::among(candidates, &[]).choice,
+            VerdictKind::Pass | VerdictKind::Fail | VerdictKind::Abstain => None,
+        });
+        Ok(Verdict { choice, ..verdict })
+    }
+
     /// Checks a candidate as was stated: each check goes to who can tell.
     pub(crate) async fn stated(
         &self,
@@ -135,6 +164,10 @@ impl Verifier {
         stop: &CancellationToken,
     ) -> Result<Checked, SpecError> {
         match check {
+            Stated::CodeInputs(inputs) => {
+                inputs.are_sensible()?;
+                Ok(self.crashes(&inputs, &candidate.text, stop).await.into())
+            }
             Stated::CodeTests(tests) => {
                 tests.are_sensible()?;
                 Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
