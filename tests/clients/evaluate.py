@@ -1,55 +1,64 @@
 #!/usr/bin/env python3
-"""Compares Baton with its single agents, their best router and its strategies.
+"""Compares Baton with its single agents, their best router, best-of-n with Baton's verifier,
+and its strategies, on generated tasks and over several seeds.
 
-Every system answers the same generated tasks through the official OpenAI client, half of
-them streamed; `baton tasks --grade` grades the answers. Failures of the infrastructure are
-counted apart, and never as wrong answers. Against simulated models the result says how the
-parts of Baton work together, and nothing about any real model.
+Every system answers the same tasks through the official OpenAI client, half of them streamed;
+`baton tasks --grade` grades the answers. Failures of the infrastructure are counted apart, and
+never as wrong answers. Against simulated models the result says how the parts of Baton work
+together, and nothing about any real model.
 
-  .venv/bin/python tests/clients/evaluate.py --count 200 --out results.json
-  .venv/bin/python tests/clients/evaluate.py --endpoint http://127.0.0.1:8484/v1
+  .venv/bin/python tests/clients/evaluate.py --out results.json
+  .venv/bin/python tests/clients/evaluate.py --endpoint http://127.0.0.1:8484/v1 --seeds 1
 """
 
 import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.request import urlopen
 
 import openai
 
-from cluster import baton_up, binary, serving
-from scores import FOLDS, Sample, failures, routed, table
+import boards
+from attempts import Attempts, Chain
+from cluster import baton_up
+from scores import Sample, Share, failures, ranking
+from systems import ANSWER_SECONDS, Asker, Reply, System
+from tasks import Key, Question, apart, printed
 
 # The provider of the simulated models.
 SIMULATED = "sim"
-# Longest wait for one answer, in seconds.
-ANSWER_SECONDS = 600
-# How runs end that spent what they were given: the system's own failure.
-SPENT = ("budget_exceeded", "deadline_exceeded")
-# Statuses of requests that are wrong in themselves: no evaluation at all.
-WRONG = {400, 401, 403, 404, 405, 413, 415, 422}
-ROUTER = "router: best agent per family"
+# What narrows the tasks of each board. All hard ones come with a check that they themselves give.
+BOARDS = {
+    boards.ALL: (),
+    boards.HARD: "--family countdown --family program --difficulty 4 --difficulty 5".split(),
+}
+
+
+def conductors() -> list[System]:
+    """The Conductor with so many rounds; all have the check, which one round makes no use of.
+    The last one also looks at answers that no check decides on."""
+    plain = [
+        System(boards.conductor(rounds), "baton", {"rounds": rounds}, checked=True)
+        for rounds in boards.ROUNDS
+    ]
+    looked = {**plain[-1].baton, "review": True}
+    return [*plain, replace(plain[-1], name=boards.REVIEWED, baton=looked)]
 
 
 def main(argv: list[str]) -> int:
     options = arguments(argv)
-    with cluster(options) as url:
-        about, samples = asyncio.run(evaluate(url, options))
-    agents = about["agents"]
-    rows = [(name, of(samples, name)) for name in about["systems"]]
-    if len(agents) > 1:
-        taken, about["router"] = routed(samples, agents)
-        rows.append((ROUTER, taken))
-    print(table(rows))
-    print()
+    about, samples = asyncio.run(Experiment(options).run())
+    for name in BOARDS:
+        taken = [sample for sample in samples if sample.board == name]
+        if taken:
+            print(boards.shown(name, taken, about))
+            print()
     print(caption(about))
     for failure, count in failures(samples).most_common():
         print(f"{count} x {failure}", file=sys.stderr)
@@ -64,221 +73,204 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--count", type=int, default=400, help="tasks, all families and difficulties (400)")
-    add("--seed", type=int, default=1, help="seed of the tasks (1)")
-    add("--systems", help="models, separated by commas (baton, all agents, all strategies)")
+    add("--count", type=int, default=240, help="tasks of each seed, all kinds (240)")
+    add("--hard", type=int, default=100, help="and of hard ones that have a check (100)")
+    add("--seeds", type=int, default=5, help="seeds, of tasks and simulation alike (5)")
+    add("--seed", type=int, default=1, help="the first of them (1)")
+    add("--attempts", type=int, default=16, help="most attempts of best-of-n; 0: none (16)")
+    add("--systems", help="systems, separated by commas (the Conductor, agents, strategies)")
     add("--concurrency", type=int, default=16, help="requests at the same time (16)")
-    add("--endpoint", metavar="URL", help="a running Baton's base URL; without, one is started")
+    add("--endpoint", metavar="URL", help="a running Baton's base URL; without, they are started")
     add("--key-env", default="BATON_API_KEY", metavar="NAME", help="variable with its key")
-    add("--sim-seed", type=int, default=0, help="seed of the started simulation (0)")
-    add("--sim-time-scale", type=float, default=0, help="its speed; 0 waits for nothing (0)")
     add("--out", type=Path, metavar="FILE", help="writes every sample, as JSON")
     options = parser.parse_args(argv)
-    if options.count < 1 or options.concurrency < 1:
-        parser.error("--count and --concurrency must be at least 1")
+    if min(options.seeds, options.concurrency) < 1 or options.count + options.hard < 1:
+        parser.error("--count, --seeds and --concurrency must be at least 1")
     return options
 
 
 @contextmanager
-def cluster(options: argparse.Namespace):
-    """The base URL of the Baton to ask."""
+def cluster(options: argparse.Namespace, seed: int, noise: float | None = None):
+    """The base URL of the Baton to ask; with `noise` its verifier passes that share by lot."""
     if options.endpoint:
         yield options.endpoint
         return
-    seed, scale = str(options.sim_seed), str(options.sim_time_scale)
-    with baton_up("--simulated", "--sim-seed", seed, "--sim-time-scale", scale) as url:
+    env = {} if noise is None else {"BATON_NOISE": f"{seed}:{noise}"}
+    arguments = ("--simulated", "--sim-seed", str(seed), "--sim-time-scale", "0")
+    with baton_up(*arguments, env=env) as url:
         yield url
 
 
-@dataclass
-class Reply:
-    """What a system said to a task."""
-
-    text: str = ""
-    calls: int = 0
-    dollars: float = 0.0
-    seconds: float = 0.0
-    # Why there is no answer.
-    failure: str | None = None
-    # The run, or the call, in the words of its response.
-    run: str | None = None
-
-    @property
-    def lost(self) -> bool:
-        """Whether the system was not at fault."""
-        return self.failure is not None and self.failure not in SPENT
-
-
-async def evaluate(url: str, options: argparse.Namespace) -> tuple[dict, list[Sample]]:
-    tasks = generated(options.count, options.seed)
+@asynccontextmanager
+async def asking(url: str, options: argparse.Namespace):
     key = os.environ.get(options.key_env) or "none"
     async with openai.AsyncOpenAI(base_url=url, api_key=key, timeout=ANSWER_SECONDS) as client:
-        about = await offered(client, options)
-        samples = []
-        # One after the other, so that none is slowed by another.
-        for system in about["systems"]:
-            samples += await answers(client, system, tasks, options.concurrency)
-            print(f"{system}: done", file=sys.stderr)
-    return about, samples
+        yield Asker(client, options.concurrency)
 
 
-async def offered(client: openai.AsyncOpenAI, options: argparse.Namespace) -> dict:
+@dataclass(frozen=True)
+class Board:
+    """One seed's tasks of a kind."""
+
+    name: str
+    seed: int
+    questions: list[Question]
+    key: Key
+
+    def samples(self, system: str, replies: list[Reply], right: list[bool]) -> list[Sample]:
+        return [
+            Sample.of((self.name, self.seed, place), system, *each)
+            for place, each in enumerate(zip(self.questions, replies, right, strict=True))
+        ]
+
+    def graded(self, system: str, replies: list[Reply]) -> list[Sample]:
+        texts = [reply.text for reply in replies]
+        ids = [question.id for question in self.questions]
+        return self.samples(system, replies, self.key.grades(list(zip(ids, texts, strict=True))))
+
+
+class Experiment:
+    """All systems on all boards, seed by seed."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.seeds = range(options.seed, options.seed + options.seeds)
+        self.counts = {boards.ALL: options.count, boards.HARD: options.hard}
+        self.samples: list[Sample] = []
+        self.begun = time.monotonic()
+
+    async def run(self) -> tuple[dict, list[Sample]]:
+        with cluster(self.options, self.options.seed) as url:
+            async with asking(url, self.options) as asker:
+                about, systems = await offered(asker.client, self.options)
+        for seed in self.seeds:
+            tasks = self.boards(seed)
+            # Each has a cluster of its own: nobody finds another's prompts in a cache.
+            for system in systems:
+                with cluster(self.options, seed) as url:
+                    await self.ask(url, tasks, system)
+        if self.options.attempts and about["agents"]:
+            await self.attempts(about["agents"])
+        if about["simulation"] and not self.options.endpoint and not self.options.systems:
+            await self.noise()
+        return about, self.samples
+
+    def done(self, seed: int, what: str) -> None:
+        seconds = time.monotonic() - self.begun
+        print(f"{seconds:.0f} s: seed {seed}: {what}: done", file=sys.stderr, flush=True)
+
+    def boards(self, seed: int) -> list[Board]:
+        return [
+            Board(name, seed, *apart(printed(self.counts[name], seed, *which)))
+            for name, which in BOARDS.items()
+            if self.counts[name]
+        ]
+
+    def of(self, board: str, system: str) -> list[Sample]:
+        return [one for one in self.samples if (one.board, one.system) == (board, system)]
+
+    async def ask(self, url: str, tasks: list[Board], system: System) -> None:
+        async with asking(url, self.options) as asker:
+            for board in tasks:
+                replies = await asker.all(system, board.questions)
+                self.samples += board.graded(system.name, replies)
+        self.done(tasks[0].seed, system.name)
+
+    async def attempts(self, agents: list[str]) -> None:
+        """Best-of-n by the best agent, by the one that a router names, and by all in turn."""
+        plain = list(self.samples)
+        for seed in self.seeds:
+            with cluster(self.options, seed) as url:
+                async with asking(url, self.options) as asker:
+                    for board in self.boards(seed):
+                        fitted = [sample for sample in plain if sample.board == board.name]
+                        await self.attempted(asker, board, ranking(fitted, agents))
+            self.done(seed, "best of n")
+
+    async def attempted(self, asker: Asker, board: Board, ranks: dict) -> None:
+        most = self.options.attempts
+        numbers = range(1, most + 1)
+
+        def repeated(family: bool) -> list[list[tuple[str, int]]]:
+            best = [ranks[q.family if family else "", q.fold][0] for q in board.questions]
+            return [[(agent, number) for number in numbers] for agent in best]
+
+        in_turn = [[(agent, 1) for agent in ranks[q.family, q.fold]] for q in board.questions]
+        plans = {boards.BEST: repeated(False), boards.ROUTED: repeated(True)}
+        plans[boards.IN_TURN] = in_turn
+        taken = await Attempts(asker).all(board.questions, plans)
+        for plan, tried in taken.items():
+            said = list(zip(board.questions, tried, strict=True))
+            flat = [(question.id, one.text) for question, replies in said for one in replies]
+            grades = iter(board.key.grades(flat))
+            chains = [Chain(replies, [next(grades) for _ in replies]) for replies in tried]
+            for n in range(1, (most if plan != boards.IN_TURN else len(in_turn[0])) + 1):
+                replies, right = zip(*(chain.best_of(n) for chain in chains))
+                self.samples += board.samples(boards.best_of(plan, n), list(replies), list(right))
+
+    async def noise(self) -> None:
+        """The Conductor with lots in place of verdicts, as many passes as its first round had."""
+        for seed in self.seeds:
+            for board in self.boards(seed):
+                first = self.of(board.name, boards.conductor(1))
+                passed = [one.passed for one in first if one.passed is not None]
+                rate = Share(sum(passed), len(passed)).rate
+                for system in map(boards.by_lot, conductors()[1:-1]):
+                    with cluster(self.options, seed, rate) as url:
+                        await self.ask(url, [board], system)
+
+
+async def offered(client: openai.AsyncOpenAI, options: argparse.Namespace):
     """What there is to compare, and all that another run needs to repeat it."""
     models = {model.id: model async for model in client.models.list()}
-    strategies = [name for name in models if name.startswith("baton/")]
     agents = [name for name, model in models.items() if model.baton["kind"] == "agent"]
-    systems = ["baton", *agents, *strategies]
+    strategies = [name for name in models if name.startswith("baton/")]
+    systems = conductors() + [System(name, name) for name in (*agents, *strategies)]
     if options.systems:
-        systems = options.systems.split(",")
-    unknown = [name for name in systems if name not in models]
-    if unknown:
-        sys.exit(f"no such model: {', '.join(unknown)}; there are {', '.join(models)}")
+        known = {system.name: system for system in systems}
+        wanted = options.systems.split(",")
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            sys.exit(f"no such system: {', '.join(unknown)}; there are {', '.join(known)}")
+        systems = [known[name] for name in wanted]
     providers = sorted({models[name].owned_by for name in agents})
-    here = not options.endpoint
-    return {
+    about = {
         "simulation": providers == [SIMULATED],
-        "parameters": parameters() if here else None,
-        "sim_seed": options.sim_seed if here else None,
-        "sim_time_scale": options.sim_time_scale if here else None,
-        "tasks": options.count,
-        "seed": options.seed,
+        "parameters": await parameters(client) if providers == [SIMULATED] else None,
+        "tasks": {boards.ALL: options.count, boards.HARD: options.hard},
+        "seeds": list(range(options.seed, options.seed + options.seeds)),
+        "attempts": options.attempts,
         "concurrency": options.concurrency,
         "openai": openai.__version__,
         "providers": providers,
-        "agents": [name for name in agents if name in systems],
-        "systems": systems,
+        "agents": [name for name in agents if name in {system.name for system in systems}],
+        "systems": [system.name for system in systems],
     }
+    return about, systems
 
 
-def parameters() -> str:
+async def simulation(client: openai.AsyncOpenAI) -> str:
+    """Where the simulated pool of a Baton says how it is simulated."""
+    config = await client.get("/config", cast_to=object)
+    return config["settings"]["providers"][SIMULATED]["base_url"].removesuffix("/v1") + "/sim"
+
+
+async def parameters(client: openai.AsyncOpenAI) -> str:
     """The fingerprint of the simulated models' parameters, as they tell it themselves."""
-    command = [binary(), "sim", "--listen", "127.0.0.1:0", "--time-scale", "0"]
-    with serving(command, says="models on ") as url:
-        with urlopen(url.removesuffix("/v1") + "/sim") as about:
-            return json.load(about)["parameters"]
-
-
-def generated(count: int, seed: int) -> list[dict]:
-    """Tasks, with the half they belong to and whether their answers are streamed.
-
-    Both are dealt out within each family, whose difficulties follow one another: each half
-    has all of them, and each is streamed as often as not.
-    """
-    command = [binary(), "tasks", "--count", str(count), "--seed", str(seed)]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    seen = Counter()
-    tasks = []
-    for task in map(json.loads, lines.splitlines()):
-        place = seen[task["family"]]
-        seen[task["family"]] += 1
-        streamed = place // FOLDS % 2 == 1
-        tasks.append({"task": task, "fold": place % FOLDS, "streamed": streamed})
-    return tasks
-
-
-async def answers(
-    client: openai.AsyncOpenAI, system: str, tasks: list[dict], concurrency: int
-) -> list[Sample]:
-    """One system's samples, graded."""
-    room = asyncio.Semaphore(concurrency)
-
-    async def one(task: dict) -> Reply:
-        async with room:
-            return await answer(client, system, task)
-
-    replies = await asyncio.gather(*(one(task) for task in tasks))
-    pairs = list(zip(tasks, replies, strict=True))
-    right = graded([(task["task"], reply.text) for task, reply in pairs])
-    return [
-        sample(system, task, reply, verdict)
-        for (task, reply), verdict in zip(pairs, right, strict=True)
-    ]
-
-
-async def answer(client: openai.AsyncOpenAI, system: str, task: dict) -> Reply:
-    """A reply with what it cost; where there is none, why."""
-    messages = [{"role": "user", "content": task["task"]["prompt"]}]
-    ask = streamed if task["streamed"] else whole
-    reply, begun = Reply(), time.monotonic()
-    try:
-        await ask(client, system, messages, reply)
-    except openai.APIError as error:
-        if getattr(error, "status_code", None) in WRONG:
-            sys.exit(f"{system} refused task {task['task']['id']}: {error.message}")
-        reply.text = ""
-        reply.failure = error.code or type(error).__name__
-        reply.run = reply.run or getattr(error, "request_id", None)
-    reply.seconds = time.monotonic() - begun
-    if reply.failure in SPENT:
-        report = await client.get(f"/runs/{reply.run}", cast_to=object)
-        reply.calls, reply.dollars = report["usage"]["calls"], report["usage"]["usd"]
-    return reply
-
-
-async def whole(client: openai.AsyncOpenAI, system: str, messages: list[dict], reply: Reply):
-    done = await client.chat.completions.create(model=system, messages=messages)
-    reply.text = done.choices[0].message.content
-    reply.calls, reply.dollars = done.usage.calls, done.usage.cost
-
-
-async def streamed(client: openai.AsyncOpenAI, system: str, messages: list[dict], reply: Reply):
-    stream = await client.chat.completions.create(
-        model=system, messages=messages, stream=True, stream_options={"include_usage": True}
-    )
-    reply.run = stream.response.headers["x-request-id"]
-    async for chunk in stream:
-        reply.text += "".join(choice.delta.content or "" for choice in chunk.choices)
-        if chunk.usage:
-            reply.calls, reply.dollars = chunk.usage.calls, chunk.usage.cost
-
-
-def graded(replies: list[tuple[dict, str]]) -> list[bool]:
-    """Whether each reply to a task is right."""
-    lines = "".join(json.dumps({"task": task, "reply": text}) + "\n" for task, text in replies)
-    command = [binary(), "tasks", "--grade"]
-    done = subprocess.run(command, input=lines, check=True, capture_output=True, text=True)
-    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
-    if [verdict["id"] for verdict in verdicts] != [task["id"] for task, _ in replies]:
-        raise RuntimeError("the grades are not those of the replies")
-    return [verdict["right"] for verdict in verdicts]
-
-
-def sample(system: str, task: dict, reply: Reply, right: bool) -> Sample:
-    return Sample(
-        system=system,
-        task=task["task"]["id"],
-        family=task["task"]["family"],
-        fold=task["fold"],
-        streamed=task["streamed"],
-        right=None if reply.lost else right and reply.failure is None,
-        failure=reply.failure,
-        calls=reply.calls,
-        dollars=reply.dollars,
-        seconds=reply.seconds,
-    )
-
-
-def of(samples: list[Sample], system: str) -> list[Sample]:
-    return [sample for sample in samples if sample.system == system]
+    with urlopen(await simulation(client)) as about:
+        return json.load(about)["parameters"]
 
 
 def caption(about: dict) -> str:
-    """What the table is, in words that must not be taken from it."""
+    """What the tables are, in words that must not be taken from them."""
     if about["simulation"]:
-        what = "A SIMULATION: every model, skill and price in it is made up."
+        words = ["A SIMULATION: every model, skill and price in it is made up."]
+        words.append(f"Parameters {about['parameters']}.")
     else:
-        what = f"Models of {', '.join(about['providers'])}; prices as configured."
-    words = [what, f"{about['tasks']} tasks of seed {about['seed']}."]
-    if about["parameters"]:
-        words.append(f"Parameters {about['parameters']}, seed {about['sim_seed']}.")
-    if about["sim_time_scale"] == 0:
-        words.append("The models do not wait: p50 is the time of everything around them,")
-        words.append(f"with {about['concurrency']} requests at the same time.")
-    if "router" in about:
-        words.append("The router is fitted on one half of the tasks and scored on the other,")
-        words.append("both ways round.")
-    words.append("An answer that its budget or deadline did not allow is wrong; failures of the")
-    words.append("infrastructure are left out.")
+        words = [f"Models of {', '.join(about['providers'])}; prices as configured."]
+    seeds = ", ".join(map(str, about["seeds"]))
+    words.append(f"Seeds {seeds}. An answer that its budget or deadline did not allow is wrong;")
+    words.append("failures of the infrastructure are left out.")
     return " ".join(words)
 
 

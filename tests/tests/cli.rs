@@ -108,11 +108,11 @@ fn lines(ended: &Ended) -> Vec<Value> {
 
 #[test]
 fn tasks_are_repeatable_and_graded() {
-    let args = ["tasks", "--count", "40", "--seed", "7"];
+    let args = ["tasks", "--count", "160", "--seed", "7"];
     let tasks = lines(&baton(&args));
-    assert_eq!(tasks.len(), 40);
+    assert_eq!(tasks.len(), 160);
     assert_eq!(tasks, lines(&baton(&args)));
-    assert_ne!(tasks, lines(&baton(&["tasks", "--count", "40", "--seed", "8"])));
+    assert_ne!(tasks, lines(&baton(&["tasks", "--count", "160", "--seed", "8"])));
     let narrow = ["tasks", "--count", "3", "--family", "countdown", "--difficulty", "4"];
     for task in lines(&baton(&narrow)) {
         assert_eq!((&task["family"], &task["difficulty"]), (&json!("countdown"), &json!(4)));
@@ -120,11 +120,16 @@ fn tasks_are_repeatable_and_graded() {
 
     let mut replies = String::new();
     for task in &tasks {
-        let answer = task["answer"].as_str().unwrap();
+        let answer = task["hidden"]["answer"].as_str().unwrap();
         let right = match task["family"] == "program" {
             true => format!("```python\n{answer}\n```"),
             false => format!("So it is.\nAnswer: {answer}"),
         };
+        // A run sees no answer, and a check only where the question gives it.
+        let mut public = task.clone();
+        public.as_object_mut().unwrap().remove("hidden");
+        let checked = ["countdown", "program"].contains(&task["family"].as_str().unwrap());
+        assert_eq!(public["verify"].is_object(), checked, "{public}");
         for reply in [&right, "Answer: 123456789123", ""] {
             replies += &format!("{}\n", json!({ "task": task, "reply": reply }));
         }

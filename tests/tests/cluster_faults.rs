@@ -135,6 +135,10 @@ fn a_conductor_that_dies_or_stands_still_is_left_by_the_next_call() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     let reply = client.chat(&ask_of("baton", &question(4), json!({})));
     assert_eq!(reply.status, 200, "{reply:?}");
+    // A negative control: a death that no other conductor is there to make up for.
+    cluster.conductors.remove(0).kill().unwrap();
+    let reply = client.get("/v1/runs?limit=1");
+    assert_eq!(reply.json["error"]["code"], "unavailable", "{reply:?}");
 }
 
 /// Between two looks of the load balancer.
@@ -207,6 +211,35 @@ impl Load {
         Err(last)
     }
 
+    /// What the requests came to that are sent while something is done to the cluster.
+    fn during(cluster: &mut Cluster<'_>, act: impl FnOnce(&mut Cluster<'_>, &Self)) -> Vec<String> {
+        let load = Self {
+            all: Mutex::new(clients(cluster)),
+            ready: Mutex::new(clients(cluster)),
+            stop: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            elsewhere: AtomicUsize::new(0),
+            faults: Mutex::default(),
+        };
+        scope(|threads| {
+            threads.spawn(|| load.balance());
+            for _ in 0..6 {
+                threads.spawn(|| load.ask());
+            }
+            let _stops = Stops(&load);
+            load.more(12);
+            act(cluster, &load);
+        });
+        let faults = load.faults.into_inner().unwrap();
+        let (ended, elsewhere) = (load.ended.into_inner(), load.elsewhere.into_inner());
+        println!(
+            "{ended} requests, {elsewhere} sent to the other gateway, {} failed",
+            faults.len()
+        );
+        faults
+    }
+
     fn more(&self, count: usize) {
         let goal = self.ended.load(Ordering::Relaxed) + count;
         until("more requests to end", || {
@@ -236,54 +269,37 @@ fn stopped(process: Baton) -> Duration {
 fn a_rolling_restart_under_load_fails_no_request() {
     let _alone = alone();
     let mut cluster = cluster("0.1");
-    let load = Load {
-        all: Mutex::new(clients(&cluster)),
-        ready: Mutex::new(clients(&cluster)),
-        stop: AtomicBool::new(false),
-        asked: AtomicUsize::new(0),
-        ended: AtomicUsize::new(0),
-        elsewhere: AtomicUsize::new(0),
-        faults: Mutex::default(),
-    };
-    scope(|threads| {
-        threads.spawn(|| load.balance());
-        for _ in 0..6 {
-            threads.spawn(|| load.ask());
-        }
-        let _stops = Stops(&load);
-        load.more(12);
+    let faults = Load::during(&mut cluster, |cluster, load| {
         for service in ["verifier", "worker-agent", "conductor", "gateway"] {
             for _ in 0..2 {
-                let processes = match service {
-                    "verifier" => &mut cluster.verifiers,
-                    "worker-agent" => &mut cluster.workers,
-                    "conductor" => &mut cluster.conductors,
-                    _gateway => &mut cluster.gateways,
-                };
-                let old = processes.remove(0);
-                let took = stopped(old);
+                let took = stopped(processes(cluster, service).remove(0));
                 println!("{service} stopped within {took:?}");
                 let mut new = cluster.serve(service).unwrap();
                 if service == "gateway" {
                     new.until_ready().unwrap();
                 }
-                match service {
-                    "verifier" => cluster.verifiers.push(new),
-                    "worker-agent" => cluster.workers.push(new),
-                    "conductor" => cluster.conductors.push(new),
-                    _gateway => {
-                        cluster.gateways.push(new);
-                        *load.all.lock().unwrap() = clients(&cluster);
-                    }
-                }
+                processes(cluster, service).push(new);
+                *load.all.lock().unwrap() = clients(cluster);
                 load.more(12);
             }
         }
     });
-    let faults = load.faults.into_inner().unwrap();
-    let (ended, elsewhere) = (load.ended.into_inner(), load.elsewhere.into_inner());
-    println!("{ended} requests, {elsewhere} sent to the other gateway, {} failed", faults.len());
     assert_eq!(faults, Vec::<String>::new());
+    // A negative control: a gateway that stops in no order, with requests under way.
+    let faults = Load::during(&mut cluster, |cluster, load| {
+        cluster.gateways.remove(0).kill().unwrap();
+        load.more(12);
+    });
+    assert_ne!(faults, Vec::<String>::new(), "requests that were broken off are not seen");
+}
+
+fn processes<'a>(cluster: &'a mut Cluster<'_>, service: &str) -> &'a mut Vec<Baton> {
+    match service {
+        "verifier" => &mut cluster.verifiers,
+        "worker-agent" => &mut cluster.workers,
+        "conductor" => &mut cluster.conductors,
+        _gateway => &mut cluster.gateways,
+    }
 }
 
 /// A task whose program the simulated pool writes well, and a check that takes seconds.

@@ -5,6 +5,7 @@
 //! number and recursion has a limit. What cannot be told is said to be so, and never
 //! counts as right or wrong.
 
+mod asked;
 mod choice;
 mod class;
 mod code;
@@ -19,6 +20,7 @@ mod spec;
 mod text;
 mod vote;
 
+pub use asked::{Effort, Judge, PARTS_MAX};
 pub use class::Class;
 pub use code::{CodeInputs, CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;

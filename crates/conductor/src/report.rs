@@ -331,8 +331,8 @@ impl Builder<'_> {
         incidents: Vec<Incident>,
     ) {
         let failure = failure_of(&outcome);
-        let (verdict, ms) = match outcome {
-            Outcome::Verified { verdict, ms } => (Some(*verdict), ms),
+        let (verdict, ms, cached) = match outcome {
+            Outcome::Verified { verdict, ms, cached } => (Some(*verdict), ms, cached),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
@@ -340,9 +340,10 @@ impl Builder<'_> {
             | Outcome::FellShort { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
-            | Outcome::Abandoned => (None, 0),
+            | Outcome::Abandoned => (None, 0, false),
         };
-        let report = CheckReport { kind, verdict, failure, incidents, ms, cost: spend.into() };
+        let cost = spend.into();
+        let report = CheckReport { kind, verdict, failure, incidents, ms, cached, cost };
         self.rounds[round].checks.push(report);
     }
 

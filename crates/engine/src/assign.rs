@@ -139,7 +139,10 @@ pub struct VerifyAssignment {
     /// The places of those that are calls of tools, as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u16>,
-    /// How to check; none for a vote by what the candidates say.
+    /// Who wrote each candidate, where agents did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<AgentId>,
+    /// How to check, or to compare; none where votes are counted by what candidates say.
     pub check: Option<Check>,
     /// Whether it is a vote. Version 0.1 did not say, and had no check for one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -151,9 +154,9 @@ pub struct VerifyAssignment {
 }
 
 impl VerifyAssignment {
-    /// Whether it is a vote; without a check it is, whoever wrote it.
+    /// Whether it chooses among candidates. Version 0.1 did not say, and had no check then.
     pub fn is_vote(&self) -> bool {
-        self.votes || self.check.is_none()
+        self.votes || self.check.as_ref().is_none_or(|check| !check.is_of_answers())
     }
 }
 
@@ -200,6 +203,7 @@ impl Run {
                 let sources =
                     answers.iter().filter_map(|answer| self.source(answer.round, answer.step));
                 let sources = sources.collect();
+                let authors = answers.iter().map(|answer| answer.agent.clone()).collect();
                 let turns = match &self.stage {
                     Stage::Checking(answer) => self.exchanges(answer.round, answer.step),
                     Stage::Planning(_)
@@ -216,10 +220,14 @@ impl Run {
                     turns,
                     sources,
                     calls,
+                    authors,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
+                        // Without leave to ask, votes are counted.
                         Stage::Working | Stage::Voting(_) => {
-                            self.spec.check.clone().filter(Check::votes)
+                            let leave = *output_tokens_max > 0;
+                            let check = self.spec.check.clone();
+                            check.filter(|check| check.votes() || (leave && !check.is_of_answers()))
                         }
                         Stage::Planning(_) | Stage::Awaiting(_) | Stage::Over(_) => None,
                     },

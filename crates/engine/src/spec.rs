@@ -167,16 +167,6 @@ impl Plan {
     }
 }
 
-impl Check {
-    /// Whether candidates are voted on by it, instead of by what they say.
-    pub(crate) fn votes(&self) -> bool {
-        match self {
-            Self::Stated { votes, .. } => *votes,
-            Self::Answer { .. } | Self::Judge { .. } => false,
-        }
-    }
-}
-
 /// How an answer is checked before it is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -199,4 +189,45 @@ pub enum Check {
         /// The judge's terms.
         model: AgentTerms,
     },
+    /// Models judge the answer, alone or beside what can be told without them.
+    Judged {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+        /// Who may be asked.
+        judges: Vec<AgentTerms>,
+        /// Calls that it takes.
+        calls: u16,
+    },
+    /// A model compares the candidates of a vote. Which is better says nothing of whether it
+    /// is right: an answer is not checked by it.
+    Compared {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+        /// Who may be asked.
+        judges: Vec<AgentTerms>,
+    },
+}
+
+impl Check {
+    /// Whether candidates are voted on by it too, instead of by what they say.
+    pub(crate) fn votes(&self) -> bool {
+        match self {
+            Self::Stated { votes, .. } => *votes,
+            Self::Answer { .. }
+            | Self::Judge { .. }
+            | Self::Judged { .. }
+            | Self::Compared { .. } => false,
+        }
+    }
+
+    /// Whether an answer is checked by it.
+    pub(crate) fn is_of_answers(&self) -> bool {
+        match self {
+            Self::Answer { .. }
+            | Self::Stated { .. }
+            | Self::Judge { .. }
+            | Self::Judged { .. } => true,
+            Self::Compared { .. } => false,
+        }
+    }
 }

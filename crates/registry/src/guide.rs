@@ -31,8 +31,8 @@ fn the_full_example_is_a_configuration_and_its_defaults_are_the_defaults() {
     assert_eq!(settings.hedge, Some(baton_workflow::HedgeTerms::default()));
     assert!(!settings.single_flight);
     assert!(settings.recursion);
-    let SandboxSettings { python, folder, slots, .. } = SandboxSettings::default();
-    let usual = SandboxSettings { python, folder, slots, ..settings.sandbox };
+    let SandboxSettings { python, libraries, folder, slots, .. } = SandboxSettings::default();
+    let usual = SandboxSettings { python, libraries, folder, slots, ..settings.sandbox };
     assert_eq!(usual, SandboxSettings::default());
     assert_eq!(settings.pool.agents()[1].concurrency, 8);
     assert_eq!(settings.fallback.name, "reflect");

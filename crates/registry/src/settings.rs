@@ -150,6 +150,8 @@ pub struct SandboxSettings {
     pub at_most: IsolationLevel,
     /// The interpreter; none: the system's.
     pub python: Option<PathBuf>,
+    /// Folders of Python modules that programs may read besides.
+    pub libraries: Vec<PathBuf>,
     /// Where level `lsm` keeps private folders; none: the temporary folder.
     pub folder: Option<PathBuf>,
     /// Whom programs run as where the service is root.
@@ -169,6 +171,7 @@ impl Default for SandboxSettings {
             at_least: IsolationLevel::Lsm,
             at_most: IsolationLevel::Ns,
             python: None,
+            libraries: Vec::new(),
             folder: None,
             uid: NOBODY,
             control_groups: false,

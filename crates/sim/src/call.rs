@@ -31,8 +31,8 @@ pub(crate) const FAULT_HEADER: &str = "x-sim-fault";
 const KEY_HEADER: &str = "idempotency-key";
 /// Longest name that is kept, in characters.
 const KEY_CHARS_MAX: usize = 256;
-/// How much of the hash of a prompt is told, in characters.
-const PROMPT_CHARS: usize = 32;
+/// How much of the hash of a prompt or a reply is told, in characters.
+const HASH_CHARS: usize = 32;
 /// How many times too much a wrong count of tokens may be.
 const WRONG_FACTOR: u64 = 1_000;
 
@@ -101,6 +101,8 @@ impl Service {
             Ok(ready) => {
                 recording.note(|record| {
                     record.status = StatusCode::OK.as_u16();
+                    let hash = blake3::hash(ready.told.text.as_bytes()).to_hex();
+                    record.reply = Some(hash.chars().take(HASH_CHARS).collect());
                     record.usage = Some(ready.usage);
                     record.usd = ready.usd;
                 });
@@ -241,7 +243,8 @@ fn record(
         surface,
         model,
         idempotency_key: key.map(|key| key.chars().take(KEY_CHARS_MAX).collect()),
-        prompt: met.map(|met| met.prompt.chars().take(PROMPT_CHARS).collect()),
+        prompt: met.map(|met| met.prompt.chars().take(HASH_CHARS).collect()),
+        reply: None,
         occasion: met.map(|met| met.occasion),
         stream,
         fault: met.and_then(|met| met.fault),

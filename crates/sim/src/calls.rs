@@ -38,6 +38,8 @@ pub(crate) struct Record {
     pub(crate) idempotency_key: Option<String>,
     /// Start of the BLAKE3 hash of everything that was said; absent if it could not be read.
     pub(crate) prompt: Option<String>,
+    /// The same of what it said; absent if it was refused.
+    pub(crate) reply: Option<String>,
     /// How often this model has been asked this, this time included.
     pub(crate) occasion: Option<u64>,
     pub(crate) stream: bool,
@@ -175,6 +177,7 @@ mod tests {
             model: "m".into(),
             idempotency_key: Some("k".into()),
             prompt: None,
+            reply: None,
             occasion: None,
             stream: false,
             fault: Some(Fault::Cut),

@@ -1,5 +1,6 @@
 //! The sandbox of this process: whether there is one is found out once.
 
+use crate::remainder::MathVerify;
 use baton_registry::{IsolationLevel, SandboxSettings};
 use baton_sandbox::{Config, Level, Sandbox, SandboxError};
 use std::{sync::Arc, time::Duration};
@@ -24,12 +25,13 @@ pub enum NoSandbox {
 pub(crate) struct Cage {
     config: Config,
     found: Arc<OnceCell<Result<Sandbox, NoSandbox>>>,
+    mathematics: Arc<OnceCell<Option<MathVerify>>>,
 }
 
 impl Cage {
     /// As the settings say.
     pub(crate) fn of(settings: &SandboxSettings) -> Self {
-        Self { config: config(settings), found: Arc::default() }
+        Self { config: config(settings), found: Arc::default(), mathematics: Arc::default() }
     }
 
     /// Programs at the same time.
@@ -41,6 +43,20 @@ impl Cage {
     pub(crate) async fn sandbox(&self) -> Result<Sandbox, NoSandbox> {
         let find = async || said(probe(self.config.clone()).await);
         self.found.get_or_init(find).await.clone()
+    }
+
+    /// Who settles what is left open in mathematics, if somebody here can.
+    pub(crate) async fn mathematics(&self) -> Option<MathVerify> {
+        let libraries = &self.config.libraries;
+        if libraries.is_empty() {
+            return None;
+        }
+        let find = async || {
+            let sandbox = self.sandbox().await.ok()?;
+            let found = MathVerify::find(&sandbox, libraries).await;
+            found.inspect_err(|error| tracing::warn!(%error, "mathematics is not settled")).ok()?
+        };
+        self.mathematics.get_or_init(find).await.clone()
     }
 }
 
@@ -58,13 +74,21 @@ fn config(settings: &SandboxSettings) -> Config {
         IsolationLevel::Ns => Level::Ns,
     };
     let usual = Config::default();
-    let SandboxSettings { at_least, at_most, python, folder, uid, control_groups, slots } =
-        settings.clone();
+    let SandboxSettings {
+        at_least,
+        at_most,
+        python,
+        libraries,
+        folder,
+        uid,
+        control_groups,
+        slots,
+    } = settings.clone();
     Config {
         at_least: level(at_least),
         at_most: level(at_most),
         python,
-        libraries: Vec::new(),
+        libraries,
         folder: folder.unwrap_or(usual.folder),
         uid,
         control_groups,

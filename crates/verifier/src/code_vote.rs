@@ -4,7 +4,8 @@
 use crate::{
     Verifier,
     code::{Trouble, happened, is_no_python, limits_of, name, no_program, patiently, stopped},
-    verify::Candidate,
+    verify::Matter,
+    vote,
 };
 use baton_checks::{Class, CodeInputs, Program, shown};
 use baton_sandbox::{
@@ -31,10 +32,10 @@ impl Verifier {
     pub(crate) async fn vote_of_programs(
         &self,
         check: &CodeInputs,
-        candidates: &[Candidate],
+        matter: &Matter,
         stop: &CancellationToken,
     ) -> Verdict {
-        let programs: Vec<_> = candidates.iter().map(|one| Program::of(&one.text)).collect();
+        let programs: Vec<_> = matter.all().map(|one| Program::of(&one.text)).collect();
         let vote = async {
             let sandbox = self.sandbox().await?;
             let mut behaviours = Vec::new();
@@ -52,6 +53,13 @@ impl Verifier {
             Some(Err(trouble)) => trouble.verdict(VERIFIER),
             None => stopped(VERIFIER),
         };
+        // Whoever was not run may still be the answer: then what they say is counted.
+        let said = || vote::among(matter.all(), &[]).choice;
+        let choice = match verdict.kind {
+            VerdictKind::Unavailable => said(),
+            VerdictKind::Pass | VerdictKind::Fail | VerdictKind::Abstain => verdict.choice,
+        };
+        let verdict = Verdict { choice, ..verdict };
         let chosen = verdict.choice.and_then(|place| programs.get(usize::from(place))?.as_ref());
         Verdict { class: chosen.map(class), ..verdict }
     }

@@ -2,15 +2,25 @@
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod bench;
 mod cage;
 mod code;
 mod code_vote;
+mod composite;
 mod judge;
 mod lease;
 mod metrics;
+#[cfg(debug_assertions)]
+mod noise;
+mod pairs;
+mod remainder;
+mod reports;
 mod service;
 mod span;
 mod stated;
+mod task;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod vote;
 
@@ -24,6 +34,9 @@ use cage::Cage;
 pub use cage::{NoSandbox, try_sandbox};
 pub use metrics::METRICS;
 use metrics::VerifierMetrics;
+#[cfg(debug_assertions)]
+pub use noise::Noise;
+use reports::Reports;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -49,6 +62,9 @@ pub struct Verifier {
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
+    reports: Reports,
+    #[cfg(debug_assertions)]
+    noise: Option<Noise>,
 }
 
 impl Verifier {
@@ -72,6 +88,9 @@ impl Verifier {
             tracer: Tracer::off(),
             workshop: None,
             metrics: VerifierMetrics::of(&Metrics::default()),
+            reports: Reports::default(),
+            #[cfg(debug_assertions)]
+            noise: None,
         }
     }
 
@@ -97,6 +116,13 @@ impl Verifier {
     #[must_use]
     pub fn working_in(self, workshop: Handle) -> Self {
         Self { workshop: Some(workshop), ..self }
+    }
+
+    /// The same, with lots in place of what it finds.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn guessing(self, noise: Option<Noise>) -> Self {
+        Self { noise, ..self }
     }
 
     /// Where programs are run, once that is known.

@@ -174,6 +174,8 @@ pub(super) struct CheckReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) cached: bool,
     #[serde(flatten)]
     pub(super) cost: Cost,
 }

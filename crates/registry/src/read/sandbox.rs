@@ -12,7 +12,16 @@ const SLOTS_MAX: u32 = 1024;
 
 const SANDBOX: Shape = Shape {
     required: &[],
-    optional: &["at_least", "at_most", "python", "folder", "uid", "control_groups", "slots"],
+    optional: &[
+        "at_least",
+        "at_most",
+        "python",
+        "libraries",
+        "folder",
+        "uid",
+        "control_groups",
+        "slots",
+    ],
 };
 
 /// What `[sandbox]` says; where it says nothing, the defaults.
@@ -33,6 +42,7 @@ pub(super) fn sandbox(root: Table<'_>, faults: &mut Faults<'_>) -> SandboxSettin
         at_least,
         at_most,
         python: absolute(&table, "python", faults),
+        libraries: libraries(&table, faults),
         folder: absolute(&table, "folder", faults),
         // 0 is root, whom nothing holds.
         uid: table.whole("uid", 1..=u32::MAX - 1, faults).unwrap_or(default.uid),
@@ -48,6 +58,14 @@ fn absolute(table: &Table<'_>, key: &'static str, faults: &mut Faults<'_>) -> Op
         table.wrong(key, "an absolute path", faults);
     }
     Some(path)
+}
+
+fn libraries(table: &Table<'_>, faults: &mut Faults<'_>) -> Vec<PathBuf> {
+    let paths: Vec<_> = table.texts("libraries", faults).into_iter().map(PathBuf::from).collect();
+    if !paths.iter().all(|path| path.is_absolute()) {
+        table.wrong("libraries", "absolute paths", faults);
+    }
+    paths
 }
 
 fn level(table: &Table<'_>, key: &'static str, faults: &mut Faults<'_>) -> Option<IsolationLevel> {
