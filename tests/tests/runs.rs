@@ -416,7 +416,50 @@ fn what_a_program_does_instead_of_answering_is_named() {
             assert_eq!(format!("{:?}", reply.kind()), kind, "{program}: {reply:?}");
             assert!(reply.feedback.contains(said), "{program}: {reply:?}");
         }
+
+        let check = json!({ "type": "code.generated_tests", "inputs": ["1", "2"] });
+        let fenced = |program: &str| format!("```python\n{program}\n```");
+        let vote = |programs: &[&str]| v1::VerifyRequest {
+            candidates: programs.iter().map(|program| fenced(program)).collect(),
+            check: Some(v1::verify_request::Check::CheckJson(check.to_string())),
+            ..v1::VerifyRequest::default()
+        };
+        let (right, other) = ("print(int(input()) ** 2)", "print(2 * int(input()))");
+        let same = "x = int(input())\nprint(x * x, end='')";
+        for (programs, kind, choice, said) in [
+            (&[other, right, same][..], "Pass", Some(1), "2 of 3 candidates do the same"),
+            (&[other, right], "Abstain", Some(0), "1 of 2 candidates do the same"),
+            (&["1 / 0", "1 / 0", right], "Pass", Some(2), "2 have no answer to some"),
+            (&["print(6 // (int(input()) - 2))"], "Fail", None, "no answer to the input \"2\""),
+            (&[right], "Abstain", None, "nobody says what is right"),
+        ] {
+            let reply = verifier.verify(vote(programs)).await.unwrap().into_inner();
+            assert_eq!((format!("{:?}", reply.kind()).as_str(), reply.choice), (kind, choice));
+            assert!(reply.feedback.contains(said), "{programs:?}: {reply:?}");
+        }
     });
+}
+
+#[test]
+fn programs_vote_by_what_they_do() {
+    let client = client(&QUICK);
+    let (question, _) = doubling(json!({}));
+    let verify = json!({
+        "type": "code.generated_tests", "function": "solve", "inputs": ["[1, 2]", "[]"],
+    });
+    let options = json!({ "baton": { "verify": verify } });
+    let report = client.chat(&ask_of("baton/self_consistency", &question, options)).json;
+    let report = &report["baton"];
+    let checks = rounds(report)[0]["checks"].as_array().unwrap();
+    let [vote, check] = checks.as_slice() else { panic!("a vote and a check: {report}") };
+    assert_eq!((&vote["kind"], &check["kind"]), (&json!("vote"), &json!("check")), "{report}");
+    for check in checks {
+        assert_eq!(check["verdict"]["verifier"], "code.generated_tests/1", "{check}");
+        assert!(check["verdict"]["isolation"].is_string(), "{check}");
+    }
+    assert_eq!(check["verdict"]["code"], "undecided", "{check}");
+    let reason = &report["reason"]["code"];
+    assert_eq!((reason, &report["verified"]), (&json!("unchecked"), &json!(false)), "{report}");
 }
 
 #[test]

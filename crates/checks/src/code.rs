@@ -40,6 +40,23 @@ pub struct CodeTests {
     pub tell: bool,
 }
 
+/// Inputs on which programs are compared with each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeInputs {
+    /// What the programs are given, one after the other.
+    pub inputs: Vec<String>,
+    /// As of [`CodeTests`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// For each input.
+    #[serde(default)]
+    pub limits: CodeLimits,
+    /// As of [`CodeTests`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imports: bool,
+}
+
 /// One case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,10 +120,30 @@ impl CodeTests {
         let Some(function) = function else { return Ok(()) };
         is_name(function)?;
         for (number, test) in (1..).zip(tests) {
-            are_arguments(&format!("input of test {number}"), &test.input)?;
-            is_json(&format!("what test {number} expects"), &test.expected)?;
+            are_arguments("tests", &format!("input of test {number}"), &test.input)?;
+            is_json("tests", &format!("what test {number} expects"), &test.expected)?;
         }
         Ok(())
+    }
+}
+
+impl CodeInputs {
+    /// Whether programs can be given them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn are_sensible(&self) -> Result<(), SpecError> {
+        let Self { inputs, function, limits, imports: _ } = self;
+        if !(1..=TESTS_MAX).contains(&inputs.len()) {
+            let message = format!("{} inputs: expected 1 to {TESTS_MAX}", inputs.len());
+            return Err(SpecError::new("inputs", message));
+        }
+        limits.are_sensible()?;
+        let Some(function) = function else { return Ok(()) };
+        is_name(function)?;
+        (1..).zip(inputs).try_for_each(|(number, input)| {
+            are_arguments("inputs", &format!("input {number}"), input)
+        })
     }
 }
 
@@ -156,15 +193,15 @@ fn is_name(name: &str) -> Result<(), SpecError> {
 }
 
 /// A JSON value a line, each an argument.
-fn are_arguments(what: &str, lines: &str) -> Result<(), SpecError> {
+fn are_arguments(field: &'static str, what: &str, lines: &str) -> Result<(), SpecError> {
     let lines = lines.split('\n').filter(|line| !line.trim().is_empty());
-    lines.into_iter().try_for_each(|line| is_json(what, line))
+    lines.into_iter().try_for_each(|line| is_json(field, what, line))
 }
 
-fn is_json(what: &str, text: &str) -> Result<(), SpecError> {
+fn is_json(field: &'static str, what: &str, text: &str) -> Result<(), SpecError> {
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
         let shown = final_answer::shown(text);
-        SpecError::new("tests", format!("{what}: {shown} is not JSON: {error}"))
+        SpecError::new(field, format!("{what}: {shown} is not JSON: {error}"))
     })
 }
 

@@ -23,7 +23,7 @@ mod vote;
 
 pub use asked::{Effort, Judge, PARTS_MAX};
 pub use class::Class;
-pub use code::{CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
+pub use code::{CodeInputs, CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;
 pub use final_answer::shown;
 pub use math::Doubt;

@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, CodeTests, Doubt, Effort, Judge, Remainder, Report, Schema, Uses, asked, choice,
-    expression, final_answer, math, numeric, schema, text,
+    Class, Code, CodeInputs, CodeTests, Doubt, Effort, Judge, Remainder, Report, Schema, Uses,
+    asked, choice, expression, final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -81,6 +81,9 @@ pub enum Check {
     /// The answer's program passes tests.
     #[serde(rename = "code.tests")]
     CodeTests(CodeTests),
+    /// The programs of answers do the same on inputs; for votes.
+    #[serde(rename = "code.generated_tests")]
+    CodeInputs(CodeInputs),
     /// A model judges the answer.
     #[serde(rename = "judge.binary")]
     JudgeBinary(Judge),
@@ -158,6 +161,24 @@ impl Check {
         self.parts().iter().any(|part| part.effort() == Effort::Run)
     }
 
+    /// Whether candidates are voted on by it.
+    pub fn votes(&self) -> bool {
+        match self {
+            Self::CodeInputs(_) => true,
+            Self::CodeTests(_)
+            | Self::JudgeBinary(_)
+            | Self::JudgePairwise(_)
+            | Self::Composite { .. }
+            | Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => false,
+        }
+    }
+
     /// The same, if it can be carried out.
     ///
     /// # Errors
@@ -165,6 +186,7 @@ impl Check {
     pub fn usable(self) -> Result<Self, SpecError> {
         match &self {
             Self::CodeTests(tests) => tests.are_sensible()?,
+            Self::CodeInputs(inputs) => inputs.are_sensible()?,
             Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => judge.is_sensible()?,
             Self::Composite { checks } => asked::are_sensible(checks)?,
             Self::MathAnswer { .. }
@@ -196,7 +218,7 @@ impl Check {
             | Self::TextRegex { .. }
             | Self::TextNumeric { .. }
             | Self::Expression { .. } => Effort::Look,
-            Self::CodeTests(_) => Effort::Run,
+            Self::CodeTests(_) | Self::CodeInputs(_) => Effort::Run,
             Self::JudgeBinary(_) | Self::JudgePairwise(_) => Effort::Ask,
             Self::Composite { checks } => {
                 checks.iter().map(Self::effort).max().unwrap_or(Effort::Look)
@@ -216,6 +238,7 @@ impl Check {
             | Self::TextNumeric { .. }
             | Self::Expression { .. }
             | Self::CodeTests(_)
+            | Self::CodeInputs(_)
             | Self::Composite { .. } => None,
         })
     }
@@ -253,7 +276,7 @@ impl Ready {
                 expression::numbers_are_sensible(&numbers)?;
                 Self::Expression { numbers, target, uses }
             }
-            Check::CodeTests(_) => {
+            Check::CodeTests(_) | Check::CodeInputs(_) => {
                 return Err(SpecError::new("type", "a verifier with a sandbox alone can tell"));
             }
             Check::JudgeBinary(_) | Check::JudgePairwise(_) | Check::Composite { .. } => {

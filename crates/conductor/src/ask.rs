@@ -384,7 +384,7 @@ fn stated(settings: &Settings, pool: &Pool, json: &str) -> Result<Check, Status>
     Ok(match stated {
         Stated::JudgePairwise(_) => Check::Compared { check, judges },
         _ if calls > 0 => Check::Judged { check, judges, calls },
-        _ => Check::Stated { check },
+        stated => Check::Stated { check, votes: stated.votes() },
     })
 }
 

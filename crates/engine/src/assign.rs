@@ -160,8 +160,11 @@ pub struct VerifyAssignment {
     /// Who wrote each candidate, where agents did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authors: Vec<AgentId>,
-    /// How to check, or to compare; none where votes are counted.
+    /// How to check, or to compare; none where votes are counted by what candidates say.
     pub check: Option<Check>,
+    /// Whether it is a vote. Version 0.1 did not say, and had no check for one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub votes: bool,
     /// The step of the plan that asks for it, if one does: then its verdict is told in words
     /// as well, to whoever may see that step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,9 +179,9 @@ pub struct VerifyAssignment {
 }
 
 impl VerifyAssignment {
-    /// Whether it chooses among candidates.
+    /// Whether it chooses among candidates. Version 0.1 did not say, and had no check then.
     pub fn is_vote(&self) -> bool {
-        self.check.as_ref().is_none_or(|check| !check.is_of_answers())
+        self.votes || self.check.as_ref().is_none_or(|check| !check.is_of_answers())
     }
 }
 
@@ -230,20 +233,21 @@ impl Run {
                 let looked_at = |answer: Answer| answer.tool_calls.unwrap_or(answer.output);
                 let plan = self.round(*round).map(|(plan, _)| plan);
                 let means = step.and_then(|step| self.means(plan?, step));
+                let votes = match &means {
+                    Some(means) => means.check.is_none(),
+                    None => !matches!(self.stage, Stage::Checking(_)),
+                };
                 let words = means.as_ref().is_some_and(|means| means.words);
                 let check = match (&self.stage, means) {
                     (_, Some(means)) => means.check,
                     (Stage::Checking(_), None) => self.spec.check.clone(),
                     // Without leave to ask, votes are counted.
-                    (Stage::Voting(_), None) if *output_tokens_max > 0 => self.spec.check.clone(),
-                    (
-                        Stage::Planning(_)
-                        | Stage::Working
-                        | Stage::Voting(_)
-                        | Stage::Awaiting(_)
-                        | Stage::Over(_),
-                        None,
-                    ) => None,
+                    (Stage::Working | Stage::Voting(_), None) => {
+                        let leave = *output_tokens_max > 0;
+                        let check = self.spec.check.clone();
+                        check.filter(|check| check.votes() || (leave && !check.is_of_answers()))
+                    }
+                    (Stage::Planning(_) | Stage::Awaiting(_) | Stage::Over(_), None) => None,
                 };
                 let verify = VerifyAssignment {
                     round: *round,
@@ -254,6 +258,7 @@ impl Run {
                     calls,
                     authors,
                     check,
+                    votes,
                     step: *step,
                     words: words.then(|| plan.map(|plan| plan.workflow.clone())).flatten(),
                     output_tokens_max: *output_tokens_max,

@@ -250,6 +250,9 @@ pub enum Check {
     Stated {
         /// The check, as the crate `checks` reads it from JSON.
         check: String,
+        /// Whether candidates are voted on by it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        votes: bool,
     },
     /// A model judges the answer.
     Judge {
@@ -276,6 +279,17 @@ pub enum Check {
 }
 
 impl Check {
+    /// Whether candidates are voted on by it too, instead of by what they say.
+    pub(crate) fn votes(&self) -> bool {
+        match self {
+            Self::Stated { votes, .. } => *votes,
+            Self::Answer { .. }
+            | Self::Judge { .. }
+            | Self::Judged { .. }
+            | Self::Compared { .. } => false,
+        }
+    }
+
     /// Whether an answer is checked by it.
     pub fn is_of_answers(&self) -> bool {
         match self {

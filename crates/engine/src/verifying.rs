@@ -30,7 +30,7 @@ impl Run {
                 means(Some(own.or_else(judge)?), false)
             }
             Verifies::Stated { check } => {
-                means(Some(Check::Stated { check: check.clone() }), false)
+                means(Some(Check::Stated { check: check.clone(), votes: false }), false)
             }
             Verifies::Words => means(Some(judge()?), true),
         }

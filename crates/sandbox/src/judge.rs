@@ -141,6 +141,25 @@ pub async fn judge(
     Ok(results)
 }
 
+/// What a candidate answers to an input, text or JSON, and how that ended; nothing where it
+/// came to no answer. The suite's tests are not looked at.
+///
+/// # Errors
+/// When it could not be run, through no fault of the candidate.
+pub async fn answer(
+    sandbox: &Sandbox,
+    source: &str,
+    suite: &Suite,
+    input: &str,
+) -> Result<(Option<String>, TestResult), SandboxError> {
+    let execution = sandbox.run(&program(source, suite, input), &suite.limits).await?;
+    let (answer, found) = match read(&execution, &suite.form) {
+        Ok(answer) => (Some(answer), (Finding::Accepted, None)),
+        Err(found) => (None, found),
+    };
+    Ok((answer, told(execution, found)))
+}
+
 const DRIVER: &str = include_str!("driver.py");
 const CALL: &str = include_str!("call.py");
 
@@ -170,30 +189,45 @@ enum Frame<'a> {
     Unspeakable(String),
 }
 
-fn result(execution: Execution, suite: &Suite, expected: &str) -> Result<TestResult, SandboxError> {
-    let comparator = suite.comparator;
-    let (finding, difference) = match (execution.end, &suite.form) {
-        (End::LimitHit(limit), _) => (over(limit), None),
-        (End::Signalled(_), _) => (Finding::RuntimeError, None),
-        (End::Exited(code), _) if code != 0 => (Finding::RuntimeError, None),
+type Found = (Finding, Option<Difference>);
+
+/// What it answered, or why that is nothing.
+fn read(execution: &Execution, form: &Form) -> Result<String, Found> {
+    match (execution.end, form) {
+        (End::LimitHit(limit), _) => Err((over(limit), None)),
+        (End::Signalled(_), _) => Err((Finding::RuntimeError, None)),
+        (End::Exited(code), _) if code != 0 => Err((Finding::RuntimeError, None)),
         (End::Exited(_), Form::Stdin) => {
-            let got = String::from_utf8_lossy(&execution.stdout);
-            found(comparator.text(&got, expected))
+            Ok(String::from_utf8_lossy(&execution.stdout).into_owned())
         }
         (End::Exited(_), Form::Function(_)) => match serde_json::from_slice(&execution.control) {
-            Ok(Frame::Value(value)) => {
-                let wrong = |why| SandboxError::Config(format!("an expected value: {why}"));
-                found(comparator.value(value.get(), expected).map_err(wrong)?)
-            }
+            Ok(Frame::Value(value)) => Ok(value.get().to_owned()),
             Ok(Frame::Unspeakable(what)) => {
-                (Finding::WrongAnswer, Some(Difference::whole(&format!("{what} is no JSON"))))
+                let difference = Difference::whole(&format!("{what} is no JSON"));
+                Err((Finding::WrongAnswer, Some(difference)))
             }
-            Err(_) => (Finding::RuntimeError, Some(Difference::whole("no value came"))),
+            Err(_) => Err((Finding::RuntimeError, Some(Difference::whole("no value came")))),
         },
+    }
+}
+
+fn result(execution: Execution, suite: &Suite, expected: &str) -> Result<TestResult, SandboxError> {
+    let comparator = suite.comparator;
+    let found = match (read(&execution, &suite.form), &suite.form) {
+        (Ok(got), Form::Stdin) => found(comparator.text(&got, expected)),
+        (Ok(got), Form::Function(_)) => {
+            let wrong = |why| SandboxError::Config(format!("an expected value: {why}"));
+            found(comparator.value(&got, expected).map_err(wrong)?)
+        }
+        (Err(found), _) => found,
     };
+    Ok(told(execution, found))
+}
+
+fn told(execution: Execution, (finding, difference): Found) -> TestResult {
     let stderr = &execution.stderr;
     let tail = &stderr[stderr.len().saturating_sub(STDERR_TAIL_BYTES)..];
-    Ok(TestResult {
+    TestResult {
         finding,
         end: Some(execution.end),
         cpu: execution.cpu,
@@ -201,7 +235,7 @@ fn result(execution: Execution, suite: &Suite, expected: &str) -> Result<TestRes
         peak_bytes: execution.peak_bytes,
         difference,
         stderr_tail: String::from_utf8_lossy(tail).into_owned(),
-    })
+    }
 }
 
 fn found(difference: Option<Difference>) -> (Finding, Option<Difference>) {

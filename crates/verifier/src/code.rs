@@ -6,10 +6,10 @@ use crate::{
     Verifier,
     cage::{NoSandbox, described},
 };
-use baton_checks::{Class, CodeTest, CodeTests, Comparator, Program, shown};
+use baton_checks::{Class, CodeLimits, CodeTest, CodeTests, Comparator, Program, shown};
 use baton_codes::FailureCode;
 use baton_sandbox::{
-    End, Limit, Limits, Sandbox, SandboxError, compare,
+    End, Limit, Limits, SandboxError, compare,
     judge::{Finding, Form, Skip, Suite, Test, TestResult, judge},
 };
 use baton_workflow::{Verdict, VerdictKind};
@@ -27,12 +27,12 @@ impl Verifier {
         answer: &str,
         stop: &CancellationToken,
     ) -> Verdict {
-        let Some(program) = Program::of(answer) else { return no_program() };
+        let Some(program) = Program::of(answer) else { return no_program(VERIFIER) };
         let ran = stop.run_until_cancelled(self.run_tests(check, &program)).await;
         let verdict = match ran {
             Some(Ok(verdict)) => verdict,
-            Some(Err(trouble)) => trouble.verdict(),
-            None => unavailable("stopped").saying("it was told to stop before it was done"),
+            Some(Err(trouble)) => trouble.verdict(VERIFIER),
+            None => stopped(VERIFIER),
         };
         let class = Some(Class::verbatim(program.source.trim()).key());
         Verdict { class, ..verdict }
@@ -40,14 +40,15 @@ impl Verifier {
 
     async fn run_tests(&self, check: &CodeTests, program: &Program) -> Result<Verdict, Trouble> {
         let sandbox = self.sandbox().await?;
-        let results = results(&sandbox, &program.source, &suite(check)).await?;
+        let suite = suite(check);
+        let results = patiently(|| judge(&sandbox, &program.source, &suite)).await?;
         let isolation = Some(sandbox.isolation().level.name().to_owned());
         Ok(Verdict { isolation, ..verdict(check, program, &results) })
     }
 }
 
 /// Why a program was not run, which says nothing about it.
-enum Trouble {
+pub(crate) enum Trouble {
     NoSandbox(NoSandbox),
     Failed(SandboxError),
 }
@@ -59,39 +60,42 @@ impl From<NoSandbox> for Trouble {
 }
 
 impl Trouble {
-    fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self, verifier: &str) -> Verdict {
         match self {
             Self::NoSandbox(reason) => {
                 let said = format!("the program was not run: {reason}");
-                unavailable(FailureCode::SandboxUnavailable.as_str()).saying(said)
+                unavailable(verifier, FailureCode::SandboxUnavailable.as_str()).saying(said)
             }
             Self::Failed(error) => {
                 let said = format!("the program could not be run: {}", described(error));
-                unavailable("sandbox_failed").saying(said)
+                unavailable(verifier, "sandbox_failed").saying(said)
             }
         }
     }
 }
 
-fn unavailable(code: &str) -> Verdict {
-    Verdict::new(VERIFIER, VerdictKind::Unavailable, code)
+fn unavailable(verifier: &str, code: &str) -> Verdict {
+    Verdict::new(verifier, VerdictKind::Unavailable, code)
 }
 
-fn no_program() -> Verdict {
-    Verdict::new(VERIFIER, VerdictKind::Fail, "no_program")
+pub(crate) fn stopped(verifier: &str) -> Verdict {
+    unavailable(verifier, "stopped").saying("it was told to stop before it was done")
+}
+
+pub(crate) fn no_program(verifier: &str) -> Verdict {
+    Verdict::new(verifier, VerdictKind::Fail, "no_program")
         .saying("the answer has no program: give it in a block fenced as python")
 }
 
-/// Runs all cases; again if that failed through no fault of the program.
-async fn results(
-    sandbox: &Sandbox,
-    source: &str,
-    suite: &Suite,
-) -> Result<Vec<TestResult>, Trouble> {
+/// Runs a program; again if that failed through no fault of its own.
+pub(crate) async fn patiently<T, R>(mut run: impl FnMut() -> R) -> Result<T, Trouble>
+where
+    R: Future<Output = Result<T, SandboxError>>,
+{
     let mut tries = 1;
     loop {
-        match judge(sandbox, source, suite).await {
-            Ok(results) => return Ok(results),
+        match run().await {
+            Ok(done) => return Ok(done),
             Err(error) if error.is_retryable() && tries < TRIES_MAX => {
                 tracing::warn!(error = described(&error), "a program was not run, trying again");
                 tries += 1;
@@ -117,15 +121,15 @@ fn suite(check: &CodeTests) -> Suite {
                 compare::Comparator::Float { absolute, relative }
             }
         },
-        limits: Limits {
-            cpu_ms: limits.cpu_ms,
-            wall_ms: limits.wall_ms,
-            memory_bytes: limits.memory_bytes,
-            ..Limits::default()
-        },
+        limits: limits_of(*limits),
         imports: *imports,
         skip: Skip::AfterTime,
     }
+}
+
+pub(crate) fn limits_of(limits: CodeLimits) -> Limits {
+    let CodeLimits { cpu_ms, wall_ms, memory_bytes } = limits;
+    Limits { cpu_ms, wall_ms, memory_bytes, ..Limits::default() }
 }
 
 fn verdict(check: &CodeTests, program: &Program, results: &[TestResult]) -> Verdict {
@@ -136,13 +140,14 @@ fn verdict(check: &CodeTests, program: &Program, results: &[TestResult]) -> Verd
         return Verdict::new(VERIFIER, VerdictKind::Pass, "accepted").having_read(&evidence);
     };
     let (Some(result), Some(test)) = (results.get(first), check.tests.get(first)) else {
-        return unavailable("sandbox_failed").saying("there are fewer results than tests");
+        return unavailable(VERIFIER, "sandbox_failed")
+            .saying("there are fewer results than tests");
     };
     if !program.fenced && is_no_python(result) {
-        return no_program();
+        return no_program(VERIFIER);
     }
     let (passed, all) = (results.iter().filter(|result| !failed(result)).count(), results.len());
-    let happened = happened(check, result);
+    let happened = happened(check.limits, result);
     let input = shown(&test.input);
     let mut feedback = format!(
         "the program passes {passed} of {all} tests. Test {}: {happened}; its input is {input}",
@@ -160,15 +165,14 @@ fn verdict(check: &CodeTests, program: &Program, results: &[TestResult]) -> Verd
 }
 
 /// Whether Python did not even begin to run it.
-fn is_no_python(result: &TestResult) -> bool {
+pub(crate) fn is_no_python(result: &TestResult) -> bool {
     let said = last_line(&result.stderr_tail);
     let words = ["SyntaxError", "IndentationError", "TabError"];
     result.finding == Finding::RuntimeError && words.iter().any(|word| said.starts_with(word))
 }
 
 /// What went wrong, without what was expected.
-fn happened(check: &CodeTests, result: &TestResult) -> String {
-    let limits = check.limits;
+pub(crate) fn happened(limits: CodeLimits, result: &TestResult) -> String {
     match result.end {
         Some(End::LimitHit(Limit::Cpu)) => {
             return format!("it takes more than its {} ms of the processor", limits.cpu_ms);
@@ -207,7 +211,7 @@ fn last_line(text: &str) -> &str {
     text.trim_end().lines().last().unwrap_or_default().trim()
 }
 
-const fn name(finding: Finding) -> &'static str {
+pub(crate) const fn name(finding: Finding) -> &'static str {
     match finding {
         Finding::Accepted => "accepted",
         Finding::WrongAnswer => "wrong_answer",

@@ -5,6 +5,7 @@
 mod bench;
 mod cage;
 mod code;
+mod code_vote;
 mod composite;
 mod judge;
 mod lease;

@@ -64,6 +64,7 @@ mod tests {
             sources: Vec::new(),
             calls: Vec::new(),
             authors: Vec::new(),
+            votes: false,
             step: None,
             words: None,
             check: Some(Check::Answer { expected: "5".into() }),

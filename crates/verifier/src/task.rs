@@ -90,7 +90,7 @@ impl Verifier {
         let (check, judges) = match &asked.check {
             None => return Ok(vote::among(candidates.iter(), &[]).into()),
             Some(Check::Answer { expected }) => (Stated::expected(expected), Vec::new()),
-            Some(Check::Stated { check }) => (Stated::read(check)?, Vec::new()),
+            Some(Check::Stated { check, .. }) => (Stated::read(check)?, Vec::new()),
             Some(Check::Judge { model }) => {
                 let judge = Judge { model: Some(model.id.clone()), criteria: None };
                 (Stated::JudgeBinary(judge), Vec::new())

@@ -130,6 +130,10 @@ impl Verifier {
         match check {
             Stated::JudgeBinary(judge) => Ok(self.judge(judge, matter, means).await),
             Stated::JudgePairwise(judge) => Ok(self.compare(judge, matter, means).await),
+            Stated::CodeInputs(inputs) if !matter.others.is_empty() => {
+                inputs.are_sensible()?;
+                Ok(self.vote_of_programs(inputs, matter, means.stop).await.into())
+            }
             check => {
                 let level = match check.runs_programs() {
                     true => self.sandbox().await.ok().map(|s| s.isolation().level.name()),
@@ -151,6 +155,10 @@ impl Verifier {
         stop: &CancellationToken,
     ) -> Result<Checked, SpecError> {
         match check {
+            Stated::CodeInputs(inputs) => {
+                inputs.are_sensible()?;
+                Ok(self.crashes(&inputs, &candidate.text, stop).await.into())
+            }
             Stated::CodeTests(tests) => {
                 tests.are_sensible()?;
                 Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
