@@ -20,7 +20,7 @@ pub mod trace;
 
 pub use http::{Client, Event, Events, Reply};
 pub use run::{
-    Ended, Journal, ask, ask_of, begin, calls, end_of, ended, report, rounds, spent, until,
-    worker_of,
+    Ended, Journal, ask, ask_of, begin, calls, end_of, ended, holder_of, report, rounds, spent,
+    until, worker_of,
 };
 pub use screen::Screen;

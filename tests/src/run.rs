@@ -69,11 +69,16 @@ pub fn end_of(client: &Client, run: &str) -> Value {
 
 /// Waits until somebody holds a step of this run; gives the holder's address.
 pub fn worker_of(client: &Client, run: &str) -> String {
+    holder_of(client, run, "work")
+}
+
+/// The same of a task whose class begins so.
+pub fn holder_of(client: &Client, run: &str, class: &str) -> String {
     let events = client.events(&format!("/v1/runs/{run}/events"));
     let leased = events.into_iter().find_map(|event| {
         let told = if event.name == "leased" { event.json() } else { Value::Null };
-        let works = told["class"].as_str().is_some_and(|class| class.starts_with("work"));
-        works.then(|| told["holder"].as_str().unwrap().to_owned())
+        let is_it = told["class"].as_str().is_some_and(|of| of.starts_with(class));
+        is_it.then(|| told["holder"].as_str().unwrap().to_owned())
     });
     let holder = leased.unwrap();
     until("the holder to be known", || {

@@ -59,9 +59,11 @@ impl Trace {
         checks
     }
 
-    /// No span twice, none without its parent, no link into nothing, and the tree of every
-    /// request: who is under whom, from which service.
+    /// One trace, no span twice, none without its parent, no link into nothing, and the tree
+    /// of every request: who is under whom, from which service.
     pub fn check(&self, caller: Option<&str>) {
+        let traces: BTreeSet<_> = self.spans.iter().map(|span| span.trace.as_str()).collect();
+        assert_eq!(traces.len(), 1, "several traces: {traces:?}");
         let ids: BTreeSet<_> = self.spans.iter().map(|span| span.id.as_str()).collect();
         assert_eq!(ids.len(), self.spans.len(), "a span is there twice");
         for span in &self.spans {

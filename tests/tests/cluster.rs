@@ -9,7 +9,8 @@
 
 use baton_testkit::{
     baton::{Baton, command},
-    cluster::Cluster,
+    cluster::{Cluster, SERVICES},
+    redis::RedisServer,
     stores::LocalStores,
 };
 use baton_tests::{
@@ -22,10 +23,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     thread::scope,
+    time::{Duration, Instant},
 };
 
 /// Redis and etcd of all clusters here.
 static STORES: LazyLock<LocalStores> = LazyLock::new(|| LocalStores::start().unwrap());
+
+/// A call of the ledger is given up after five seconds.
+const LEDGER_AWAY: Duration = Duration::from_secs(6);
 
 /// One cluster at a time: each has a dozen processes, and times are looked at.
 fn alone() -> MutexGuard<'static, ()> {
@@ -329,37 +334,152 @@ fn results_of_tools_find_their_run_at_any_gateway_whoever_died() {
     let _alone = alone();
     let mut cluster = cluster("0");
     let [first, second] = [0, 1].map(|gateway| Client::new(cluster.gateways[gateway].url()));
-    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
-    let tools = ["weather", "clock"].map(
-        |name| json!({ "type": "function", "function": { "name": name, "parameters": schema } }),
-    );
-    let question = "First say how the weather in \"Rome\" is, then ask the clock.";
-    let mut body = ask_of("baton/plan_execute_verify", question, json!({ "tools": tools }));
-    let calls = first.chat(&body).json;
-    assert_eq!(calls["choices"][0]["finish_reason"], "tool_calls", "{calls}");
-    let run = calls["baton"]["id"].as_str().unwrap().to_owned();
-    let id = calls["choices"][0]["message"]["tool_calls"][0]["id"].clone();
-    let messages = body["messages"].as_array_mut().unwrap();
-    messages.push(calls["choices"][0]["message"].clone());
-    messages.push(json!({ "role": "tool", "tool_call_id": id, "content": "18 degrees" }));
+    let (run, mut body) = calls_a_tool(&first);
 
     // Nobody holds anything of a run that waits: any of them may die.
     cluster.gateways.remove(0).kill().unwrap();
     cluster.conductors.remove(0).kill().unwrap();
     cluster.workers.remove(0).kill().unwrap();
     assert_eq!(report(&second, &run)["status"], "awaiting_tools");
-    let calls = second.chat(&body).json;
-    assert_eq!(calls["baton"]["id"], json!(run), "{calls}");
-    let call = calls["choices"][0]["message"]["tool_calls"][0].clone();
-    assert_eq!(call["function"]["name"], "clock", "{calls}");
+    tools_are_answered(&second, &run, &mut body);
+}
+
+/// A run that awaits the result of its first tool, and what answers it.
+fn calls_a_tool(client: &Client) -> (String, Value) {
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let tools = ["weather", "clock"].map(
+        |name| json!({ "type": "function", "function": { "name": name, "parameters": schema } }),
+    );
+    let question = "First say how the weather in \"Rome\" is, then ask the clock.";
+    let mut body = ask_of("baton/plan_execute_verify", question, json!({ "tools": tools }));
+    let run = answer_call(&client.chat(&body).json, &mut body, "weather", "18 degrees");
+    (run, body)
+}
+
+/// Adds a call of this tool and its result to what is said; gives the run that called.
+fn answer_call(calls: &Value, body: &mut Value, tool: &str, result: &str) -> String {
+    let message = calls["choices"][0]["message"].clone();
+    let call = message["tool_calls"][0].clone();
+    assert_eq!(call["function"]["name"], tool, "{calls}");
     let messages = body["messages"].as_array_mut().unwrap();
-    messages.push(calls["choices"][0]["message"].clone());
-    messages.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": "half past" }));
+    messages.push(message);
+    messages.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": result }));
+    calls["baton"]["id"].as_str().unwrap().to_owned()
+}
+
+/// The run goes on with the results of both its tools, and nothing of it is done twice.
+fn tools_are_answered(client: &Client, run: &str, body: &mut Value) {
+    let calls = client.chat(body).json;
+    assert_eq!(answer_call(&calls, body, "clock", "half past"), run);
     body["stream"] = true.into();
-    let (text, last) = streamed(&second, &body);
+    let (text, last) = streamed(client, body);
     assert_eq!(last["baton"]["id"], json!(run), "{last}");
     assert!(text.contains("half past"), "{text}");
     assert_eq!(last["baton"]["status"], "completed");
     assert_eq!(last["baton"]["usage"]["calls"], 5, "{last}");
-    assert_eq!(Journal::read(&second, &run, 0).fault(), None);
+    assert_eq!(Journal::read(client, run, 0).fault(), None);
+}
+
+/// A process of each service over this Redis, under a name of its own: gateway, conductor,
+/// worker-agent, verifier.
+fn node(redis: &str, name: &str, sim: &Baton) -> Vec<Baton> {
+    let (etcd, sim) = (STORES.etcd_url(), format!("{}/v1", sim.url()));
+    let words = ["--redis", redis, "--redis-prefix", name, "--cluster", name, "--etcd", &etcd];
+    let mut services: Vec<_> = SERVICES
+        .iter()
+        .map(|service| {
+            let mut command = command(["serve", service]).unwrap();
+            command.args(words).args(["--sim", &sim]);
+            if *service == "gateway" {
+                command.args(["--listen", "127.0.0.1:0"]);
+            }
+            Baton::serve(command).unwrap()
+        })
+        .collect();
+    services.reverse();
+    services[0].until_ready().unwrap();
+    services
+}
+
+#[test]
+fn results_of_tools_wait_for_a_ledger_that_is_away() {
+    let _alone = alone();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut redis = runtime.block_on(RedisServer::start()).unwrap();
+    let sim = Baton::sim(&["--time-scale", "0"]).unwrap();
+    let node = node(&redis.url(), "away", &sim);
+    let client = Client::new(node[0].url());
+    let (run, mut body) = calls_a_tool(&client);
+    redis.kill().unwrap();
+    let killed = Instant::now();
+    let calls = scope(|threads| {
+        let answered = threads.spawn(|| client.chat(&body));
+        // Longer than a conductor waits for the ledger: it has to be asked again.
+        until("the ledger to be away for long", || {
+            assert!(!answered.is_finished(), "answered without a ledger");
+            (killed.elapsed() > LEDGER_AWAY).then_some(())
+        });
+        runtime.block_on(redis.restart()).unwrap();
+        answered.join().unwrap()
+    });
+    println!("the ledger was away for {LEDGER_AWAY:?}; answered after {:?}", killed.elapsed());
+    assert_eq!(calls.status, 200, "{calls:?}");
+    // Whoever did not hear the answer asks again, and is told the same.
+    assert_eq!(client.chat(&body).json["choices"], calls.json["choices"]);
+    tools_are_answered(&client, &run, &mut body);
+}
+
+/// `baton ledger` on a cluster's Redis.
+fn ledger(name: &str, args: &[&str], code: i32, said: &str) -> String {
+    let redis = format!("redis://{}", STORES.redis());
+    let words = ["--redis", &redis, "--redis-prefix", name, "--cluster", name];
+    let ended = ended(command([&["ledger"], args, &words].concat()).unwrap(), "");
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    assert!((ended.stdout.clone() + &ended.stderr).contains(said), "no {said:?} in {ended:?}");
+    ended.stdout
+}
+
+#[test]
+fn what_a_cluster_saved_goes_on_in_another_one_and_in_a_folder() {
+    let _alone = alone();
+    let redis = format!("redis://{}", STORES.redis());
+    let sim = Baton::sim(&["--time-scale", "0"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [file, data] = ["saved", "data"].map(|name| folder.path().join(name));
+    let file = file.to_str().unwrap();
+    let mut saved = node(&redis, "saved", &sim);
+    let client = Client::new(saved[0].url());
+    let over = begin(&client, &ask("baton/direct", json!({})));
+    let over = end_of(&client, &over);
+    let (awaiting, body) = calls_a_tool(&client);
+    // Nobody carries out a step of the third one.
+    saved.remove(2).kill().unwrap();
+    let waiting = begin(&client, &ask("baton/direct", json!({})));
+
+    let stats: Value =
+        serde_json::from_str(&ledger("saved", &["stats", "-o", "json"], 0, "")).unwrap();
+    assert_eq!((&stats["finished"], &stats["unfinished"]), (&json!(1), &json!(2)), "{stats}");
+    ledger("saved", &["backup", file], 0, "read back");
+    ledger("saved", &["backup", file], 2, "is there already");
+    drop(saved);
+    ledger("saved", &["fsck"], 0, "3 runs (2 unfinished)");
+    ledger("saved", &["restore", file], 1, "already");
+    ledger("restored", &["restore", file], 0, "restored");
+    ledger("restored", &["fsck"], 0, "3 runs (2 unfinished)");
+    let mut restore = command(["ledger", "restore", file, "--data"]).unwrap();
+    restore.arg(&data);
+    let restored = ended(restore, "");
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+
+    let goes_on = |client: &Client| {
+        assert_eq!(report(client, over["id"].as_str().unwrap()), over);
+        assert_eq!(end_of(client, &waiting)["status"], "completed");
+        tools_are_answered(client, &awaiting, &mut body.clone());
+    };
+    let restored = node(&redis, "restored", &sim);
+    goes_on(&Client::new(restored[0].url()));
+    drop(restored);
+    ledger("restored", &["fsck"], 0, "3 runs (0 unfinished)");
+    let up = Baton::up(&data, &["--simulated", "--sim-time-scale", "0"]).unwrap();
+    goes_on(&Client::new(up.url()));
 }

@@ -11,7 +11,7 @@ use baton_testkit::{baton::Baton, cluster::Cluster, stores::LocalStores};
 use baton_tests::{
     Client, Journal, ask_of, begin,
     config::{Config, agent, policy, provider},
-    end_of, report, rounds, until, worker_of,
+    end_of, holder_of, report, rounds, until, worker_of,
 };
 use serde_json::{Value, json};
 use std::{
@@ -135,6 +135,10 @@ fn a_conductor_that_dies_or_stands_still_is_left_by_the_next_call() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     let reply = client.chat(&ask_of("baton", &question(4), json!({})));
     assert_eq!(reply.status, 200, "{reply:?}");
+    // A negative control: a death that no other conductor is there to make up for.
+    cluster.conductors.remove(0).kill().unwrap();
+    let reply = client.get("/v1/runs?limit=1");
+    assert_eq!(reply.json["error"]["code"], "unavailable", "{reply:?}");
 }
 
 /// Between two looks of the load balancer.
@@ -207,6 +211,35 @@ impl Load {
         Err(last)
     }
 
+    /// What the requests came to that are sent while something is done to the cluster.
+    fn during(cluster: &mut Cluster<'_>, act: impl FnOnce(&mut Cluster<'_>, &Self)) -> Vec<String> {
+        let load = Self {
+            all: Mutex::new(clients(cluster)),
+            ready: Mutex::new(clients(cluster)),
+            stop: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            elsewhere: AtomicUsize::new(0),
+            faults: Mutex::default(),
+        };
+        scope(|threads| {
+            threads.spawn(|| load.balance());
+            for _ in 0..6 {
+                threads.spawn(|| load.ask());
+            }
+            let _stops = Stops(&load);
+            load.more(12);
+            act(cluster, &load);
+        });
+        let faults = load.faults.into_inner().unwrap();
+        let (ended, elsewhere) = (load.ended.into_inner(), load.elsewhere.into_inner());
+        println!(
+            "{ended} requests, {elsewhere} sent to the other gateway, {} failed",
+            faults.len()
+        );
+        faults
+    }
+
     fn more(&self, count: usize) {
         let goal = self.ended.load(Ordering::Relaxed) + count;
         until("more requests to end", || {
@@ -236,54 +269,120 @@ fn stopped(process: Baton) -> Duration {
 fn a_rolling_restart_under_load_fails_no_request() {
     let _alone = alone();
     let mut cluster = cluster("0.1");
-    let load = Load {
-        all: Mutex::new(clients(&cluster)),
-        ready: Mutex::new(clients(&cluster)),
-        stop: AtomicBool::new(false),
-        asked: AtomicUsize::new(0),
-        ended: AtomicUsize::new(0),
-        elsewhere: AtomicUsize::new(0),
-        faults: Mutex::default(),
-    };
-    scope(|threads| {
-        threads.spawn(|| load.balance());
-        for _ in 0..6 {
-            threads.spawn(|| load.ask());
-        }
-        let _stops = Stops(&load);
-        load.more(12);
+    let faults = Load::during(&mut cluster, |cluster, load| {
         for service in ["verifier", "worker-agent", "conductor", "gateway"] {
             for _ in 0..2 {
-                let processes = match service {
-                    "verifier" => &mut cluster.verifiers,
-                    "worker-agent" => &mut cluster.workers,
-                    "conductor" => &mut cluster.conductors,
-                    _gateway => &mut cluster.gateways,
-                };
-                let old = processes.remove(0);
-                let took = stopped(old);
+                let took = stopped(processes(cluster, service).remove(0));
                 println!("{service} stopped within {took:?}");
                 let mut new = cluster.serve(service).unwrap();
                 if service == "gateway" {
                     new.until_ready().unwrap();
                 }
-                match service {
-                    "verifier" => cluster.verifiers.push(new),
-                    "worker-agent" => cluster.workers.push(new),
-                    "conductor" => cluster.conductors.push(new),
-                    _gateway => {
-                        cluster.gateways.push(new);
-                        *load.all.lock().unwrap() = clients(&cluster);
-                    }
-                }
+                processes(cluster, service).push(new);
+                *load.all.lock().unwrap() = clients(cluster);
                 load.more(12);
             }
         }
     });
-    let faults = load.faults.into_inner().unwrap();
-    let (ended, elsewhere) = (load.ended.into_inner(), load.elsewhere.into_inner());
-    println!("{ended} requests, {elsewhere} sent to the other gateway, {} failed", faults.len());
     assert_eq!(faults, Vec::<String>::new());
+    // A negative control: a gateway that stops in no order, with requests under way.
+    let faults = Load::during(&mut cluster, |cluster, load| {
+        cluster.gateways.remove(0).kill().unwrap();
+        load.more(12);
+    });
+    assert_ne!(faults, Vec::<String>::new(), "requests that were broken off are not seen");
+}
+
+fn processes<'a>(cluster: &'a mut Cluster<'_>, service: &str) -> &'a mut Vec<Baton> {
+    match service {
+        "verifier" => &mut cluster.verifiers,
+        "worker-agent" => &mut cluster.workers,
+        "conductor" => &mut cluster.conductors,
+        _gateway => &mut cluster.gateways,
+    }
+}
+
+/// A task whose program the simulated pool writes well, and a check that takes seconds.
+fn slow_check(seconds: u32) -> Value {
+    let question = "Write a Python function `solve(xs)` that takes a list of integers and does \
+                    these steps in order:\n1. multiply every number by 2\n2. return the list\n\
+                    End with the whole function in a ```python block.";
+    let test = |number: usize| json!({ "input": format!("[{number}]"), "expected": format!("[{}]", 2 * number) });
+    let tests: Vec<_> = (0..100).map(test).collect();
+    let verify = json!({ "type": "code.tests", "function": "solve", "tests": tests });
+    let budget = json!({ "seconds": seconds });
+    ask_of("baton/direct", question, json!({ "baton": { "verify": verify, "budget": budget } }))
+}
+
+/// The last verdict of a run that has ended, and whether the client is told that the answer is
+/// verified.
+fn verdict(report: &Value) -> (Value, bool) {
+    let checks = rounds(report).last().unwrap()["checks"].as_array();
+    let check = checks.and_then(|checks| checks.last()).cloned().unwrap_or_default();
+    (check["verdict"].clone(), report["verified"].as_bool().unwrap())
+}
+
+#[test]
+fn programs_are_checked_whoever_dies_and_never_accepted_unchecked() {
+    let _alone = alone();
+    let mut cluster = cluster("0");
+    let client = clients(&cluster).remove(0);
+    // One that cannot run programs stands beside those that can.
+    let none = Config::new(&["[sandbox]\npython = \"/nowhere/python3\"\n".into()]);
+    let mut command = cluster.command("verifier").unwrap();
+    command.arg("--config").arg(none.path());
+    let without = Baton::serve(command).unwrap();
+    until("all to have tried their sandboxes", || {
+        let members = client.get("/v1/status?runs=0").json["members"].clone();
+        let tried =
+            members.as_array().unwrap().iter().filter(|member| !member["programs"].is_null());
+        let isolated = tried.clone().filter(|member| !member["programs"]["isolated"].is_null());
+        (tried.count() == 3 && isolated.count() == 2).then_some(())
+    });
+
+    // The one that checks is killed in the middle: the other one checks.
+    let run = begin(&client, &slow_check(60));
+    let address = holder_of(&client, &run, "verify/code");
+    let began = Instant::now();
+    take(&mut cluster.verifiers, &address).kill().unwrap();
+    let report = end_of(&client, &run);
+    println!("from kill -9 to the end: {:?}", began.elapsed());
+    assert_eq!(report["reason"]["code"], "accepted", "{report}");
+    let (told, verified) = verdict(&report);
+    assert!(verified && told["isolation"].is_string(), "{told}");
+
+    // One that takes longer than its run.
+    let late = client.chat(&slow_check(1));
+    let report = end_of(&client, late.header("x-request-id").unwrap());
+    assert_eq!(report["reason"]["code"], "deadline_passed", "{report}");
+    assert!(!verdict(&report).1, "{report}");
+
+    // With the last one that can dies the check: who cannot says so, and nothing is accepted.
+    let run = begin(&client, &slow_check(60));
+    let address = holder_of(&client, &run, "verify/code");
+    let began = Instant::now();
+    take(&mut cluster.verifiers, &address).kill().unwrap();
+    let report = end_of(&client, &run);
+    println!("from the last one's kill -9 to the end: {:?}", began.elapsed());
+    assert_eq!(report["reason"]["code"], "unchecked", "{report}");
+    let (told, verified) = verdict(&report);
+    assert_eq!((verified, &told["code"]), (false, &json!("sandbox_unavailable")), "{told}");
+    assert!(told["feedback"].as_str().unwrap().contains("/nowhere/python3"), "{told}");
+    let reply = client.chat(&slow_check(60));
+    assert_eq!(reply.json["baton"]["verified"], false, "{reply:?}");
+
+    // With nobody left to say so, the run's time ends it.
+    without.kill().unwrap();
+    let late = client.chat(&slow_check(1));
+    let report = end_of(&client, late.header("x-request-id").unwrap());
+    assert_eq!(report["reason"]["code"], "deadline_passed", "{report}");
+    assert!(!verdict(&report).1, "{report}");
+
+    // One whose sandbox does not hold ends, and says what got out.
+    let mut command = cluster.command("verifier").unwrap();
+    command.env("BATON_SANDBOX_WITHOUT", "seccomp");
+    let (status, stderr) = Baton::serve(command).unwrap().wait(Duration::from_secs(60)).unwrap();
+    assert!(!status.success() && stderr.contains("does not hold"), "{status}: {stderr}");
 }
 
 #[test]

@@ -217,6 +217,41 @@ fn an_answer_that_passes_its_check_is_accepted() {
 }
 
 #[test]
+fn judges_are_of_another_family_and_compare_what_votes_do_not_settle() {
+    let client = client(&QUICK);
+    let asked = |model: &str, verify: Value| {
+        let reply = client.chat(&ask(model, json!({ "baton": { "verify": verify } })));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        adds_up(&reply.json["baton"], &reply.json["usage"]);
+        reply.json["baton"].clone()
+    };
+    let judge = json!({ "type": "judge.binary", "criteria": "the number alone matters" });
+    let report = asked("baton/direct", judge.clone());
+    let round = &rounds(&report)[0];
+    let check = &round["checks"][0];
+    let verifier = check["verdict"]["verifier"].as_str().unwrap();
+    let author = steps(round)[0]["agent"].as_str().unwrap();
+    assert!(verifier.starts_with("judge.binary/1 ") && !verifier.ends_with(author), "{report}");
+    assert_eq!((spent(check)[2], &check["cached"]), (1, &Value::Null), "{check}");
+    // The same answer to the same question is not judged twice.
+    let again = asked("baton/direct", judge.clone());
+    let check = &rounds(&again)[0]["checks"][0];
+    assert_eq!((spent(check)[2], &check["cached"]), (0, &json!(true)), "{check}");
+    assert_eq!(check["verdict"]["verifier"], verifier);
+    // The cheapest check comes first, and nobody is asked about what it refuses.
+    let parts = json!([judge, { "type": "math.answer", "expected": "36" }]);
+    let report = asked("baton/direct", json!({ "type": "composite", "checks": parts }));
+    let check = &rounds(&report)[0]["checks"][0];
+    assert_eq!(check["verdict"]["evidence"], "math.answer/1: fail (wrong)", "{check}");
+    assert_eq!(spent(check)[2], 0, "{check}");
+    // A vote is compared, and what it chooses is not called right for that.
+    let report = asked("baton/self_consistency", json!({ "type": "judge.pairwise" }));
+    let checks = rounds(&report)[0]["checks"].as_array().unwrap();
+    assert_eq!((checks.len(), &checks[0]["kind"]), (1, &json!("vote")), "{report}");
+    assert_eq!(report["reason"]["code"], "unchecked", "{report}");
+}
+
+#[test]
 fn checks_that_a_request_states_tell_right_from_wrong() {
     let client = client(&QUICK);
     let accepted = |verify: Value| {

@@ -22,6 +22,7 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::Command,
     sync::mpsc,
@@ -110,7 +111,14 @@ fn a_request_with_corrective_rounds_is_one_whole_trace() {
         assert!(told <= steps && (number > 0 || told == steps), "{told} of {round}");
     }
     let calls = report["usage"]["calls"].as_u64().unwrap();
-    assert_eq!(trace.doing("chat").len() as u64, calls);
+    let chats = trace.doing("chat");
+    assert_eq!(chats.len() as u64, calls);
+    for chat in &chats {
+        assert_eq!(chat.fact("gen_ai.conversation.id"), run);
+        assert_eq!(chat.fact("server.address"), "127.0.0.1");
+        assert!(chat.fact("server.port").as_u64().unwrap() > 0);
+        assert!(chat.fact("gen_ai.response.id").as_str().unwrap().starts_with("chatcmpl-"));
+    }
 
     // What follows from what.
     let links = |span: &Span| -> Vec<String> {
@@ -186,6 +194,37 @@ fn a_run_goes_on_in_its_trace_when_everybody_was_killed() {
     assert_eq!(first.fact("baton.task"), second.fact("baton.task"));
 }
 
+/// Negative controls: the check of whole traces sees each border at which one can be lost.
+#[test]
+fn a_trace_that_is_lost_at_a_border_is_seen() {
+    for (border, seen) in [
+        ("none", None),
+        ("metadata", Some("several traces")),
+        ("tasks", Some("several traces")),
+        ("journals", Some("several traces")),
+    ] {
+        let (collector, data) = (Collector::grpc().unwrap(), tempfile::tempdir().unwrap());
+        let cut = [("BATON_CUT_TRACE", border)];
+        let baton = Baton::start(up(data.path(), &collector.endpoint(), &AT_ONCE, &cut)).unwrap();
+        let client = Client::new(baton.url());
+        let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
+        assert_eq!(traced.chat(&ask("baton", json!({}))).status, 200);
+        let spans = collector.until("the request and its run", |spans| {
+            let has_run = spans.iter().any(|span| span.name == "invoke_workflow baton");
+            (has_run && has_request(spans)).then(|| spans.to_vec())
+        });
+        let trace = Trace { spans: spans.unwrap() };
+        let checked = catch_unwind(AssertUnwindSafe(|| trace.check(Some(CALLER))));
+        let fault = checked.err().map(|fault| *fault.downcast::<String>().unwrap());
+        let is_right = match (&fault, seen) {
+            (None, None) => true,
+            (Some(fault), Some(seen)) => fault.contains(seen),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        assert!(is_right, "cut at {border}: {fault:?}");
+    }
+}
+
 #[test]
 fn streams_and_direct_calls_are_told_over_http_with_contents_for_whoever_asks() {
     let (collector, data) = (Collector::http().unwrap(), tempfile::tempdir().unwrap());
@@ -228,7 +267,9 @@ fn streams_and_direct_calls_are_told_over_http_with_contents_for_whoever_asks() 
     trace.check(None);
     let agents = trace.doing("invoke_agent");
     is_below_a_call(&trace, agents[0], "baton.v1.WorkerAgent/Chat");
-    assert_eq!(trace.parent(trace.doing("chat")[0]).id, agents[0].id);
+    let chat = trace.doing("chat")[0];
+    assert_eq!(trace.parent(chat).id, agents[0].id);
+    assert!(chat.fact("gen_ai.conversation.id").is_null(), "it is part of no run");
 
     let traced = client.with("traceparent", &format!("00-{TRACE}-{CALLER}-01"));
     assert_eq!(traced.post("/v1/plan", &ask("baton", json!({}))).status, 200);

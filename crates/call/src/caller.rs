@@ -246,6 +246,7 @@ impl Caller {
         let begun = self.figures.begin(&call.card.id, self.tenant.as_ref());
         let (agent, at) = (&call.card.id, Instant::now());
         let called = self.make_uncounted(call, purse, stop, deltas).await;
+        purse.settle(called.spend);
         self.metrics.called(agent, self.tenant.as_ref(), &called, at.elapsed());
         begun.end(&called);
         called

@@ -4,15 +4,16 @@
 //! Usage stands on these spans alone: whoever sums up a trace counts nothing twice.
 //! Nothing of the trace is sent to the provider.
 
-use crate::Reply;
+use crate::race::{Race, Whole};
 use baton_provider::{ChatRequest, Content, Finish, Message, Part, ProviderError, Role};
 use baton_telemetry::{Parent, Span, SpanKind, names};
-use baton_workflow::{AgentCard, AnswerForm, ToolCall};
+use baton_workflow::{AnswerForm, ToolCall};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A call begins; `number` counts the calls of its task, from 1.
-pub(crate) fn open(parent: &Parent, card: &AgentCard, request: &ChatRequest, number: u32) -> Span {
+pub(crate) fn open(race: &Race<'_>, request: &ChatRequest, number: u32) -> Span {
+    let (parent, card) = (&race.caller.parent, race.call.card);
     if !parent.is_open() {
         return Span::default();
     }
@@ -20,6 +21,11 @@ pub(crate) fn open(parent: &Parent, card: &AgentCard, request: &ChatRequest, num
     span.set(names::OPERATION, names::CHAT);
     span.set(names::KIND, names::LLM);
     span.set(names::PROVIDER, card.provider.as_str());
+    if let Some((host, port)) = race.provider.server() {
+        span.set(names::SERVER_ADDRESS, host);
+        span.set(names::SERVER_PORT, port);
+    }
+    span.set_some(names::CONVERSATION, parent.conversation());
     span.set(names::REQUEST_MODEL, request.model.as_str());
     span.set(names::REQUEST_STREAM, true);
     span.set(names::REQUEST_MAX_TOKENS, request.output_tokens_max);
@@ -63,11 +69,12 @@ pub(crate) fn fail(span: &mut Span, error: &ProviderError) {
     }
 }
 
-/// The call is over; `known` if the provider said what it used.
-pub(crate) fn finish(mut span: Span, parent: &Parent, reply: &Reply, known: bool, model: String) {
+/// The call is over.
+pub(crate) fn finish(mut span: Span, parent: &Parent, whole: &Whole) {
     if !span.is_open() {
         return;
     }
+    let Whole { reply, known, named } = whole;
     let finish = match reply.finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
@@ -75,8 +82,10 @@ pub(crate) fn finish(mut span: Span, parent: &Parent, reply: &Reply, known: bool
         Finish::ToolCalls => "tool_call",
     };
     span.set(names::FINISH_REASONS, vec![finish.to_owned()]);
-    if !model.is_empty() {
-        span.set(names::RESPONSE_MODEL, model);
+    for (name, said) in [(names::RESPONSE_MODEL, &named.model), (names::RESPONSE_ID, &named.id)] {
+        if !said.is_empty() {
+            span.set(name, said.as_str());
+        }
     }
     let usage = reply.usage;
     span.set(names::INPUT_TOKENS, usage.tokens_in);

@@ -6,7 +6,7 @@ use crate::{
     chat_span,
     gate::{Pass, health},
     latency::Mark,
-    reply::Gathered,
+    reply::{Gathered, Named},
     tries::Tries,
 };
 use baton_ledger::Health;
@@ -42,10 +42,10 @@ enum Ahead {
 }
 
 /// A reply, and whether the provider said what it used.
-struct Whole {
-    reply: Reply,
-    known: bool,
-    model: String,
+pub(crate) struct Whole {
+    pub(crate) reply: Reply,
+    pub(crate) known: bool,
+    pub(crate) named: Named,
 }
 
 type Runner<'a> = BoxFuture<'a, Result<Ahead, ProviderError>>;
@@ -158,7 +158,7 @@ impl Race<'_> {
     fn runner(&self, request: ChatRequest, number: u32) -> Runner<'_> {
         Box::pin(async move {
             let began = Instant::now();
-            let mut span = chat_span::open(&self.caller.parent, self.call.card, &request, number);
+            let mut span = chat_span::open(self, &request, number);
             let begun = self.begun(request).await;
             let (stream, first) = begun.inspect_err(|error| chat_span::fail(&mut span, error))?;
             chat_span::first(&mut span, began.elapsed());
@@ -197,8 +197,9 @@ impl Race<'_> {
             Err(error) => Err(error),
         };
         match result {
-            Ok((Whole { reply, known, model }, span)) => {
-                chat_span::finish(span, &self.caller.parent, &reply, known, model);
+            Ok((whole, span)) => {
+                chat_span::finish(span, &self.caller.parent, &whole);
+                let Whole { reply, known, .. } = whole;
                 self.caller.latencies.record(&self.call.card.id, self.mark(), took);
                 let Usage { tokens_in, tokens_out, .. } = reply.usage;
                 pass.leave(Some(tokens_in + tokens_out), Health::Well).await;
@@ -238,7 +239,7 @@ impl Race<'_> {
         let mut event = Some(Ok(first));
         while let Some(now) = event {
             if let Some((reply, known)) = gathered.take(now?, &self.call.request, deltas)? {
-                return Ok(Whole { reply, known, model: gathered.model() });
+                return Ok(Whole { reply, known, named: gathered.named() });
             }
             event = stream.next().await;
         }

@@ -58,13 +58,20 @@ pub(crate) struct Gathered {
     text: String,
     refusal: String,
     calls: Vec<ToolCall>,
-    model: String,
+    named: Named,
+}
+
+/// What the provider calls the model that answered, and the answer; empty where it did not say.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) model: String,
+    pub(crate) id: String,
 }
 
 impl Gathered {
-    /// The model that answered, in the provider's words, once it is whole.
-    pub(crate) fn model(self) -> String {
-        self.model
+    /// What is said of the reply, once it is whole.
+    pub(crate) fn named(self) -> Named {
+        self.named
     }
 
     /// Bytes of text so far.
@@ -95,9 +102,9 @@ impl Gathered {
                 tell(Delta::Tool(&piece));
             }
             ChatEvent::Finished(end) => {
-                let model = end.model.clone();
+                let named = Named { model: end.model.clone(), id: end.id.clone() };
                 let ended = self.end(end, request)?;
-                self.model = model;
+                self.named = named;
                 return Ok(Some(ended));
             }
         }
@@ -160,7 +167,8 @@ mod tests {
     }
 
     fn finished(finish: Finish) -> ChatEvent {
-        ChatEvent::Finished(Finished { finish, usage: None, model: String::new() })
+        let (model, id) = (String::new(), String::new());
+        ChatEvent::Finished(Finished { finish, usage: None, model, id })
     }
 
     fn gather(events: Vec<ChatEvent>) -> Result<Reply, ProviderError> {

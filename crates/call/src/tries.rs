@@ -44,7 +44,7 @@ impl Tries {
         if self.spare > 0 {
             return Ok(());
         }
-        let set_aside = purse.set_aside().map_err(CallFailure::BudgetSpent)?;
+        let set_aside = purse.set_aside(self.bound).map_err(CallFailure::BudgetSpent)?;
         let wanted = self.bound.minus(set_aside);
         if wanted != Spend::ZERO {
             reserve(purse, wanted, stop).await?;

@@ -5,6 +5,7 @@
 //! number and recursion has a limit. What cannot be told is said to be so, and never
 //! counts as right or wrong.
 
+mod asked;
 mod choice;
 mod class;
 mod code;
@@ -17,8 +18,10 @@ mod schema;
 mod sealed;
 mod spec;
 mod text;
+mod trust;
 mod vote;
 
+pub use asked::{Effort, Judge, PARTS_MAX};
 pub use class::Class;
 pub use code::{CodeLimits, CodeTest, CodeTests, Comparator, Program, TESTS_MAX};
 pub use expression::Uses;
@@ -28,4 +31,5 @@ pub use report::{Code, Remainder, Report};
 pub use schema::Schema;
 pub use sealed::{Grade, Grader, Hidden, Public};
 pub use spec::{CHECK_BYTES_MAX, Check, SpecError};
-pub use vote::{Group, SETTLED, Tally, leader_stays, majority, weighted};
+pub use trust::probability;
+pub use vote::{Group, Tally, majority, weighted};

@@ -161,7 +161,8 @@ impl From<Report> for Verdict {
             Some(evidence) => verdict.having_read(&evidence),
             None => verdict,
         };
-        Self { score, choice, class: class.map(|class| class.key()), ..verdict }
+        let probability = crate::probability(&verdict.verifier, kind);
+        Self { score, probability, choice, class: class.map(|class| class.key()), ..verdict }
     }
 }
 
@@ -185,6 +186,10 @@ mod tests {
         let undecided = ("undecided".into(), found("0.333333"), class("0.333333"));
         assert_eq!(said("Answer: 0.333333"), undecided);
         assert_eq!(said("").0, "no_answer");
+        let probability = |reply: &str| Verdict::from(check.verify(reply)).probability;
+        assert_eq!(probability("Answer: 2/6"), Some(739.0 / 740.0));
+        assert_eq!(probability("Answer: 1/2"), Some(1.0 / 827.0));
+        assert_eq!(probability("Answer: 0.333333"), None);
         // Where all of an answer is looked at, all of it says something.
         let whole = public(r#"{"type": "text.regex", "pattern": "a"}"#);
         assert_ne!(whole.verify("a\nAnswer: 1").class, whole.verify("b\nAnswer: 1").class);

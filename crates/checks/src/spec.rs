@@ -1,8 +1,8 @@
 //! What can be checked, as a request says it.
 
 use crate::{
-    Class, Code, CodeTests, Doubt, Remainder, Report, Schema, Uses, choice, expression,
-    final_answer, math, numeric, schema, text,
+    Class, Code, CodeTests, Doubt, Effort, Judge, Remainder, Report, Schema, Uses, asked, choice,
+    expression, final_answer, math, numeric, schema, text,
 };
 use num_rational::BigRational;
 use regex::Regex;
@@ -81,6 +81,18 @@ pub enum Check {
     /// The answer's program passes tests.
     #[serde(rename = "code.tests")]
     CodeTests(CodeTests),
+    /// A model judges the answer.
+    #[serde(rename = "judge.binary")]
+    JudgeBinary(Judge),
+    /// A model compares the candidates of a vote, two at a time.
+    #[serde(rename = "judge.pairwise")]
+    JudgePairwise(Judge),
+    /// All of these, the cheapest first.
+    #[serde(rename = "composite")]
+    Composite {
+        /// None of them made of others.
+        checks: Vec<Check>,
+    },
 }
 
 /// Why a check cannot be carried out.
@@ -143,16 +155,7 @@ impl Check {
 
     /// Whether programs out of answers are run for it.
     pub fn runs_programs(&self) -> bool {
-        match self {
-            Self::CodeTests(_) => true,
-            Self::MathAnswer { .. }
-            | Self::ChoiceLetter { .. }
-            | Self::JsonSchema { .. }
-            | Self::TextExact { .. }
-            | Self::TextRegex { .. }
-            | Self::TextNumeric { .. }
-            | Self::Expression { .. } => false,
-        }
+        self.parts().iter().any(|part| part.effort() == Effort::Run)
     }
 
     /// The same, if it can be carried out.
@@ -162,6 +165,8 @@ impl Check {
     pub fn usable(self) -> Result<Self, SpecError> {
         match &self {
             Self::CodeTests(tests) => tests.are_sensible()?,
+            Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => judge.is_sensible()?,
+            Self::Composite { checks } => asked::are_sensible(checks)?,
             Self::MathAnswer { .. }
             | Self::ChoiceLetter { .. }
             | Self::JsonSchema { .. }
@@ -171,6 +176,48 @@ impl Check {
             | Self::Expression { .. } => drop(Ready::of(self.clone())?),
         }
         Ok(self)
+    }
+
+    /// The checks that it is made of: itself, unless it is a composite.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::Composite { checks } => checks,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// What it takes; of a composite the most of its parts.
+    pub fn effort(&self) -> Effort {
+        match self {
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. } => Effort::Look,
+            Self::CodeTests(_) => Effort::Run,
+            Self::JudgeBinary(_) | Self::JudgePairwise(_) => Effort::Ask,
+            Self::Composite { checks } => {
+                checks.iter().map(Self::effort).max().unwrap_or(Effort::Look)
+            }
+        }
+    }
+
+    /// Who is asked for it, part by part.
+    pub fn judges(&self) -> impl Iterator<Item = &Judge> {
+        self.parts().iter().filter_map(|part| match part {
+            Self::JudgeBinary(judge) | Self::JudgePairwise(judge) => Some(judge),
+            Self::MathAnswer { .. }
+            | Self::ChoiceLetter { .. }
+            | Self::JsonSchema { .. }
+            | Self::TextExact { .. }
+            | Self::TextRegex { .. }
+            | Self::TextNumeric { .. }
+            | Self::Expression { .. }
+            | Self::CodeTests(_)
+            | Self::Composite { .. } => None,
+        })
     }
 }
 
@@ -209,6 +256,9 @@ impl Ready {
             Check::CodeTests(_) => {
                 return Err(SpecError::new("type", "a verifier with a sandbox alone can tell"));
             }
+            Check::JudgeBinary(_) | Check::JudgePairwise(_) | Check::Composite { .. } => {
+                return Err(SpecError::new("type", "it takes more than to look at the answer"));
+            }
         })
     }
 
@@ -242,7 +292,7 @@ impl Ready {
 }
 
 /// A text that says something, and not too much.
-fn given(field: &'static str, text: String) -> Result<String, SpecError> {
+pub(crate) fn given(field: &'static str, text: String) -> Result<String, SpecError> {
     match text.len() {
         0 => Err(SpecError::new(field, "it is empty")),
         1..=TEXT_BYTES_MAX => Ok(text),
@@ -293,7 +343,7 @@ mod tests {
     use baton_workflow::VerdictKind;
 
     fn check(json: &str, expected: &str) {
-        let told = match Check::read(json).and_then(Ready::of) {
+        let told = match Check::read(json).and_then(Check::usable) {
             Ok(_) => "ok".into(),
             Err(error) => format!("{}: {error}", error.field),
         };
@@ -307,6 +357,20 @@ mod tests {
         check(r#"{"type": "text.numeric", "expected": 0.1, "relative": 1e-6}"#, "ok");
         check(r#"{"type": "expression.check", "numbers": [1, 2], "target": 3}"#, "ok");
         check(r#"{"type": "choice.letter", "expected": "b", "options": ["x", "y"]}"#, "ok");
+        check(r#"{"type": "judge.binary"}"#, "ok");
+        check(r#"{"type": "judge.pairwise", "model": "a", "criteria": "brevity"}"#, "ok");
+        check(r#"{"type": "judge.binary", "judge": "a"}"#, ": unknown field `judge`");
+        check(r#"{"type": "judge.binary", "model": "no agent"}"#, ": \"no agent\" is not an agent");
+        check(r#"{"type": "judge.binary", "criteria": ""}"#, "criteria: it is empty");
+        check(r#"{"type": "composite", "checks": []}"#, "checks: it is empty");
+        let composite = |part: &str| format!(r#"{{"type": "composite", "checks": [{part}]}}"#);
+        let part = r#"{"type": "judge.binary"}"#;
+        check(&composite(&[part; 8].join(",")), "ok");
+        check(&composite(&[part; 9].join(",")), "checks: it has 9 checks: expected at most 8");
+        check(&composite(&composite(part)), "checks: check 0: a composite within");
+        check(&composite(r#"{"type": "judge.pairwise"}"#), "checks: check 0: judge.pairwise");
+        let unfit = r#"{"type": "text.regex", "pattern": "("}"#;
+        check(&composite(&format!("{part},{unfit}")), "checks: check 1: pattern: it is no");
         check(r#"{"type": "math.answer"}"#, ": missing field `expected`");
         check(r#"{"type": "math.answer", "expected": [1]}"#, ": expected a text or a number");
         check(r#"{"type": "math.answer", "expected": "1", "x": 1}"#, ": unknown field `x`");

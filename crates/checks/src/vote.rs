@@ -1,13 +1,10 @@
-//! Votes among candidates, and when enough have been cast.
+//! Votes among candidates.
 
 use crate::{Class, Code, Report};
 use baton_workflow::VerdictKind;
 
 const MAJORITY: &str = "vote.majority/1";
 const WEIGHTED: &str = "vote.weighted/1";
-
-/// How sure it must be that the leader stays the leader, for a vote to be over early.
-pub const SETTLED: f64 = 0.95;
 
 /// The candidates of one class.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,13 +64,6 @@ impl Tally {
         self.groups.len() > 1 && self.margin() < 1e-9
     }
 
-    /// Whether the leader would stay the leader with a probability of [`SETTLED`], however
-    /// many more votes are cast.
-    pub fn is_settled(&self) -> bool {
-        let votes = |place: usize| self.groups.get(place).map_or(0, |group| group.votes);
-        leader_stays(votes(0), votes(1)) >= SETTLED
-    }
-
     fn weight(&self, place: usize) -> f64 {
         self.groups.get(place).map_or(0.0, |group| group.weight)
     }
@@ -82,23 +72,6 @@ impl Tally {
         let all: f64 = self.groups.iter().map(|group| group.weight).sum();
         if all > 0.0 { weight / all } else { 0.0 }
     }
-}
-
-/// The probability that the leader is the more frequent of the first two: of a Beta
-/// distribution with `leader + 1` and `second + 1`, the part above one half (Aggarwal et
-/// al., "Let's Sample Step by Step", arXiv 2305.11860).
-pub fn leader_stays(leader: u32, second: u32) -> f64 {
-    // For whole parameters the regularised incomplete beta function at one half is a sum of
-    // binomial coefficients: the chance of at most `leader` heads in so many throws.
-    let throws = f64::from(leader) + f64::from(second) + 1.0;
-    let mut logarithm = -throws * std::f64::consts::LN_2;
-    let mut sum = logarithm.exp();
-    for heads in 1..=leader {
-        let heads = f64::from(heads);
-        logarithm += ((throws - heads + 1.0) / heads).ln();
-        sum += logarithm.exp();
-    }
-    sum.min(1.0)
 }
 
 /// The largest class wins; none if two are as large. Even then the earliest of them is
@@ -143,7 +116,6 @@ fn outcome(verifier: &str, tally: &Tally) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn classes(replies: &[&str]) -> Vec<Class> {
         replies.iter().map(|reply| Class::of(reply)).collect()
@@ -196,33 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_is_over_when_the_leader_is_sure() {
-        // Figures of the Beta distribution: 1 - I(1/2; leader + 1, second + 1).
-        for (leader, second, probability) in
-            [(0, 0, 0.5), (1, 0, 0.75), (3, 0, 0.9375), (4, 0, 0.96875), (5, 2, 0.85546875)]
-        {
-            let found = leader_stays(leader, second);
-            assert!((found - probability).abs() < 1e-12, "{leader} {second}: {found}");
-        }
-        let settled = |replies: &[&str]| {
-            Tally::of(classes(replies).into_iter().map(|class| (class, 1.0))).is_settled()
-        };
-        assert!(!settled(&[]));
-        assert!(!settled(&["a", "a", "a"]));
-        assert!(settled(&["a", "a", "a", "a"]));
-        assert!(!settled(&["a", "a", "a", "a", "b"]));
+    fn the_margin_is_a_part_of_all_votes() {
         let margin =
             Tally::of(classes(&["a", "b", "a", "c"]).into_iter().map(|c| (c, 1.0))).margin();
         assert!((margin - 0.25).abs() < 1e-12);
-    }
-
-    proptest! {
-        #[test]
-        fn more_votes_for_the_leader_make_it_surer(leader in 0_u32..3_000, second in 0_u32..3_000) {
-            let now = leader_stays(leader, second);
-            prop_assert!((0.0..=1.0).contains(&now));
-            prop_assert!(leader_stays(leader + 1, second) >= now - 1e-9);
-            prop_assert!((now + leader_stays(second, leader) - 1.0).abs() < 1e-6);
-        }
     }
 }

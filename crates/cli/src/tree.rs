@@ -147,7 +147,7 @@ impl Story {
                 let said = short(&shortfall.to_string());
                 format!("├ {BAD}✗{PLAIN} {who}: {said} {cost} {DIM}{ms} ms{PLAIN}")
             }
-            Outcome::Verified { verdict, ms } => {
+            Outcome::Verified { verdict, ms, .. } => {
                 let kind = format!("{:?}", verdict.kind).to_lowercase();
                 let (code, said) = (&verdict.code, short(&verdict.feedback));
                 format!("├ {STRONG}{kind}{PLAIN} {code} {cost} {DIM}{ms} ms {said}{PLAIN}")

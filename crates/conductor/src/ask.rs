@@ -6,6 +6,7 @@ use crate::{
     effort::Effort,
     plan::{policy, stored},
 };
+use baton_checks::Check as Stated;
 use baton_codes::ApiCode;
 use baton_engine::{AgentTerms, Check, Planning, RunSpec};
 use baton_ledger::{Body, Bytes};
@@ -90,7 +91,7 @@ impl Ask {
         // What a strategy needs is its own to say: effort bounds what a policy plans.
         let named_limits = limits(settings, &options, &conversation, ultra, Effort::Medium)?;
         let limits = limits(settings, &options, &conversation, ultra, effort)?;
-        let check = check(settings, &options, effort.judges(ultra))?;
+        let check = check(settings, &pool, &options, effort.judges(ultra))?;
         let named = strategy_named(&wire.model, &options)?;
         let mut bodies = vec![Body::new(encode(&conversation))];
         let request = bodies[0].name.clone();
@@ -303,6 +304,7 @@ fn worth(
 
 fn check(
     settings: &Settings,
+    pool: &Pool,
     options: &v1::RunOptions,
     judged: bool,
 ) -> Result<Option<Check>, Status> {
@@ -312,9 +314,7 @@ fn check(
         Some(v1::run_options::Check::Expected(expected)) => {
             Ok(Some(Check::Answer { expected: expected.clone() }))
         }
-        Some(v1::run_options::Check::CheckJson(check)) => {
-            Ok(Some(Check::Stated { check: check.clone() }))
-        }
+        Some(v1::run_options::Check::CheckJson(check)) => stated(settings, pool, check).map(Some),
         Some(v1::run_options::Check::Judge(name)) if name.is_empty() => {
             let configured = settings.judge.as_ref().and_then(judge);
             configured.map(Some).ok_or_else(|| {
@@ -329,6 +329,34 @@ fn check(
         None if judged => Ok(settings.judge.as_ref().and_then(judge)),
         None => Ok(None),
     }
+}
+
+/// A check that says its type, with everybody who may be asked for it.
+fn stated(settings: &Settings, pool: &Pool, json: &str) -> Result<Check, Status> {
+    let read = Stated::read(json).and_then(Stated::usable);
+    let stated = read.map_err(|error| {
+        let message = format!("baton.verify {}: {error}", error.field);
+        invalid(ApiCode::InvalidValue, "baton.verify", message)
+    })?;
+    let check = json.to_owned();
+    let mut judges: Vec<&AgentCard> = Vec::new();
+    for judge in stated.judges() {
+        let Some(model) = &judge.model else {
+            judges.extend(pool.agents());
+            continue;
+        };
+        let named = known(settings, &[model.to_string()], "baton.verify.model")?;
+        judges.extend(named.iter().filter_map(|id| settings.pool.get(id)));
+    }
+    judges.sort_by_key(|card| settings.pool.ordinal(&card.id));
+    judges.dedup_by_key(|card| &card.id);
+    let judges: Vec<_> = judges.into_iter().map(AgentTerms::from).collect();
+    let calls = u16::try_from(stated.judges().count()).unwrap_or(u16::MAX);
+    Ok(match stated {
+        Stated::JudgePairwise(_) => Check::Compared { check, judges },
+        _ if calls > 0 => Check::Judged { check, judges, calls },
+        _ => Check::Stated { check },
+    })
 }
 
 /// The strategy that the request names, by its model or in its options.

@@ -179,10 +179,10 @@ fn timer(event: &Event) -> Option<NewTimer> {
 /// says so.
 fn runs_programs(verify: &VerifyAssignment) -> bool {
     match &verify.check {
-        Some(Check::Stated { check }) => {
+        Some(Check::Stated { check } | Check::Judged { check, .. }) => {
             baton_checks::Check::read(check).is_ok_and(|check| check.runs_programs())
         }
-        Some(Check::Answer { .. } | Check::Judge { .. }) | None => false,
+        Some(Check::Answer { .. } | Check::Judge { .. } | Check::Compared { .. }) | None => false,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     known::{FoldError, Known, read},
 };
 use baton_codes::FailureCode;
-use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Shortfall};
+use baton_engine::{End, Event, Input, Outcome, PlanSource, Planning, Reason, Shortfall};
 use baton_ledger::{Bytes, END, Ledger, LedgerError, RunSummary, RunView};
 use baton_planner::Estimate;
 use baton_proto::v1;
@@ -331,8 +331,8 @@ impl Builder<'_> {
         incidents: Vec<Incident>,
     ) {
         let failure = failure_of(&outcome);
-        let (verdict, ms) = match outcome {
-            Outcome::Verified { verdict, ms } => (Some(*verdict), ms),
+        let (verdict, ms, cached) = match outcome {
+            Outcome::Verified { verdict, ms, cached } => (Some(*verdict), ms, cached),
             Outcome::Planned { .. }
             | Outcome::Stands
             | Outcome::Unreadable { .. }
@@ -340,9 +340,10 @@ impl Builder<'_> {
             | Outcome::FellShort { .. }
             | Outcome::Failed { .. }
             | Outcome::BudgetSpent { .. }
-            | Outcome::Abandoned => (None, 0),
+            | Outcome::Abandoned => (None, 0, false),
         };
-        let report = CheckReport { kind, verdict, failure, incidents, ms, cost: spend.into() };
+        let cost = spend.into();
+        let report = CheckReport { kind, verdict, failure, incidents, ms, cached, cost };
         self.rounds[round].checks.push(report);
     }
 
@@ -487,6 +488,7 @@ impl Builder<'_> {
             submitted_at,
             ms: self.end.as_ref().map(|(_, at)| at.since_ms(submitted_at)),
             answer: answer.clone(),
+            verified: reason.as_ref().map(|reason| *reason == Reason::Accepted),
             score: answered.and_then(|answer| answer.score),
             tool_calls: tool_calls.clone(),
             shortfall,

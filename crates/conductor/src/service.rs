@@ -24,7 +24,7 @@ use baton_proto::{
     status,
     v1::{self, watch_reply::What},
 };
-use baton_telemetry::TraceParent;
+use baton_telemetry::{Carrier, TraceParent};
 use baton_workflow::{Limits, Pool, RunId, Spend, TenantId, Timestamp, Workflow};
 use futures::StreamExt as _;
 use std::{
@@ -357,7 +357,7 @@ fn submission(
         tasks,
         timers: vec![deadline],
         bodies: ask.bodies,
-        traceparent,
+        traceparent: Carrier::Journals.hand_on(traceparent),
         label,
     };
     Ok((submission, events))

@@ -36,20 +36,51 @@ impl Run {
         tokens_in: u64,
         calls: usize,
     ) -> Result<Grant, Resource> {
+        self.grant(agent, tokens_in, calls, 1)
+    }
+
+    /// Leave for so many calls that read at most `tokens_in` tokens each, all of them to one
+    /// of these agents: what the dearest takes.
+    pub(crate) fn afford_any(
+        &self,
+        agents: &[AgentTerms],
+        tokens_in: u64,
+        calls: u16,
+    ) -> Result<Grant, Resource> {
+        let mut worst = Grant { output_tokens_max: u32::MAX, bound: Spend::ZERO };
+        for agent in agents {
+            let Grant { output_tokens_max, bound } =
+                self.grant(agent, tokens_in, usize::from(calls), calls.into())?;
+            worst.output_tokens_max = worst.output_tokens_max.min(output_tokens_max);
+            worst.bound = worst.bound.or_more(bound);
+        }
+        Ok(worst)
+    }
+
+    /// Leave for so many calls, when `share` calls (these included) have to share what is
+    /// left.
+    fn grant(
+        &self,
+        agent: &AgentTerms,
+        tokens_in: u64,
+        share: usize,
+        calls: u32,
+    ) -> Result<Grant, Resource> {
         let budget = &self.spec.budget;
         let taken = self.spent.plus(self.reserved());
-        let share = calls.max(1) as u64;
+        let share = share.max(1) as u64;
         if taken.calls >= budget.calls {
             return Err(Resource::Calls);
         }
         let tokens_in = tokens_in.min(u64::from(agent.context_tokens));
         let by_agent = self.spec.limits.output_tokens_max.min(agent.output_tokens);
 
-        let tokens_left = budget.tokens.saturating_sub(taken.tokens()).saturating_sub(tokens_in);
+        let all_in = tokens_in.saturating_mul(calls.into());
+        let tokens_left = budget.tokens.saturating_sub(taken.tokens()).saturating_sub(all_in);
         let by_tokens = tokens_left / share;
 
         let Price { output, .. } = agent.price;
-        let usd_left = budget.usd.minus(taken.usd).minus(agent.price.cost(tokens_in, 0));
+        let usd_left = budget.usd.minus(taken.usd).minus(agent.price.cost(all_in, 0));
         // A free agent is bounded by nothing here.
         let by_usd = (usd_left.pico() / share).checked_div(output).unwrap_or(u64::MAX);
 
@@ -58,8 +89,9 @@ impl Run {
         if granted < floor || (granted == 0 && by_agent > 0) {
             return Err(if by_tokens < floor { Resource::Tokens } else { Resource::Usd });
         }
-        let usd = agent.price.cost(tokens_in, granted);
-        let bound = Spend { usd, tokens_in, tokens_out: granted, calls: 1 };
+        let all_out = granted.saturating_mul(calls.into());
+        let usd = agent.price.cost(all_in, all_out);
+        let bound = Spend { usd, tokens_in: all_in, tokens_out: all_out, calls };
         if let Some(resource) = budget.exceeded_by(&taken.plus(bound)) {
             return Err(resource);
         }

@@ -139,12 +139,22 @@ pub struct VerifyAssignment {
     /// The places of those that are calls of tools, as JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u16>,
-    /// How to check; none for a vote.
+    /// Who wrote each candidate, where agents did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<AgentId>,
+    /// How to check, or to compare; none where votes are counted.
     pub check: Option<Check>,
     /// Tokens that a judge may write.
     pub output_tokens_max: u32,
     /// When the run's time is over.
     pub deadline: Timestamp,
+}
+
+impl VerifyAssignment {
+    /// Whether it chooses among candidates.
+    pub fn is_vote(&self) -> bool {
+        self.check.as_ref().is_none_or(|check| !check.is_of_answers())
+    }
 }
 
 fn yes() -> bool {
@@ -190,6 +200,7 @@ impl Run {
                 let sources =
                     answers.iter().filter_map(|answer| self.source(answer.round, answer.step));
                 let sources = sources.collect();
+                let authors = answers.iter().map(|answer| answer.agent.clone()).collect();
                 let turns = match &self.stage {
                     Stage::Checking(answer) => self.exchanges(answer.round, answer.step),
                     Stage::Planning(_)
@@ -206,8 +217,11 @@ impl Run {
                     turns,
                     sources,
                     calls,
+                    authors,
                     check: match &self.stage {
                         Stage::Checking(_) => self.spec.check.clone(),
+                        // Without leave to ask, votes are counted.
+                        Stage::Voting(_) if *output_tokens_max > 0 => self.spec.check.clone(),
                         Stage::Planning(_)
                         | Stage::Working
                         | Stage::Voting(_)

@@ -1,9 +1,8 @@
 //! What happens next while an answer is checked, and what its verdict leads to.
 
-use crate::afford::{Grant, tokens_in_max};
 use crate::run::{Failed, Scored, Stage, Work};
-use crate::{Answer, Check, Closing, Event, Reason, Run};
-use baton_workflow::{Spend, StepId, Verdict, VerdictKind};
+use crate::{Answer, Closing, Event, Reason, Run};
+use baton_workflow::{StepId, Verdict, VerdictKind};
 
 impl Run {
     pub(crate) fn next_checking(&self, step: StepId) -> Option<Event> {
@@ -15,26 +14,18 @@ impl Run {
         if asked {
             return None;
         }
-        let grant = match check {
-            Check::Answer { .. } | Check::Stated { .. } => {
-                Grant { output_tokens_max: 0, bound: Spend::ZERO }
-            }
-            Check::Judge { model } => {
-                let answer = self.answer_of(self.current_round(), step)?;
-                let bytes = u64::from(self.spec.request.len) + u64::from(answer.output.len);
-                match self.afford(model, tokens_in_max(bytes + 2048, self.spec.images), 1) {
-                    Ok(grant) => grant,
-                    // An answer that cannot be checked any more is still the answer, unless an
-                    // earlier one is known to be better than nothing.
-                    Err(resource) => {
-                        let reason = Reason::BudgetSpent { resource };
-                        let better = self.best.as_ref().is_some_and(|best| best.score > 0.0);
-                        return Some(self.close(match better {
-                            true => Closing::Best(reason),
-                            false => Closing::With(reason, answer),
-                        }));
-                    }
-                }
+        let answer = self.answer_of(self.current_round(), step)?;
+        let grant = match self.afford_check(check, &answer) {
+            Ok(grant) => grant,
+            // An answer that cannot be checked any more is still the answer, unless an
+            // earlier one is known to be better than nothing.
+            Err(resource) => {
+                let reason = Reason::BudgetSpent { resource };
+                let better = self.best.as_ref().is_some_and(|best| best.score > 0.0);
+                return Some(self.close(match better {
+                    true => Closing::Best(reason),
+                    false => Closing::With(reason, answer),
+                }));
             }
         };
         Some(Event::VerifyAsked {
@@ -45,6 +36,7 @@ impl Run {
             bound: grant.bound,
         })
     }
+
     /// What a verdict on an answer leads to; none where the check could not be had.
     pub(crate) fn judged(&mut self, round: u16, mut answer: Answer, verdict: Option<&Verdict>) {
         if let Some(round) = self.rounds.get_mut(usize::from(round)) {

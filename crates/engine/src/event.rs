@@ -281,6 +281,9 @@ pub enum Outcome {
         verdict: Box<Verdict>,
         /// In milliseconds.
         ms: u64,
+        /// Whether the same content was checked before, and this is that report.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cached: bool,
     },
     /// The infrastructure failed; says nothing about plan, step or answer.
     Failed {

@@ -252,8 +252,8 @@ impl Run {
             Some(_) | None if answer.tool_calls.is_some() => {
                 Stage::Over(Closing::With(crate::Reason::ToolCalls, answer))
             }
-            Some(_) => Stage::Checking(answer),
-            None => self.undecided(answer),
+            Some(check) if check.is_of_answers() => Stage::Checking(answer),
+            Some(_) | None => self.undecided(answer),
         };
     }
 

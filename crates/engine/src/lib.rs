@@ -46,6 +46,7 @@ mod decide;
 mod end;
 mod event;
 mod fold;
+mod judges;
 mod planning;
 mod run;
 mod shortfall;

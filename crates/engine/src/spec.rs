@@ -186,4 +186,34 @@ pub enum Check {
         /// The judge's terms.
         model: AgentTerms,
     },
+    /// Models judge the answer, alone or beside what can be told without them.
+    Judged {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+        /// Who may be asked.
+        judges: Vec<AgentTerms>,
+        /// Calls that it takes.
+        calls: u16,
+    },
+    /// A model compares the candidates of a vote. Which is better says nothing of whether it
+    /// is right: an answer is not checked by it.
+    Compared {
+        /// The check, as the crate `checks` reads it from JSON.
+        check: String,
+        /// Who may be asked.
+        judges: Vec<AgentTerms>,
+    },
+}
+
+impl Check {
+    /// Whether an answer is checked by it.
+    pub fn is_of_answers(&self) -> bool {
+        match self {
+            Self::Answer { .. }
+            | Self::Stated { .. }
+            | Self::Judge { .. }
+            | Self::Judged { .. } => true,
+            Self::Compared { .. } => false,
+        }
+    }
 }

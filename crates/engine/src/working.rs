@@ -6,7 +6,7 @@ use crate::{
     AgentTerms, Answer, Cause, Closing, Event, Exchange, Failure, Instead, Plan, Reason, Run,
     StepShape, StepState,
 };
-use baton_workflow::{Abilities, AgentId, Resource, Selection, Spend, StepId, Timestamp};
+use baton_workflow::{Abilities, AgentId, Resource, Selection, StepId, Timestamp};
 
 impl Run {
     pub(crate) fn next_working(&self, now: Timestamp) -> Option<Event> {
@@ -173,16 +173,6 @@ impl Run {
             score: None,
         };
         self.close(Closing::With(reason, answer))
-    }
-
-    fn ask_for_vote(&self, candidates: Vec<StepId>) -> Event {
-        Event::VerifyAsked {
-            task: self.next_task,
-            round: self.current_round(),
-            candidates,
-            output_tokens_max: 0,
-            bound: Spend::ZERO,
-        }
     }
 
     /// The agent for a step: the planned one, then, as agents fail, the untried one whose

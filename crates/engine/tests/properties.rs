@@ -79,7 +79,7 @@ prop_compose! {
     fn any_spec()(
         plan in any_plan(),
         by_policy in any::<bool>(),
-        check in 0..3_u8,
+        check in 0..5_u8,
         calls in 1..40_u32,
         tokens in 3_000..400_000_u64,
         cents in 1..40_u64,
@@ -104,7 +104,9 @@ prop_compose! {
             check: match check {
                 0 => None,
                 1 => Some(Check::Answer { expected: "42".into() }),
-                _ => Some(Check::Judge { model: agent("j", 200_000) }),
+                2 => Some(Check::Judge { model: agent("j", 200_000) }),
+                3 => Some(Check::Judged { check: "{}".into(), judges: agents(), calls: 2 }),
+                _ => Some(Check::Compared { check: "{}".into(), judges: agents() }),
             },
             images: false,
             needs: Abilities { tools, structured_output: false },
@@ -478,7 +480,7 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
                 _ => VerdictKind::Pass,
             };
             assert!(!verify.candidates.is_empty(), "a check of nothing");
-            let choice = verify.check.is_none().then_some(0);
+            let choice = verify.is_vote().then_some(0);
             // What fails scores below what passes.
             let score = match kind {
                 VerdictKind::Pass => 1.0,
@@ -488,7 +490,7 @@ fn outcome_of(assignment: &Assignment, luck: u8, plan: Plan) -> Outcome {
             };
             let verdict = Verdict::new("test/1", kind, "").saying("wrong");
             let verdict = Verdict { score: Some(score), choice, ..verdict };
-            Outcome::Verified { verdict: verdict.into(), ms: 1 }
+            Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
         }
     }
 }

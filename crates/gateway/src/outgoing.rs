@@ -2,7 +2,7 @@
 
 use crate::edge::Caller;
 use axum::http::Uri;
-use baton_telemetry::{Span, SpanKind};
+use baton_telemetry::{Carrier, Span, SpanKind};
 use tonic::{Code, Request, Response, Status, metadata::MetadataValue};
 
 /// Methods, as spans name them.
@@ -39,6 +39,7 @@ pub(crate) fn keep_origin<T>(request: &mut Request<T>, caller: &Caller) {
 }
 
 fn insert<T>(request: &mut Request<T>, key: &'static str, value: Option<String>) {
+    let value = Carrier::Metadata.hand_on(value);
     if let Some(Ok(value)) = value.map(MetadataValue::try_from) {
         request.metadata_mut().insert(key, value);
     }

@@ -203,6 +203,9 @@ impl Store {
         let waiting_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX) / 2;
         let mut pipe = redis::pipe();
         pipe.add_command(command);
+        // Valkey waits for no more than what this connection sent to replicas, which a word
+        // that nobody listens to is: so it is behind what all others wrote.
+        pipe.cmd("PUBLISH").arg(format!("{}barrier", self.base)).arg("");
         pipe.cmd("WAIT").arg(self.replicas).arg(waiting_ms);
         let answers = match link.pipe(pipe).await {
             Ok(answers) => answers,
@@ -210,6 +213,9 @@ impl Store {
         };
         let mut answers = answers.into_iter();
         let ran = answers.next().unwrap_or(Ok(Value::Nil));
+        if let Some(Err(error)) = answers.next() {
+            return Ok(Err(error));
+        }
         match (&ran, answers.next()) {
             (Err(_), _) => Ok(ran),
             (Ok(_), Some(Ok(Value::Int(confirmed)))) if confirmed >= self.replicas.into() => {

@@ -7,19 +7,20 @@
 //! an id of its own. So a trace has no span twice, and none whose parent is missing.
 
 use crate::{Leased, LedgerError, Recorded};
-use baton_telemetry::{Attribute, Parent, Place, Span, SpanKey, Tracer, names};
+use baton_telemetry::{Attribute, Carrier, Parent, Place, Span, SpanKey, Tracer, names};
 use baton_workflow::RunId;
 
 /// An open span. Costs nothing where nothing is exported.
 pub struct TaskSpan {
     span: Span,
     run: RunId,
+    root: RunId,
 }
 
 impl Leased {
     /// Where the task's run stands in its trace.
     pub fn place(&self) -> Place<'_> {
-        let traceparent = self.traceparent.as_deref();
+        let traceparent = Carrier::Tasks.hand_on(self.traceparent.as_deref());
         Place { run: &self.task.run, root: &self.root, traceparent }
     }
 }
@@ -32,16 +33,16 @@ impl TaskSpan {
         name: impl Fn() -> String,
         facts: impl Fn(&mut Span),
     ) -> Self {
-        let run = leased.task.run.clone();
+        let (run, root) = (leased.task.run.clone(), leased.root.clone());
         if !tracer.is_on() {
-            return Self { span: Span::default(), run };
+            return Self { span: Span::default(), run, root };
         }
         let attempt = leased.token.attempt;
         let facts = |span: &mut Span, attempt: u32| {
             facts(span);
             span.set(names::TENANT, leased.tenant.as_str());
             span.set(names::RUN, run.as_str());
-            span.set(names::ROOT, leased.root.as_str());
+            span.set(names::ROOT, root.as_str());
             span.set(names::TASK, leased.task.number);
             span.set(names::ATTEMPT, attempt);
         };
@@ -55,12 +56,12 @@ impl TaskSpan {
             lost.finish();
             span.link(&run, key, "last_attempt");
         }
-        Self { span, run }
+        Self { span, run, root }
     }
 
     /// What the attempt's calls are made under.
     pub fn as_parent(&self) -> Parent {
-        self.span.as_parent()
+        self.span.as_parent().in_conversation(&self.root)
     }
 
     /// Whether what is said may be exported too.

@@ -4,12 +4,14 @@
 //! them; nothing behind a handler knows them.
 
 mod chat;
+mod deadline;
 mod detail;
 mod dial;
 mod tools;
 mod trace;
 
 pub use chat::WireError;
+pub use deadline::time_for;
 pub use detail::{detail_of, status};
 pub use dial::{Bounded, Deadline, DialError, Dialer};
 pub use trace::{ORIGIN, TRACEPARENT, code_name, origin_of, traceparent_of};

@@ -113,6 +113,12 @@ impl Provider for HttpProvider {
         let events = events.map_err(|error| failure::scrubbed(error, key.as_ref()))?;
         Ok(stream::iter(events.into_iter().map(Ok)).boxed())
     }
+
+    fn server(&self) -> Option<(&str, u16)> {
+        // Of an IPv6 address a URL has brackets that are not part of it.
+        let host = self.endpoint.host_str()?.trim_matches(['[', ']']);
+        Some((host, self.endpoint.port_or_known_default()?))
+    }
 }
 
 impl fmt::Debug for HttpProvider {

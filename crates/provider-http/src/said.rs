@@ -13,6 +13,7 @@ pub(crate) struct Said {
     done: bool,
     pub(crate) usage: Option<Usage>,
     pub(crate) model: String,
+    pub(crate) id: String,
 }
 
 impl Said {
@@ -88,7 +89,7 @@ impl Said {
             Finish::ToolCalls => Finish::Stop,
             Finish::Stop | Finish::Length | Finish::ContentFilter | Finish::Refusal => finish,
         };
-        let Self { usage, model, .. } = self;
-        Ok(ChatEvent::Finished(Finished { finish, usage, model }))
+        let Self { usage, model, id, .. } = self;
+        Ok(ChatEvent::Finished(Finished { finish, usage, model, id }))
     }
 }

@@ -79,6 +79,8 @@ pub struct Finished {
     pub usage: Option<Usage>,
     /// The model that answered, in the provider's words.
     pub model: String,
+    /// The provider's name for the answer; empty where it gave none.
+    pub id: String,
 }
 
 /// More of a call that the model asks for. The first piece of each says all but the

@@ -25,4 +25,9 @@ pub trait Provider: Send + Sync + 'static {
     /// Makes one call, without retries: who calls decides about those. Returns when the
     /// provider has accepted the call; what happens then comes in the stream.
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError>;
+
+    /// The host and port that it calls, for traces; nothing where it calls nobody.
+    fn server(&self) -> Option<(&str, u16)> {
+        None
+    }
 }

@@ -14,6 +14,7 @@ pub use metrics::{
     Measure, Metric, MetricKind, Metrics, One, QUICK_SECONDS, SLOW_SECONDS, SMALL, serve_metrics,
 };
 pub use trace::{
-    Attribute, Origin, Parent, Place, Span, SpanKey, SpanKind, TRACE_METRICS, Tracer, Traces,
+    Attribute, Carrier, Origin, Parent, Place, Span, SpanKey, SpanKind, TRACE_METRICS, Tracer,
+    Traces,
 };
 pub use trace_parent::{TraceParent, TraceParentError};

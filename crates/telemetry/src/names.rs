@@ -11,7 +11,7 @@ macro_rules! names {
 
 names! {
     OPERATION = "gen_ai.operation.name", "what is done: `invoke_workflow`, `plan`, `invoke_agent` or `chat`";
-    CONVERSATION = "gen_ai.conversation.id", "on `invoke_workflow`: the id of the run at the top of the tree";
+    CONVERSATION = "gen_ai.conversation.id", "on `invoke_workflow` and `chat`: the id of the run at the top of the tree; calls outside runs have none";
     WORKFLOW = "gen_ai.workflow.name", "the model as it was asked for, such as `baton`";
     AGENT = "gen_ai.agent.name", "the agent, the policy's agent, or the verifier";
     PROVIDER = "gen_ai.provider.name", "the provider, by its name in the configuration";
@@ -24,6 +24,7 @@ names! {
     REQUEST_STOP = "gen_ai.request.stop_sequences", "as asked for";
     OUTPUT_TYPE = "gen_ai.output.type", "`text` or `json`";
     RESPONSE_MODEL = "gen_ai.response.model", "the model that answered, in the provider's words";
+    RESPONSE_ID = "gen_ai.response.id", "the provider's name for the answer";
     FINISH_REASONS = "gen_ai.response.finish_reasons", "why the model stopped";
     TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk", "seconds to the first thing that came in";
     INPUT_TOKENS = "gen_ai.usage.input_tokens", "tokens read, cached ones included";
@@ -49,8 +50,8 @@ names! {
     RPC_SYSTEM = "rpc.system.name", "`grpc`: how services call each other";
     RPC_METHOD = "rpc.method", "service and method, such as `baton.v1.Conductor/Submit`";
     RPC_STATUS = "rpc.response.status_code", "how the call ended, such as `OK` or `DEADLINE_EXCEEDED`";
-    SERVER_ADDRESS = "server.address", "on gRPC calls: the host that was called";
-    SERVER_PORT = "server.port", "on gRPC calls: its port";
+    SERVER_ADDRESS = "server.address", "on `chat` and gRPC calls: the host that was called";
+    SERVER_PORT = "server.port", "on `chat` and gRPC calls: its port";
     REQUEST = "baton.request", "the request's id, `req_…`";
     TENANT = "baton.tenant", "whose it is";
     RUN = "baton.run", "the run's id";

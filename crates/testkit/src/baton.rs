@@ -24,11 +24,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Names a program that is already built.
 const PROGRAM: &str = "BATON_BIN";
 /// Variables that would change what a test asks for.
-pub const VARIABLES: [&str; 40] = [
+pub const VARIABLES: [&str; 41] = [
     "BATON_ADVERTISE",
     "BATON_API_KEY",
     "BATON_CLUSTER",
     "BATON_CONFIG",
+    "BATON_CUT_TRACE",
     "BATON_DURABILITY",
     "BATON_ENDPOINT",
     "BATON_ETCD",

@@ -2,17 +2,24 @@
 //!
 //! Trouble with the infrastructure is `Unavailable`, never a pass or a fail.
 
+mod bench;
 mod cage;
 mod code;
+mod composite;
 mod judge;
 mod lease;
 mod metrics;
 #[cfg(debug_assertions)]
 mod noise;
+mod pairs;
 mod remainder;
+mod reports;
 mod service;
 mod span;
 mod stated;
+mod task;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod vote;
 
@@ -28,6 +35,7 @@ pub use metrics::METRICS;
 use metrics::VerifierMetrics;
 #[cfg(debug_assertions)]
 pub use noise::Noise;
+use reports::Reports;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -53,6 +61,7 @@ pub struct Verifier {
     tracer: Tracer,
     workshop: Option<Handle>,
     metrics: VerifierMetrics,
+    reports: Reports,
     #[cfg(debug_assertions)]
     noise: Option<Noise>,
 }
@@ -78,6 +87,7 @@ impl Verifier {
             tracer: Tracer::off(),
             workshop: None,
             metrics: VerifierMetrics::of(&Metrics::default()),
+            reports: Reports::default(),
             #[cfg(debug_assertions)]
             noise: None,
         }

@@ -4,7 +4,7 @@ use baton_telemetry::{Measure, Metric, MetricKind, Metrics};
 use baton_workflow::{Verdict, VerdictKind};
 
 /// All of them.
-pub const METRICS: &[Metric] = &[VERDICTS];
+pub const METRICS: &[Metric] = &[VERDICTS, REPORTS];
 
 const VERDICTS: Metric = Metric {
     name: "baton_verdicts",
@@ -13,15 +13,27 @@ const VERDICTS: Metric = Metric {
     labels: &["verifier", "verdict"],
 };
 
+const REPORTS: Metric = Metric {
+    name: "baton_verifier_reports",
+    kind: MetricKind::Count,
+    help: "Checks whose report was looked up by their content: hit, it had been given before and cost nothing, or miss",
+    labels: &["outcome"],
+};
+
 /// Handles of all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct VerifierMetrics {
     verdicts: Measure,
+    reports: Measure,
 }
 
 impl VerifierMetrics {
     pub(crate) fn of(metrics: &Metrics) -> Self {
-        Self { verdicts: metrics.of(&VERDICTS) }
+        Self { verdicts: metrics.of(&VERDICTS), reports: metrics.of(&REPORTS) }
+    }
+
+    pub(crate) fn looked_up(&self, outcome: &str) {
+        self.reports.count(&[outcome]);
     }
 
     pub(crate) fn judged(&self, verdict: &Verdict) {

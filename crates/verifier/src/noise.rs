@@ -63,6 +63,7 @@ mod tests {
             turns: Vec::new(),
             sources: Vec::new(),
             calls: Vec::new(),
+            authors: Vec::new(),
             check: Some(Check::Answer { expected: "5".into() }),
             output_tokens_max: 0,
             deadline: Timestamp(0),

@@ -45,7 +45,7 @@ pub(crate) fn close(
         span.fail(&verdict.code, &verdict.feedback);
     }
     match asked {
-        Some(asked) => SpanKey::Verify { round: asked.round, vote: asked.check.is_none() },
+        Some(asked) => SpanKey::Verify { round: asked.round, vote: asked.is_vote() },
         None => SpanKey::Lost { task: leased.task.number, attempt: leased.token.attempt },
     }
 }

@@ -1,14 +1,10 @@
-//! Carrying out `verify` tasks: what is asked, and who can tell.
+//! What is checked, by which means, and who can tell.
 
-use crate::{Verifier, span, vote};
-use async_trait::async_trait;
-use baton_briefing::{Trajectory, Unreadable, patiently, text};
+use crate::{Verifier, reports::Key, vote};
 use baton_call::Purse;
 use baton_checks::{Check as Stated, Class, SpecError};
-use baton_engine::{Assignment, Check, Outcome, Reported, VerifyAssignment};
-use baton_ledger::{Completion, Handler, Held, Leased, persist};
-use baton_workflow::{BodyRef, Conversation, Incident, Spend, TenantId, Verdict, VerdictKind};
-use std::time::Instant;
+use baton_workflow::{AgentId, Incident, Spend, TenantId, Verdict};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A verdict and what it cost.
@@ -17,11 +13,23 @@ pub(crate) struct Checked {
     pub(crate) spend: Spend,
     pub(crate) estimated: bool,
     pub(crate) incidents: Vec<Incident>,
+    /// Whether the same content was checked before, and this is that report.
+    pub(crate) cached: bool,
 }
 
 impl From<Verdict> for Checked {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, spend: Spend::ZERO, estimated: false, incidents: Vec::new() }
+        let (spend, incidents) = (Spend::ZERO, Vec::new());
+        Self { verdict, spend, estimated: false, incidents, cached: false }
+    }
+}
+
+impl Checked {
+    /// Puts what another check cost to this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.spend = self.spend.plus(other.spend);
+        self.estimated |= other.estimated;
+        self.incidents.extend(other.incidents);
     }
 }
 
@@ -30,110 +38,113 @@ pub(crate) struct Candidate {
     pub(crate) text: String,
     /// Whether the text is calls of tools, as JSON.
     pub(crate) calls: bool,
+    /// Who wrote it, where that is known.
+    pub(crate) author: Option<AgentId>,
 }
 
 impl Candidate {
+    /// Words of somebody.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), calls: false, author: None }
+    }
+
     /// What it says.
     pub(crate) fn class(&self) -> Class {
         if self.calls { vote::ballot_of_calls(&self.text) } else { Class::of(&self.text) }
     }
-}
 
-/// Why nothing was looked at, which says nothing about any candidate.
-pub(crate) struct Trouble {
-    code: &'static str,
-    said: String,
-}
-
-impl Trouble {
-    fn unreadable(said: impl ToString) -> Self {
-        Self { code: "unreadable", said: said.to_string() }
+    /// What it is, as far as any report depends on it.
+    pub(crate) fn content(&self) -> [&str; 2] {
+        [if self.calls { "calls" } else { "text" }, &self.text]
     }
 }
 
-impl From<SpecError> for Trouble {
-    fn from(error: SpecError) -> Self {
-        let said = format!("the check cannot be used: {error}");
-        Self { code: "check_unusable", said }
+/// What a check is about: one candidate, or several that are compared.
+pub(crate) struct Matter {
+    /// What was asked; empty where no judge needs it.
+    pub(crate) question: String,
+    pub(crate) first: Candidate,
+    pub(crate) others: Vec<Candidate>,
+}
+
+impl Matter {
+    /// None without a candidate.
+    pub(crate) fn of(question: String, candidates: Vec<Candidate>) -> Option<Self> {
+        let mut candidates = candidates.into_iter();
+        let first = candidates.next()?;
+        Some(Self { question, first, others: candidates.collect() })
+    }
+
+    /// All candidates, in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Candidate> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
-impl From<Trouble> for Verdict {
-    fn from(Trouble { code, said }: Trouble) -> Self {
-        Self::new("verifier/1", VerdictKind::Unavailable, code).saying(said)
-    }
+/// By what means judges are asked.
+#[derive(Clone)]
+pub(crate) struct Means<'a> {
+    pub(crate) tenant: Option<&'a TenantId>,
+    /// Who may be asked; none for the whole pool.
+    pub(crate) judges: Option<&'a [AgentId]>,
+    pub(crate) output_tokens_max: u32,
+    /// What providers know the first call by, so that a repeated one is not made twice.
+    pub(crate) key: Option<String>,
+    pub(crate) purse: Purse,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) stop: &'a CancellationToken,
 }
 
-#[async_trait]
-impl Handler for Verifier {
-    async fn handle(&self, leased: Leased, stop: CancellationToken) {
-        let held = Held { task: leased.task.clone(), token: leased.token };
-        let began = Instant::now();
-        let asked = assignment(&leased.payload);
-        let mut span = span::open(&self.tracer, &leased, asked.as_ref().ok());
-        let checked = match &asked {
-            Ok(asked) => {
-                let caller = self.caller.on_behalf_of(&leased.tenant).under(span.as_parent());
-                Self { caller, ..self.clone() }.check(&leased, asked, &stop).await
-            }
-            Err(reason) => Err(Trouble::unreadable(reason)),
-        };
-        let Checked { verdict, spend, estimated, incidents } =
-            checked.unwrap_or_else(|trouble| Verdict::from(trouble).into());
-        #[cfg(debug_assertions)]
-        let verdict = match (self.noise, &asked) {
-            (Some(noise), Ok(asked)) => noise.instead_of(asked, verdict),
-            (None, _) | (_, Err(_)) => verdict,
-        };
-        self.metrics.judged(&verdict);
-        let key = span::close(&mut span, &leased, asked.as_ref().ok(), &verdict);
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let outcome = Outcome::Verified { verdict: verdict.into(), ms };
-        let outcome = Reported { outcome, incidents };
-        let outcome = baton_engine::version::write(&outcome).into();
-        let completion = Completion { outcome, spend, estimated, bodies: Vec::new() };
-        let patience = CancellationToken::new();
-        let complete = || self.ledger.complete(&held, completion.clone());
-        let recorded = persist(&patience, complete).await;
-        span.end(key, &recorded);
-        if let Err(error) = recorded {
-            tracing::warn!(%error, task = %held.task, "a verdict was not recorded");
-        }
+impl Means<'_> {
+    /// The same, with other names for the calls.
+    pub(crate) fn for_part(&self, number: usize) -> Self {
+        let key = self.key.as_ref().map(|key| format!("{key}/part{number}"));
+        Self { key, ..self.clone() }
     }
 }
 
 impl Verifier {
-    async fn check(
+    /// Carries out a check: each goes to who can tell.
+    ///
+    /// # Errors
+    /// The check is none that can be carried out.
+    pub(crate) async fn carry_out(
         &self,
-        leased: &Leased,
-        asked: &VerifyAssignment,
-        stop: &CancellationToken,
-    ) -> Result<Checked, Trouble> {
-        let candidates = self.candidates(&leased.tenant, asked, stop).await?;
-        let Some(check) = &asked.check else { return Ok(vote::among(&candidates, &[]).into()) };
-        let Some(first) = candidates.first() else {
-            return Err(Trouble::unreadable("there is nothing to check"));
-        };
+        check: &Stated,
+        matter: &Matter,
+        means: &Means<'_>,
+    ) -> Result<Checked, SpecError> {
         match check {
-            Check::Answer { expected } => {
-                Ok(self.stated(Stated::expected(expected), first, stop).await?)
-            }
-            Check::Stated { check } => Ok(self.stated(Stated::read(check)?, first, stop).await?),
-            Check::Judge { model } => {
-                let question = self.question(&leased.tenant, asked, stop).await?;
-                let purse = Purse::of(self.ledger.clone(), leased);
-                let max = asked.output_tokens_max;
-                let key = Some(leased.task.to_string());
-                let text = &first.text;
-                let judged = self.judge(&model.id, &question, text, max, key, &purse, stop).await;
-                let class = Some(first.class().key());
-                Ok(Checked { verdict: Verdict { class, ..judged.verdict }, ..judged })
+            Stated::Composite { checks } => self.composite(checks, matter, means).await,
+            part => self.part(part, matter, means).await,
+        }
+    }
+
+    /// The same for a check that is not made of others.
+    pub(crate) async fn part(
+        &self,
+        check: &Stated,
+        matter: &Matter,
+        means: &Means<'_>,
+    ) -> Result<Checked, SpecError> {
+        match check {
+            Stated::JudgeBinary(judge) => Ok(self.judge(judge, matter, means).await),
+            Stated::JudgePairwise(judge) => Ok(self.compare(judge, matter, means).await),
+            check => {
+                let level = match check.runs_programs() {
+                    true => self.sandbox().await.ok().map(|s| s.isolation().level.name()),
+                    false => None,
+                };
+                let json = serde_json::to_string(check).unwrap_or_default();
+                let [form, text] = matter.first.content();
+                let key = Key::of([json.as_str(), level.unwrap_or_default(), form, text]);
+                self.once(key, self.stated(check.clone(), &matter.first, means.stop)).await
             }
         }
     }
 
-    /// Checks a candidate as was stated: each check goes to who can tell.
-    pub(crate) async fn stated(
+    /// Checks a candidate without asking a model.
+    async fn stated(
         &self,
         check: Stated,
         candidate: &Candidate,
@@ -144,69 +155,7 @@ impl Verifier {
                 tests.are_sensible()?;
                 Ok(self.code_tests(&tests, &candidate.text, stop).await.into())
             }
-            Stated::MathAnswer { .. }
-            | Stated::ChoiceLetter { .. }
-            | Stated::JsonSchema { .. }
-            | Stated::TextExact { .. }
-            | Stated::TextRegex { .. }
-            | Stated::TextNumeric { .. }
-            | Stated::Expression { .. } => self.look_at(check, candidate).await,
+            check => self.look_at(check, candidate).await,
         }
-    }
-
-    async fn candidates(
-        &self,
-        tenant: &TenantId,
-        asked: &VerifyAssignment,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Candidate>, Trouble> {
-        let mut candidates = Vec::new();
-        for (place, candidate) in asked.candidates.iter().enumerate() {
-            let text = self.text(tenant, candidate, stop).await?;
-            let calls = asked.calls.iter().any(|call| usize::from(*call) == place);
-            candidates.push(Candidate { text, calls });
-        }
-        Ok(candidates)
-    }
-
-    /// What the user asked, and what was done for the answer since.
-    async fn question(
-        &self,
-        tenant: &TenantId,
-        asked: &VerifyAssignment,
-        stop: &CancellationToken,
-    ) -> Result<String, Trouble> {
-        let request = self.text(tenant, &asked.request, stop).await?;
-        let mut said: Conversation = serde_json::from_str(&request).map_err(Trouble::unreadable)?;
-        let turns = || Trajectory::read(self.ledger.as_ref(), tenant, &asked.turns);
-        said.messages.extend(told(patiently(stop, turns).await)?.messages);
-        Ok(said.question())
-    }
-
-    /// A text, however long the ledger takes to give it.
-    async fn text(
-        &self,
-        tenant: &TenantId,
-        body: &BodyRef,
-        stop: &CancellationToken,
-    ) -> Result<String, Trouble> {
-        let read = || text(self.ledger.as_ref(), tenant, "a text", body);
-        told(patiently(stop, read).await)
-    }
-}
-
-fn told<T>(read: Option<Result<T, Unreadable>>) -> Result<T, Trouble> {
-    let said = "it was told to stop before the ledger answered".into();
-    let read = read.ok_or(Trouble { code: "stopped", said })?;
-    read.map_err(Trouble::unreadable)
-}
-
-fn assignment(payload: &[u8]) -> Result<VerifyAssignment, String> {
-    match serde_json::from_slice(payload) {
-        Ok(Assignment::Verify(asked)) => Ok(asked),
-        Ok(Assignment::Plan(_) | Assignment::Work(_)) => {
-            Err("the assignment is for another service".into())
-        }
-        Err(error) => Err(format!("the assignment cannot be read: {error}")),
     }
 }

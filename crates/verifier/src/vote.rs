@@ -5,8 +5,11 @@ use baton_checks::{Class, majority, weighted};
 use baton_workflow::{ToolCall, Verdict};
 
 /// Which the candidates agree on; each has one vote where no weights are given.
-pub(crate) fn among(candidates: &[Candidate], weights: &[f64]) -> Verdict {
-    let ballots = candidates.iter().map(Candidate::class);
+pub(crate) fn among<'a>(
+    candidates: impl Iterator<Item = &'a Candidate>,
+    weights: &[f64],
+) -> Verdict {
+    let ballots = candidates.map(Candidate::class);
     match weights {
         [] => majority(ballots).into(),
         weights => weighted(ballots.collect(), weights).into(),

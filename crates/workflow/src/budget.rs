@@ -139,6 +139,16 @@ impl Spend {
         }
     }
 
+    /// Of each part the greater.
+    pub fn or_more(self, other: Self) -> Self {
+        Self {
+            usd: self.usd.max(other.usd),
+            tokens_in: self.tokens_in.max(other.tokens_in),
+            tokens_out: self.tokens_out.max(other.tokens_out),
+            calls: self.calls.max(other.calls),
+        }
+    }
+
     /// The difference; each part stops at nothing.
     pub fn minus(self, other: Self) -> Self {
         Self {

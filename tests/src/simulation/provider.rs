@@ -45,8 +45,8 @@ impl Provider for Simulator {
             model => format!("{model} says {}", world.between(0, 9)),
         };
         let usage = Usage { tokens_in: 100, tokens_out: 20, ..Usage::default() };
-        let finished =
-            Finished { finish: Finish::Stop, usage: Some(usage), model: request.model.clone() };
+        let (model, id) = (request.model.clone(), String::new());
+        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model, id };
         Ok(stream::iter([ChatEvent::Text(text), ChatEvent::Finished(finished)].map(Ok)).boxed())
     }
 }

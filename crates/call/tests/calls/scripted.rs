@@ -59,8 +59,8 @@ impl Provider for Scripted {
             }
             Act::Says(text, ms) => {
                 let usage = Usage { tokens_in: 10, tokens_out: 5, ..Usage::default() };
-                let (finish, model) = (Finish::Stop, "m".to_owned());
-                let finished = Finished { finish, usage: Some(usage), model };
+                let (finish, model, id) = (Finish::Stop, "m".to_owned(), "a".to_owned());
+                let finished = Finished { finish, usage: Some(usage), model, id };
                 (ms, vec![said(text), Ok(ChatEvent::Finished(finished))])
             }
             Act::Breaks(text, ms) => {

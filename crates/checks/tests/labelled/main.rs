@@ -12,7 +12,7 @@ mod math;
 mod plain;
 mod votes;
 
-use baton_checks::Public;
+use baton_checks::{Public, probability};
 use baton_workflow::VerdictKind;
 use serde_json::Value;
 use std::{fmt::Write, time::Instant};
@@ -144,6 +144,14 @@ fn no_verifier_passes_what_is_wrong() {
             part(wrong.fail, wrong.fail + right.fail),
         )
         .unwrap();
+        // What reports say of themselves is what this set shows.
+        let measured = |kind, of: usize, wrong: usize| {
+            let said = probability(&format!("{name}/1"), kind);
+            let laplace = (of as f64 + 1.0) / ((of + wrong) as f64 + 2.0);
+            assert_eq!(said, (!name.starts_with("vote.")).then_some(laplace), "{name} {kind:?}");
+        };
+        measured(VerdictKind::Pass, right.pass, wrong.pass);
+        measured(VerdictKind::Fail, right.fail, wrong.fail);
         let is_false = |case: &&Case| match case.verdict {
             VerdictKind::Pass => !case.right,
             VerdictKind::Fail => case.right,

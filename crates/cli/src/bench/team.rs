@@ -334,7 +334,8 @@ impl Provider for AtOnce {
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, ProviderError> {
         let key = request.idempotency_key.unwrap_or_default();
         let usage = Usage { tokens_in: TOKENS_IN / 4, tokens_out: 8, ..Usage::default() };
-        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model: request.model };
+        let (model, id) = (request.model, String::new());
+        let finished = Finished { finish: Finish::Stop, usage: Some(usage), model, id };
         let events =
             [ChatEvent::Text(format!("I am there: {key}.")), ChatEvent::Finished(finished)];
         Ok(stream::iter(events.map(Ok)).boxed())

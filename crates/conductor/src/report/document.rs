@@ -38,6 +38,9 @@ pub(super) struct Report {
     pub(super) ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<String>,
+    /// Whether a check accepted the answer; not before the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verified: Option<bool>,
     /// How sure the check is of the answer, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) score: Option<f64>,
@@ -171,6 +174,8 @@ pub(super) struct CheckReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) incidents: Vec<Incident>,
     pub(super) ms: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(super) cached: bool,
     #[serde(flatten)]
     pub(super) cost: Cost,
 }

@@ -118,7 +118,7 @@ pub(crate) fn input(line: &str, now: &mut Timestamp) -> Option<Input> {
         let class = said().find(|word| word.parse::<f64>().is_err()).map(str::to_owned);
         let verdict = Verdict::new("t/1", kind, "").saying("off by one");
         let verdict = Verdict { score: Some(score), class, choice, ..verdict };
-        Outcome::Verified { verdict: verdict.into(), ms: 1 }
+        Outcome::Verified { verdict: verdict.into(), ms: 1, cached: false }
     };
     let outcome = match what {
         "ended" => {

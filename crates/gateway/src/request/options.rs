@@ -173,7 +173,7 @@ fn check(fields: &mut Fields<'_>, offer: &Offer<'_>) -> Option<run_options::Chec
     let path = fields.name("verify.");
     let map = fields.object("verify")?;
     if map.contains_key("type") {
-        return stated(fields, map);
+        return stated(fields, offer, map);
     }
     let mut part = Fields::new(map, &path, fields.faults);
     let expected = part.text("expected");
@@ -214,10 +214,20 @@ fn check(fields: &mut Fields<'_>, offer: &Offer<'_>) -> Option<run_options::Chec
 
 /// A check that says its type. It is made ready here, so that what is wrong with it is told
 /// before anybody is asked anything.
-fn stated(fields: &mut Fields<'_>, map: Map<String, Value>) -> Option<run_options::Check> {
+fn stated(
+    fields: &mut Fields<'_>,
+    offer: &Offer<'_>,
+    map: Map<String, Value>,
+) -> Option<run_options::Check> {
     let json = Value::Object(map).to_string();
     match Check::read(&json).and_then(Check::usable) {
-        Ok(_) => Some(run_options::Check::CheckJson(json)),
+        Ok(check) => {
+            let name = fields.name("verify.model");
+            for model in check.judges().filter_map(|judge| judge.model.as_ref()) {
+                unless_in_pool(&name, model.as_str(), offer, fields);
+            }
+            Some(run_options::Check::CheckJson(json))
+        }
         Err(error) => {
             let verify = fields.name("verify");
             let name = match error.field {

@@ -1,6 +1,6 @@
 //! Reads off a run's journal what is going on, and who writes the answer.
 
-use baton_engine::{Cause, Event, Input, Outcome, Plan, PlanSource};
+use baton_engine::{Cause, Check, Event, Input, Outcome, Plan, PlanSource};
 use baton_workflow::{AgentId, Selection, StepId, VerdictKind};
 
 /// Who writes a run's answer: both have numbers out of the same count.
@@ -43,7 +43,8 @@ impl Progress {
     pub(crate) fn take(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Submitted { spec } => {
-                self.checked = spec.check.is_some() || spec.review;
+                let checked = spec.check.as_ref().is_some_and(Check::is_of_answers);
+                self.checked = checked || spec.review;
                 None
             }
             Event::PlanAsked { round, .. } => Some(format!("planning round {}", round + 1)),

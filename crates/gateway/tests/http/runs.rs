@@ -49,6 +49,10 @@ async fn a_lost_reply_is_no_second_run() {
     let body: Value = world.chat(json!({})).send().await.unwrap().json().await.unwrap();
     assert_eq!(body["choices"][0]["message"]["content"], "four");
     assert_eq!(world.peer.with(|state| state.submits.len()), 1);
+    // A negative control: as many are lost as there are tries, so that no further one helps.
+    world.peer.with(|state| state.lose_replies = 4);
+    let refused = world.chat(json!({})).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ impl ChatReader {
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.said.model = model;
         }
+        if let Some(id) = chunk.id.filter(|id| !id.is_empty()) {
+            self.said.id = id;
+        }
         self.said.usage = chunk.usage.as_ref().and_then(wire::usage).or(self.said.usage);
         let mut events = Vec::new();
         // Only one choice is ever asked for; a chunk may well have none.
@@ -83,7 +86,8 @@ mod tests {
         lines.push(match reader.said.end() {
             Ok(ChatEvent::Finished(end)) => {
                 let usage = end.usage.map(|u| (u.tokens_in, u.tokens_out));
-                format!("{:?} {usage:?} {}", end.finish, end.model)
+                let id = if end.id.is_empty() { String::new() } else { format!(" as {}", end.id) };
+                format!("{:?} {usage:?} {}{id}", end.finish, end.model)
             }
             Ok(other) => format!("{other:?}"),
             Err(error) => error.to_string(),
@@ -94,13 +98,13 @@ mod tests {
     #[test]
     fn the_normal_stream() {
         let chunks = [
-            r#"{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
-            r#"{"choices":[{"index":0,"delta":{"content":"Hi"}}]}"#,
+            r#"{"id":"c1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
+            r#"{"id":"","choices":[{"index":0,"delta":{"content":"Hi"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
             r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#,
         ];
-        assert_eq!(check(&chunks, true), r#"Text("Hi"); Stop Some((3, 1)) m"#);
-        assert_eq!(check(&chunks[..3], false), r#"Text("Hi"); Stop None m"#);
+        assert_eq!(check(&chunks, true), r#"Text("Hi"); Stop Some((3, 1)) m as c1"#);
+        assert_eq!(check(&chunks[..3], false), r#"Text("Hi"); Stop None m as c1"#);
         let cut = "the stream was cut after 2 bytes of text: it ended without a finish reason and without its end";
         assert_eq!(check(&chunks[..2], false), format!(r#"Text("Hi"); {cut}"#));
     }

@@ -148,6 +148,7 @@ impl<'a> RequestBody<'a> {
 /// Every field may be missing, because some server leaves out each of them.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Chunk {
+    pub(crate) id: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) choices: Option<Vec<Choice>>,
     pub(crate) usage: Option<Value>,

@@ -48,6 +48,7 @@ struct Whole {
     end: Delta,
     usage: Option<Value>,
     model: Option<String>,
+    id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,9 +89,9 @@ impl MessagesReader {
             Some("message_start") => {
                 let message = event.message.unwrap_or_default();
                 self.count(message.get("usage"));
-                if let Some(model) = message.get("model").and_then(Value::as_str) {
-                    self.said.model = model.to_owned();
-                }
+                let text = |name: &str| message.get(name).and_then(Value::as_str);
+                self.said.model = text("model").unwrap_or_default().to_owned();
+                self.said.id = text("id").unwrap_or_default().to_owned();
             }
             Some("content_block_start") => {
                 event.content_block.into_iter().for_each(|block| self.begin(block, &mut events));
@@ -110,6 +111,7 @@ impl MessagesReader {
 
     fn whole(&mut self, message: Whole, events: &mut Vec<ChatEvent>) {
         self.said.model = message.model.unwrap_or_default();
+        self.said.id = message.id.unwrap_or_default();
         self.count(message.usage.as_ref());
         for block in message.content {
             self.begin(block, events);
@@ -226,7 +228,7 @@ mod tests {
                 let usage = end.usage.unwrap_or_default();
                 let Usage { tokens_in, cached_in, cache_written_in, tokens_out, .. } = usage;
                 let usage = format!("{tokens_in}({cached_in},{cache_written_in})+{tokens_out}");
-                format!("{:?} {usage} {}", end.finish, end.model)
+                format!("{:?} {usage} {} {}", end.finish, end.model, end.id)
             }
             Ok(other) => format!("{other:?}"),
             Err(error) => error.to_string(),
@@ -252,20 +254,23 @@ mod tests {
     #[test]
     fn the_normal_stream() {
         let end_turn = end("end_turn");
-        check(&[START, PING, TEXT, HI, STOP, &end_turn, OVER], r#"Text("Hi"); Stop 10(3,2)+9 m"#);
+        check(
+            &[START, PING, TEXT, HI, STOP, &end_turn, OVER],
+            r#"Text("Hi"); Stop 10(3,2)+9 m msg_1"#,
+        );
         let cut = "the stream was cut after 2 bytes of text: it ended without a finish reason and without its end";
         check(&[START, TEXT, HI], &format!(r#"Text("Hi"); {cut}"#));
         check(&[START, &end_turn, OVER], "the provider's reply is empty");
         check(
             &[START, r#"{"type":"new_kind_of_event"}"#, TEXT, HI, &end("max_tokens")],
-            r#"Text("Hi"); Length 10(3,2)+9 m"#,
+            r#"Text("Hi"); Length 10(3,2)+9 m msg_1"#,
         );
     }
 
     #[test]
     fn half_a_count_is_none() {
         // As llama.cpp sends it where its first token is no whole character.
-        check(&[TEXT, HI, &end("end_turn"), OVER], r#"Text("Hi"); Stop 0(0,0)+0 "#);
+        check(&[TEXT, HI, &end("end_turn"), OVER], r#"Text("Hi"); Stop 0(0,0)+0  "#);
     }
 
     #[test]
@@ -278,7 +283,7 @@ mod tests {
         ];
         let stopped = end("stop_sequence");
         let parts = [&[START][..], &think, &[TEXT, HI, &stopped]].concat();
-        check(&parts, r#"Reasoning("hm"); Text("Hi"); Stop 10(3,2)+9 m"#);
+        check(&parts, r#"Reasoning("hm"); Text("Hi"); Stop 10(3,2)+9 m msg_1"#);
     }
 
     #[test]
@@ -306,13 +311,13 @@ mod tests {
                 &end("tool_use"),
                 OVER,
             ],
-            r#"Text("Hi"); Tool(0 toolu_1 weather ""); Tool(0 - - "{\"a\""); Tool(0 - - ":1}"); Tool(1 toolu_1 weather ""); Tool(1 - - "{}"); ToolCalls 10(3,2)+9 m"#,
+            r#"Text("Hi"); Tool(0 toolu_1 weather ""); Tool(0 - - "{\"a\""); Tool(0 - - ":1}"); Tool(1 toolu_1 weather ""); Tool(1 - - "{}"); ToolCalls 10(3,2)+9 m msg_1"#,
         );
         check(
             &[
-                r#"{"type":"message","model":"m","content":[{"type":"text","text":"Hi"},{"type":"tool_use","id":"t","name":"n","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":2}}"#,
+                r#"{"id":"msg_2","type":"message","model":"m","content":[{"type":"text","text":"Hi"},{"type":"tool_use","id":"t","name":"n","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":2}}"#,
             ],
-            r#"Text("Hi"); Tool(0 t n ""); Tool(0 - - "{\"a\":1}"); ToolCalls 1(0,0)+2 m"#,
+            r#"Text("Hi"); Tool(0 t n ""); Tool(0 - - "{\"a\":1}"); ToolCalls 1(0,0)+2 m msg_2"#,
         );
     }
 
@@ -320,10 +325,10 @@ mod tests {
     fn a_refusal_has_words_of_its_own() {
         check(
             &[START, TEXT, HI, &end("refusal")],
-            r#"Text("Hi"); Refusal("The model refused to answer."); Refusal 10(3,2)+9 m"#,
+            r#"Text("Hi"); Refusal("The model refused to answer."); Refusal 10(3,2)+9 m msg_1"#,
         );
         let told = r#"{"type":"message_delta","delta":{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"cyber","explanation":"Not this."}}}"#;
-        check(&[START, told], r#"Refusal("Not this."); Refusal 10(3,2)+1 m"#);
+        check(&[START, told], r#"Refusal("Not this."); Refusal 10(3,2)+1 m msg_1"#);
     }
 
     #[test]

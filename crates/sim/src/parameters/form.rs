@@ -214,7 +214,8 @@ impl Model {
             concurrency: self.concurrency,
             images: false,
             abilities: Abilities::default(),
-            tags: BTreeSet::from(["simulated".to_owned()]),
+            // Each errs in its own way.
+            tags: BTreeSet::from(["simulated".to_owned(), format!("family:{}", self.name)]),
         })
     }
 }

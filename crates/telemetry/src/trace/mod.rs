@@ -5,6 +5,7 @@
 //! process can work out, because they name each other across processes, before they are
 //! written, and after the process that began them has died.
 
+mod carrier;
 mod environment;
 mod export;
 mod metrics;
@@ -14,6 +15,7 @@ mod rpc;
 mod span;
 mod tracer;
 
+pub use carrier::Carrier;
 pub use metrics::METRICS as TRACE_METRICS;
 pub use origin::Origin;
 pub use place::{Place, SpanKey};

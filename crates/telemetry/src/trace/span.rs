@@ -181,17 +181,31 @@ impl Family {
 
 /// A span that others can be opened under. Clones are the same.
 #[derive(Clone, Default)]
-pub struct Parent(Option<Arc<Family>>);
+pub struct Parent {
+    family: Option<Arc<Family>>,
+    conversation: Option<RunId>,
+}
 
 impl Parent {
+    /// The same, as a part of what is done for the run at the top of a tree.
+    #[must_use]
+    pub fn in_conversation(self, root: &RunId) -> Self {
+        Self { conversation: Some(root.clone()), ..self }
+    }
+
+    /// The run at the top of the tree that it is a part of, if of any.
+    pub fn conversation(&self) -> Option<&str> {
+        self.conversation.as_ref().map(RunId::as_str)
+    }
+
     /// Whether spans below it are exported.
     pub fn is_open(&self) -> bool {
-        self.0.is_some()
+        self.family.is_some()
     }
 
     /// Opens a span under it.
     pub fn child(&self, name: impl Into<Cow<'static, str>>, kind: SpanKind) -> Span {
-        let Some(family) = &self.0 else { return Span::default() };
+        let Some(family) = &self.family else { return Span::default() };
         let Some(trace) = family.trace.child(draw()) else { return Span::default() };
         let data = blank(trace, Some(family.trace.span_id()), false, name.into(), kind);
         let family = family.clone();
@@ -201,7 +215,7 @@ impl Parent {
 
     /// Whether what is said may be exported too.
     pub fn wants_contents(&self) -> bool {
-        self.0.as_ref().is_some_and(|family| family.service.contents)
+        self.family.as_ref().is_some_and(|family| family.service.contents)
     }
 }
 
@@ -241,10 +255,11 @@ impl Span {
 
     /// For opening spans under it.
     pub fn as_parent(&self) -> Parent {
-        match &self.0 {
-            State::Open(open) if !open.is_child => Parent(Some(open.family.clone())),
-            State::Open(_) | State::Dark(_) | State::Off => Parent(None),
-        }
+        let family = match &self.0 {
+            State::Open(open) if !open.is_child => Some(open.family.clone()),
+            State::Open(_) | State::Dark(_) | State::Off => None,
+        };
+        Parent { family, conversation: None }
     }
 
     fn data(&mut self) -> Option<&mut SpanData> {
