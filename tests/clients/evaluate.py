@@ -73,11 +73,11 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--count", type=int, default=240, help="tasks of each seed, all kinds (240)")
-    add("--hard", type=int, default=100, help="and of hard ones that have a check (100)")
+    add("--count", type=int, default=120, help="tasks of each seed, all kinds (120)")
+    add("--hard", type=int, default=80, help="and of hard ones that have a check (80)")
     add("--seeds", type=int, default=5, help="seeds, of tasks and simulation alike (5)")
     add("--seed", type=int, default=1, help="the first of them (1)")
-    add("--attempts", type=int, default=16, help="most attempts of best-of-n; 0: none (16)")
+    add("--attempts", type=int, default=32, help="most attempts of best-of-n; 0: none (32)")
     add("--systems", help="systems, separated by commas (the Conductor, agents, strategies)")
     add("--concurrency", type=int, default=16, help="requests at the same time (16)")
     add("--endpoint", metavar="URL", help="a running Baton's base URL; without, they are started")
