@@ -33,7 +33,7 @@ impl Noise {
     /// In place of a verdict on an answer, one that hangs on the question's and the answer's
     /// names and on nothing that they say. Votes stay as they are.
     pub(crate) fn instead_of(&self, asked: &VerifyAssignment, verdict: Verdict) -> Verdict {
-        let (Some(_), Some(candidate)) = (&asked.check, asked.candidates.first()) else {
+        let Some(candidate) = asked.candidates.first().filter(|_| !asked.is_vote()) else {
             return verdict;
         };
         let [passes, says] = ["kind", "feedback"].map(|topic| {
