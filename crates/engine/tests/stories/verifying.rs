@@ -203,7 +203,7 @@ fn the_verifier_is_told_by_what_to_check_and_whose_step_it_is() {
     let own = asked("verifier", checked());
     assert_eq!((own.check, own.words), (checked().check, None));
     let stated = asked("verifier{}", checked());
-    assert_eq!(stated.check, Some(Check::Stated { check: "{}".into() }));
+    assert_eq!(stated.check, Some(Check::Stated { check: "{}".into(), votes: false }));
     let words = asked("verifier?", checked());
     assert_eq!(words.check, Some(Check::Judge { model: agent("j", 100) }));
     assert_eq!(words.words.map(|body| body.hash), Some("flow".into()));
