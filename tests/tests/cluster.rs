@@ -155,7 +155,8 @@ fn answers_come_whole_and_streamed_with_checks_and_corrections() {
 
         let wrong = json!({ "baton": { "verify": { "expected": "no such answer" }, "rounds": 3 } });
         let reply = client.chat(&ask("baton", wrong));
-        assert_eq!(rounds(&reply.json["baton"]).len(), 3, "{reply:?}");
+        // A third one is spared where the second says the same as the first.
+        assert!((2..=3).contains(&rounds(&reply.json["baton"]).len()), "{reply:?}");
     }
 }
 
