@@ -79,6 +79,8 @@ async fn a_stream_and_a_whole_reply_say_the_same() {
         ask(&client(address, true), request("sim-sage", &task.prompt)).await.unwrap();
     let (whole, same) =
         ask(&client(address, false), request("sim-sage", &task.prompt)).await.unwrap();
+    assert!(!end.id.is_empty() && end.id != same.id, "each answer has a name of its own");
+    let same = Finished { id: end.id.clone(), ..same };
     assert_eq!((&streamed, &end), (&whole, &same));
     assert!(tasks::grade(&task, &whole), "{whole}");
     assert_eq!((end.finish, end.model.as_str()), (Finish::Stop, "sim-sage"));
