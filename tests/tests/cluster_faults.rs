@@ -302,13 +302,16 @@ fn processes<'a>(cluster: &'a mut Cluster<'_>, service: &str) -> &'a mut Vec<Bat
     }
 }
 
-/// A task whose program the simulated pool writes well, and a check that takes seconds.
+/// A task whose program the simulated pool writes well, and a check that takes seconds and was
+/// never made before: else the verifier would know its report.
 fn slow_check(seconds: u32) -> Value {
+    static CHECKS: AtomicUsize = AtomicUsize::new(0);
+    let first = 1000 * CHECKS.fetch_add(1, Ordering::Relaxed);
     let question = "Write a Python function `solve(xs)` that takes a list of integers and does \
                     these steps in order:\n1. multiply every number by 2\n2. return the list\n\
                     End with the whole function in a ```python block.";
     let test = |number: usize| json!({ "input": format!("[{number}]"), "expected": format!("[{}]", 2 * number) });
-    let tests: Vec<_> = (0..100).map(test).collect();
+    let tests: Vec<_> = (first..first + 100).map(test).collect();
     let verify = json!({ "type": "code.tests", "function": "solve", "tests": tests });
     let budget = json!({ "seconds": seconds });
     ask_of("baton/direct", question, json!({ "baton": { "verify": verify, "budget": budget } }))
