@@ -178,12 +178,14 @@ fn an_answer_that_fails_its_check_is_corrected_and_never_streamed_unaccepted() {
     assert_eq!(report["status"], "incomplete");
     assert_eq!(report["answer"], streamed.text);
     let rounds = rounds(&report);
-    // A round that comes to an answer which failed before is the last one, and only then
-    // are there fewer than were asked for.
-    let answer = |round: &Value| steps(round).last().unwrap()["output"].clone();
-    let answers: Vec<_> = rounds.iter().map(answer).collect();
-    let repeats = |place: &usize| answers[..*place].contains(&answers[*place]);
-    let last = (0..answers.len()).find(repeats);
+    // A round whose answer says what one that failed says is the last one, and only then are
+    // there fewer than were asked for.
+    let class = |round: &Value| {
+        round["checks"].as_array().unwrap().last().unwrap()["verdict"]["class"].clone()
+    };
+    let classes: Vec<_> = rounds.iter().map(class).collect();
+    let repeats = |place: &usize| classes[..*place].contains(&classes[*place]);
+    let last = (0..classes.len()).find(repeats);
     let (code, count) = match last {
         Some(place) => ("no_progress", place + 1),
         None => ("not_accepted", 3),
