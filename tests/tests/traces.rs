@@ -394,14 +394,20 @@ fn every_service_shows_what_it_does() {
     let wrong = json!({ "baton": {
         "verify": { "expected": "no such answer" }, "rounds": 2, "budget": { "depth": 0 },
     } });
-    assert_eq!(client.chat(&ask("baton", wrong)).status, 200);
+    let reply = client.chat(&ask("baton", wrong));
+    assert_eq!(reply.status, 200);
+    // `no_progress` where both answers say the same, else `not_accepted`.
+    let reason = reply.json["baton"]["reason"]["code"].as_str().unwrap().to_owned();
+    let ended = format!(
+        "baton_runs_ended_total{{tenant=\"default\",status=\"incomplete\",reason=\"{reason}\"}} 1"
+    );
     let reply = Client::new(metrics_of(&baton)).get("/metrics");
     assert!(reply.header("content-type").unwrap().starts_with("application/openmetrics-text"));
     let page = reply.json.as_str().unwrap();
     for line in [
         "baton_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1",
         "baton_runs_submitted_total{tenant=\"default\",known=\"no\"} 1",
-        "baton_runs_ended_total{tenant=\"default\",status=\"incomplete\",reason=\"not_accepted\"} 1",
+        ended.as_str(),
         "baton_run_rounds_sum{} 2.0",
         "baton_run_depth_sum{} 0.0",
         "baton_plans_total{outcome=\"planned\"} 2",
