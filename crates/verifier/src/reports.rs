@@ -1,6 +1,7 @@
 //! Reports that were given before, by what they are about.
 
 use crate::{Verifier, verify::Checked};
+use baton_sandbox::judge::Finding;
 use baton_workflow::{Verdict, VerdictKind};
 use lru::LruCache;
 use std::{
@@ -63,20 +64,35 @@ impl Verifier {
         }
         self.metrics.looked_up("miss");
         let checked = check.await?;
-        match checked.verdict.kind {
-            VerdictKind::Pass | VerdictKind::Fail => self.reports.keep(key, &checked.verdict),
-            VerdictKind::Abstain if checked.verdict.code != crate::judge::NO_VERDICT => {
-                self.reports.keep(key, &checked.verdict);
-            }
-            VerdictKind::Abstain | VerdictKind::Unavailable => {}
+        if is_lasting(&checked.verdict) {
+            self.reports.keep(key, &checked.verdict);
         }
         Ok(checked)
     }
 }
 
+/// Whether the same content would be found the same again: not where nobody looked, where a
+/// judge did not say what it finds, or where a program ran out of time, which may be the load's
+/// doing.
+fn is_lasting(verdict: &Verdict) -> bool {
+    let passing = [crate::judge::NO_VERDICT, crate::code::name(Finding::Time)];
+    verdict.kind != VerdictKind::Unavailable && !passing.contains(&verdict.code.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_found_otherwise_is_not_kept() {
+        let lasting = |kind, code| is_lasting(&Verdict::new("t/1", kind, code));
+        assert!(lasting(VerdictKind::Pass, "accepted"));
+        assert!(lasting(VerdictKind::Fail, "wrong_answer"));
+        assert!(lasting(VerdictKind::Abstain, "undecided"));
+        assert!(!lasting(VerdictKind::Abstain, "no_verdict"));
+        assert!(!lasting(VerdictKind::Fail, "time"));
+        assert!(!lasting(VerdictKind::Unavailable, "sandbox_failed"));
+    }
 
     #[test]
     fn content_of_another_cut_is_other_content() {
