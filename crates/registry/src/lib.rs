@@ -29,9 +29,9 @@ pub use origins::Origins;
 pub use port::{Departures, Registry, RegistryError};
 pub use read::{Complaint, SettingsFaults, read_settings, read_settings_over, read_shared};
 pub use settings::{
-    AccountSettings, Auth, BUDGET_DEFAULT, IsolationLevel, KeySettings, PolicySettings,
-    ProviderKind, ProviderSettings, RetentionSettings, SandboxSettings, SecretRef, ServerSettings,
-    Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
+    AccountSettings, Auth, BUDGET_DEFAULT, IsolationLevel, JudgingSettings, KeySettings,
+    PolicySettings, ProviderKind, ProviderSettings, RetentionSettings, SandboxSettings, SecretRef,
+    ServerSettings, Settings, StrategySettings, TenantSettings, TimeoutSettings, settings_for,
 };
 pub use shared::Document;
 pub use watched::WatchedFiles;

@@ -6,6 +6,7 @@ mod account;
 mod agent;
 mod bounds;
 mod faults;
+mod judging;
 mod keys;
 mod policy;
 mod provider;
@@ -44,6 +45,7 @@ const ROOT: Shape = Shape {
         "budget",
         "retention",
         "tenants",
+        "judging",
         "keys",
         "sandbox",
     ],
@@ -151,6 +153,7 @@ fn read_text(
     let budget = bounds::budget(root, faults);
     let server = server::server(root, context, faults);
     let tenants = tenants::tenants(root, faults);
+    let judging = judging::judging(root, &agents, faults);
     let retention = retention::retention(root, faults);
     let sandbox = sandbox::sandbox(root, faults);
     let auth = keys::auth(root, context, faults);
@@ -175,6 +178,7 @@ fn read_text(
         budget,
         retention,
         tenants,
+        judging,
         sandbox,
         auth,
     })

@@ -50,6 +50,9 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// What tenants are entitled to, where it is not the default.
     pub tenants: BTreeMap<TenantId, TenantSettings>,
+    /// What was measured of agents' judgements.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub judging: BTreeMap<AgentId, JudgingSettings>,
     /// Where programs out of answers are run.
     pub sandbox: SandboxSettings,
     /// Who may call.
@@ -180,6 +183,42 @@ impl Default for SandboxSettings {
             control_groups: false,
             slots: None,
         }
+    }
+}
+
+/// What was measured of an agent's judgements, on answers of which it was known whether they
+/// are right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct JudgingSettings {
+    /// Answers that it passed.
+    pub passed: u32,
+    /// How many of those were right.
+    pub passed_right: u32,
+    /// Answers that it failed.
+    pub failed: u32,
+    /// How many of those were right.
+    pub failed_right: u32,
+    /// A pass counts where the answer is right with at least this probability.
+    pub accept: f64,
+    /// A fail counts where the answer is right with at most this probability.
+    pub reject: f64,
+}
+
+impl JudgingSettings {
+    /// How probable it is that an answer is right which it passes, or fails: by Laplace's rule
+    /// of succession, (right + 1) / (all + 2).
+    pub fn probability(&self, passes: bool) -> f64 {
+        let (right, all) = match passes {
+            true => (self.passed_right, self.passed),
+            false => (self.failed_right, self.failed),
+        };
+        (f64::from(right) + 1.0) / (f64::from(all) + 2.0)
+    }
+
+    /// Whether its word decides.
+    pub fn decides(&self, passes: bool) -> bool {
+        let probability = self.probability(passes);
+        if passes { probability >= self.accept } else { probability <= self.reject }
     }
 }
 
@@ -353,6 +392,7 @@ pub fn settings_for(
         budget: BUDGET_DEFAULT,
         retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
+        judging: BTreeMap::new(),
         sandbox: SandboxSettings::default(),
         auth: open_auth(),
     })

@@ -7,6 +7,7 @@ use crate::verify::{Candidate, Checked, Matter, Means};
 use baton_call::{Call, CallFailure, Called, Reply};
 use baton_checks::Judge;
 use baton_provider::{ChatRequest, Message, Role};
+use baton_registry::JudgingSettings;
 use baton_workflow::{AgentCard, TenantId, Verdict, VerdictKind};
 use std::convert::Infallible;
 use tokio::time::Instant;
@@ -85,6 +86,11 @@ impl Verifier {
         };
         let key = hearing.content(VERIFIER, [candidate]);
         let Ok(checked) = self.once(key, judging).await;
+        let measured = settings.judging.get(&card.id);
+        let checked = match measured {
+            Some(measured) => Checked { verdict: weighed(checked.verdict, measured), ..checked },
+            None => checked,
+        };
         match caveat {
             Some(caveat) => Checked { verdict: checked.verdict.having_read(&caveat), ..checked },
             None => checked,
@@ -129,6 +135,20 @@ impl Verifier {
 fn unavailable(verifier: &str, failure: &CallFailure, late: bool) -> Verdict {
     let code = if late { "deadline" } else { failure.code() };
     Verdict::new(verifier, VerdictKind::Unavailable, code).saying(failure.to_string())
+}
+
+/// A verdict with its probability; none where that is too far from sure.
+fn weighed(verdict: Verdict, measured: &JudgingSettings) -> Verdict {
+    let passes = match verdict.kind {
+        VerdictKind::Pass => true,
+        VerdictKind::Fail => false,
+        VerdictKind::Abstain | VerdictKind::Unavailable => return verdict,
+    };
+    let verdict = Verdict { probability: Some(measured.probability(passes)), ..verdict };
+    if measured.decides(passes) {
+        return verdict;
+    }
+    Verdict { kind: VerdictKind::Abstain, code: "unsure".into(), score: None, ..verdict }
 }
 
 /// What is said where nobody judges.
@@ -238,6 +258,25 @@ mod tests {
         ] {
             assert_eq!(read(reply, "j").feedback, reasons, "{reply:?}");
         }
+    }
+
+    #[test]
+    fn a_judge_that_was_measured_tells_a_probability_and_decides_where_it_is_sure() {
+        let measured = JudgingSettings {
+            passed: 98,
+            passed_right: 89,
+            failed: 8,
+            failed_right: 2,
+            accept: 0.9,
+            reject: 0.2,
+        };
+        let passed = weighed(read("Verdict: pass", "j"), &measured);
+        assert_eq!((passed.kind, passed.probability), (VerdictKind::Pass, Some(0.9)));
+        let failed = weighed(read("Verdict: fail", "j"), &measured);
+        assert_eq!((failed.kind, failed.code.as_str()), (VerdictKind::Abstain, "unsure"));
+        assert_eq!((failed.score, failed.probability), (None, Some(0.3)));
+        let silent = weighed(read("Verdict: maybe", "j"), &measured);
+        assert_eq!((silent.code.as_str(), silent.probability), (NO_VERDICT, None));
     }
 
     #[test]

@@ -85,7 +85,7 @@ output_tokens = 0
 id = "b"
 "#,
         "\
-baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, tenants, keys, sandbox
+baton.toml:1: unknown key \"surprise\": expected one of server, providers, agents, policy, limits, budget, retention, tenants, judging, keys, sandbox
 baton.toml:3: providers.local.base_url is \"localhost:8000\": expected a URL such as https://api.openai.com/v1
 baton.toml:4: providers.local.stream is \"yes\": expected true or false
 baton.toml:5: unknown key \"connect\" in providers.local.timeouts: did you mean connect_ms?
