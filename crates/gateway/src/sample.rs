@@ -46,6 +46,7 @@ pub(crate) fn settings(agents: &[&str]) -> Settings {
         },
         retention: RetentionSettings::default(),
         tenants: BTreeMap::new(),
+        judging: BTreeMap::new(),
         sandbox: SandboxSettings::default(),
         auth: Auth::Open(TenantId::new("local").unwrap()),
     }
